@@ -1,0 +1,6 @@
+[
+  inputs: [
+    "{mix,.formatter}.exs",
+    "{elixir,tests,examples}/**/*.{ex,exs}"
+  ]
+]

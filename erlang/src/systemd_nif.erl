@@ -1,0 +1,95 @@
+%% @private
+%% The functions of native/systemd_nif. Loading this module never fails, so that a release boots
+%% without the library and on systems that it isn't built for: see {@link loaded/0}.
+-module(systemd_nif).
+
+-export([
+    loaded/0,
+    initial_env/1,
+    open/1,
+    notify/2,
+    notify_wait/3,
+    has_announced/2,
+    barrier/2,
+    barrier_reached/1,
+    watchdog_usec/2,
+    watchdog_start/3,
+    watchdog_answer/3,
+    watchdog_enable/1,
+    watchdog_disable/1,
+    watchdog_enabled/1,
+    load_error/0
+]).
+
+-export_type([notifier/0, barrier/0, watchdog/0]).
+
+-on_load(load/0).
+
+-type notifier() :: reference().
+-type barrier() :: reference().
+-type watchdog() :: reference().
+
+-define(NOT_LOADED, erlang:nif_error(nif_not_loaded)).
+
+load() ->
+    case erlang:load_nif(filename:join(priv_dir(), "systemd_nif"), 0) of
+        ok -> persistent_term:erase(?MODULE);
+        {error, {_, Text}} -> persistent_term:put(?MODULE, Text)
+    end,
+    ok.
+
+priv_dir() ->
+    case code:priv_dir(systemd) of
+        {error, bad_name} -> filename:join(filename:dirname(code:which(?MODULE)), "../priv");
+        Dir -> Dir
+    end.
+
+%% @doc Why the library is not loaded.
+-spec load_error() -> string() | undefined.
+load_error() -> persistent_term:get(?MODULE, undefined).
+
+-spec loaded() -> boolean().
+loaded() -> load_error() =:= undefined.
+
+-spec initial_env(Name :: binary()) -> binary() | false.
+initial_env(_) -> ?NOT_LOADED.
+
+-spec open(NotifySocket :: binary()) -> {ok, notifier()} | {error, systemd:reason()}.
+open(_) -> ?NOT_LOADED.
+
+-spec notify(notifier(), term()) -> ok | again | {error, systemd:reason()}.
+notify(_, _) -> ?NOT_LOADED.
+
+-spec notify_wait(notifier(), term(), Millis :: non_neg_integer()) ->
+    ok | busy | {error, systemd:reason()}.
+notify_wait(_, _, _) -> ?NOT_LOADED.
+
+-spec has_announced(notifier(), ready | stopping | status) -> boolean().
+has_announced(_, _) -> ?NOT_LOADED.
+
+-spec barrier(notifier(), Millis :: non_neg_integer()) ->
+    {ok, barrier()} | busy | {error, systemd:reason()}.
+barrier(_, _) -> ?NOT_LOADED.
+
+-spec barrier_reached(barrier()) -> boolean() | {error, systemd:reason()}.
+barrier_reached(_) -> ?NOT_LOADED.
+
+-spec watchdog_usec(Usec :: binary() | false, Pid :: binary() | false) ->
+    {ok, pos_integer()} | undefined | {error, {invalid_value, binary()}}.
+watchdog_usec(_, _) -> ?NOT_LOADED.
+
+-spec watchdog_start(notifier(), TimeoutUsec :: pos_integer(), IntervalUsec :: pos_integer()) ->
+    {ok, watchdog()} | {error, systemd:reason()}.
+watchdog_start(_, _, _) -> ?NOT_LOADED.
+
+-spec watchdog_answer(watchdog(), Tick :: pos_integer(), Well :: boolean()) -> ok.
+watchdog_answer(_, _, _) -> ?NOT_LOADED.
+
+-spec watchdog_enable(watchdog()) -> ok.
+watchdog_enable(_) -> ?NOT_LOADED.
+
+-spec watchdog_disable(watchdog()) -> ok.
+watchdog_disable(_) -> ?NOT_LOADED.
+
+-spec watchdog_enabled(watchdog()) -> boolean().
+watchdog_enabled(_) -> ?NOT_LOADED.

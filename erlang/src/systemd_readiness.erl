@@ -1,0 +1,46 @@
+%% @private
+%% Warns when the service has not said `READY=1' for a while, then ends.
+-module(systemd_readiness).
+
+-export([child_spec/0, start_link/1]).
+-export([init/1]).
+
+-spec child_spec() -> [supervisor:child_spec()].
+child_spec() ->
+    case application:get_env(systemd, warn_about_readiness_message, 10000) of
+        false ->
+            [];
+        Millis when is_integer(Millis), Millis >= 0 ->
+            [
+                #{
+                    id => ?MODULE,
+                    start => {?MODULE, start_link, [Millis]},
+                    restart => transient
+                }
+            ];
+        Invalid ->
+            logger:error(
+                "systemd: config key warn_about_readiness_message is ~0tP, "
+                "which is neither a number of milliseconds nor false",
+                [Invalid, 20]
+            ),
+            []
+    end.
+
+start_link(Millis) -> {ok, proc_lib:spawn_link(?MODULE, init, [Millis])}.
+
+init(Millis) ->
+    register(?MODULE, self()),
+    receive after Millis -> ok end,
+    case systemd_notify:has_announced(ready) of
+        true ->
+            ok;
+        false ->
+            logger:warning(
+                "systemd: no READY=1 was sent within ~b ms. With Type=notify in its unit, this "
+                "service is not up before that, and fails after TimeoutStartSec=. Put "
+                "systemd:ready() at the end of the supervision tree; or set "
+                "warn_about_readiness_message to a longer time, or to false",
+                [Millis]
+            )
+    end.

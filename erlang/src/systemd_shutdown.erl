@@ -1,0 +1,40 @@
+%% @private
+%% Says `STOPPING=1' once, when shutdown begins.
+-module(systemd_shutdown).
+
+-export([install/0, begun/1, stopping/0, restarting/0]).
+
+%% @doc Has kernel call {@link begun/1} before it takes the first application down. What was
+%% in that place before is called next.
+-spec install() -> ok.
+install() ->
+    persistent_term:erase({?MODULE, restarting}),
+    case application:get_env(kernel, shutdown_func) of
+        {ok, {?MODULE, begun}} ->
+            ok;
+        Previous ->
+            persistent_term:put({?MODULE, previous}, Previous),
+            application:set_env(kernel, shutdown_func, {?MODULE, begun})
+    end.
+
+%% @doc Runs in the application controller: anything that calls it would wait for ever.
+-spec begun(Reason :: term()) -> term().
+begun(Reason) ->
+    _ = stopping(),
+    case persistent_term:get({?MODULE, previous}, undefined) of
+        {ok, {Module, Function}} -> Module:Function(Reason);
+        _ -> ok
+    end.
+
+%% @doc Sends `STOPPING=1', unless it was sent, or the VM goes down only to come back.
+-spec stopping() -> ok | {error, systemd:reason()}.
+stopping() ->
+    Sent = systemd_notify:has_announced(stopping),
+    case Sent orelse persistent_term:get({?MODULE, restarting}, false) of
+        true -> ok;
+        false -> systemd_notify:send(stopping)
+    end.
+
+%% @doc What follows is a restart of the VM, and no `STOPPING=1' is to be sent on the way.
+-spec restarting() -> ok.
+restarting() -> persistent_term:put({?MODULE, restarting}, true).

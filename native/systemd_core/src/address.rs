@@ -1,0 +1,113 @@
+//! `$NOTIFY_SOCKET`, as sd_notify(3) defines it.
+
+use nix::sys::socket::{UnixAddr, VsockAddr};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Where the service manager listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address {
+    /// A path, or `@` and a name in the abstract namespace.
+    Unix(UnixAddr),
+    /// `vsock:CID:PORT`: the host of a virtual machine.
+    Vsock(VsockAddr),
+}
+
+/// `sun_path` has 108 bytes, one of them for the NUL that ends a path or begins an abstract name.
+const LONGEST_NAME: usize = 107;
+
+/// The value is none of the three forms, or too long for a socket address.
+#[derive(Debug, PartialEq, Eq)]
+pub struct InvalidAddress;
+
+impl Address {
+    /// Reads the value of `$NOTIFY_SOCKET`.
+    pub fn parse(value: &[u8]) -> Result<Self, InvalidAddress> {
+        match value {
+            [b'@', name @ ..] if !name.is_empty() && name.len() <= LONGEST_NAME => {
+                UnixAddr::new_abstract(name).map(Address::Unix).map_err(|_| InvalidAddress)
+            }
+            [b'/', ..] if value.len() <= LONGEST_NAME && !value.contains(&0) => {
+                let path = Path::new(OsStr::from_bytes(value));
+                UnixAddr::new(path).map(Address::Unix).map_err(|_| InvalidAddress)
+            }
+            _ => parse_vsock(value).map(Address::Vsock).ok_or(InvalidAddress),
+        }
+    }
+}
+
+fn parse_vsock(value: &[u8]) -> Option<VsockAddr> {
+    let (cid, port) = std::str::from_utf8(value).ok()?.strip_prefix("vsock:")?.split_once(':')?;
+    Some(VsockAddr::new(decimal(cid)?, decimal(port)?))
+}
+
+fn decimal(digits: &str) -> Option<u32> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_three_forms() {
+        assert_eq!(
+            Address::parse(b"/run/systemd/notify"),
+            Ok(Address::Unix(UnixAddr::new("/run/systemd/notify").unwrap()))
+        );
+        assert_eq!(
+            Address::parse(b"@notify"),
+            Ok(Address::Unix(UnixAddr::new_abstract(b"notify").unwrap()))
+        );
+        assert_eq!(Address::parse(b"vsock:2:1234"), Ok(Address::Vsock(VsockAddr::new(2, 1234))));
+    }
+
+    #[test]
+    fn anything_else_is_invalid() {
+        for value in [
+            "",
+            "@",
+            "run/notify",
+            "./notify",
+            "vsock:",
+            "vsock:2",
+            "vsock:2:",
+            "vsock:a:1",
+            "vsock:2:+1",
+            "vsock:2:4294967296",
+            "vsock:2:1:1",
+            "tcp:1:2",
+        ] {
+            assert_eq!(Address::parse(value.as_bytes()), Err(InvalidAddress), "{value:?}");
+        }
+        assert_eq!(Address::parse(b"/run/a\0b"), Err(InvalidAddress));
+    }
+
+    #[test]
+    fn the_longest_names_fit_exactly() {
+        let path = |len: usize| format!("/{}", "a".repeat(len - 1)).into_bytes();
+        assert!(Address::parse(&path(107)).is_ok());
+        assert_eq!(Address::parse(&path(108)), Err(InvalidAddress));
+        let name = |len: usize| format!("@{}", "a".repeat(len)).into_bytes();
+        assert!(Address::parse(&name(107)).is_ok());
+        assert_eq!(Address::parse(&name(108)), Err(InvalidAddress));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(value in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Address::parse(&value);
+        }
+
+        #[test]
+        fn every_absolute_path_that_fits_is_kept(name in "[a-z/._-]{0,100}") {
+            let path = format!("/{name}");
+            match Address::parse(path.as_bytes()) {
+                Ok(Address::Unix(address)) => prop_assert_eq!(address.path(), Some(Path::new(&path))),
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The assignments that sd_notify(3) knows, each with its rule.
+
+/// One `KEY=value` of a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assignment<'a> {
+    /// `READY=1`: start-up, or a reload, is finished.
+    Ready,
+    /// `STOPPING=1`: shutdown begins.
+    Stopping,
+    /// `RELOADING=1`, with the `MONOTONIC_USEC=` that `Type=notify-reload` asks for.
+    Reloading,
+    /// `STATUS=`: one line of UTF-8. Line breaks and NULs become spaces, bytes that are not
+    /// UTF-8 become U+FFFD, because the manager would drop the text otherwise.
+    Status(&'a [u8]),
+    /// `ERRNO=`: 0 to 4095.
+    Errno(u32),
+    /// `BUSERROR=`: a D-Bus error name.
+    BusError(&'a [u8]),
+    /// `VARLINKERROR=`: a Varlink error name.
+    VarlinkError(&'a [u8]),
+    /// `EXIT_STATUS=`: 0 to 255.
+    ExitStatus(u8),
+    /// `MAINPID=`: a process of the unit, not 0.
+    MainPid(u32),
+    /// `NOTIFYACCESS=`: who may notify from now on.
+    NotifyAccess(NotifyAccess),
+    /// `WATCHDOG=1`: still alive.
+    Watchdog,
+    /// `WATCHDOG_USEC=`: a new `WatchdogSec=`, in microseconds.
+    WatchdogUsec(u64),
+    /// `EXTEND_TIMEOUT_USEC=`: more time to start, run or stop, in microseconds.
+    ExtendTimeoutUsec(u64),
+    /// `RESTART_RESET=1`: forget how often the unit was restarted.
+    RestartReset,
+    /// Any other. The key is sent in upper case; neither part may hold a line break or a NUL.
+    Custom {
+        /// Not empty, without `=`.
+        key: &'a [u8],
+        /// May be empty.
+        value: &'a [u8],
+    },
+}
+
+/// The values of `NOTIFYACCESS=`, as for `NotifyAccess=` in systemd.service(5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum NotifyAccess {
+    None,
+    Main,
+    Exec,
+    All,
+}
+
+impl NotifyAccess {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Main => "main",
+            Self::Exec => "exec",
+            Self::All => "all",
+        }
+    }
+}

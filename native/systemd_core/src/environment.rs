@@ -1,0 +1,89 @@
+//! `$WATCHDOG_USEC` and `$WATCHDOG_PID`, as sd_watchdog_enabled(3) defines them.
+
+use std::time::Duration;
+
+/// A variable that is set, but to nothing that the manager would set it to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct InvalidVariable(pub &'static str);
+
+/// The time within which the manager expects a `WATCHDOG=1` from process `own_pid`; `None` if
+/// the watchdog is off, or meant for another process.
+pub fn watchdog_timeout(
+    usec: Option<&[u8]>,
+    pid: Option<&[u8]>,
+    own_pid: u32,
+) -> Result<Option<Duration>, InvalidVariable> {
+    let Some(usec) = usec else { return Ok(None) };
+    if let Some(pid) = pid {
+        let pid = positive(pid).ok_or(InvalidVariable("WATCHDOG_PID"))?;
+        if pid != u64::from(own_pid) {
+            return Ok(None);
+        }
+    }
+    match positive(usec) {
+        Some(usec) if usec < u64::MAX => Ok(Some(Duration::from_micros(usec))),
+        _ => Err(InvalidVariable("WATCHDOG_USEC")),
+    }
+}
+
+fn positive(value: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(value).ok()?;
+    let number = digits.parse().ok().filter(|&number: &u64| number > 0)?;
+    digits.starts_with(|first: char| first.is_ascii_digit()).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const USEC: Result<Option<Duration>, InvalidVariable> = Err(InvalidVariable("WATCHDOG_USEC"));
+
+    fn timeout(usec: &str) -> Result<Option<Duration>, InvalidVariable> {
+        watchdog_timeout(Some(usec.as_bytes()), None, 1)
+    }
+
+    #[test]
+    fn a_timeout_in_microseconds() {
+        assert_eq!(timeout("2000000"), Ok(Some(Duration::from_secs(2))));
+        assert_eq!(watchdog_timeout(None, Some(b"1"), 1), Ok(None));
+    }
+
+    #[test]
+    fn values_that_no_manager_sets() {
+        for usec in [
+            "",
+            "0",
+            "-1",
+            "+1",
+            "abc",
+            "1s",
+            " 1",
+            "18446744073709551615",
+            "18446744073709551616",
+        ] {
+            assert_eq!(timeout(usec), USEC, "{usec:?}");
+        }
+        assert_eq!(watchdog_timeout(Some(b"\xff"), None, 1), USEC);
+    }
+
+    #[test]
+    fn meant_for_one_process() {
+        let timeout = |pid: &[u8]| watchdog_timeout(Some(b"5"), Some(pid), 4711);
+        assert_eq!(timeout(b"4711"), Ok(Some(Duration::from_micros(5))));
+        assert_eq!(timeout(b"1"), Ok(None));
+        assert_eq!(timeout(b"x"), Err(InvalidVariable("WATCHDOG_PID")));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(usec: Vec<u8>, pid: Option<Vec<u8>>, own_pid: u32) {
+            let _ = watchdog_timeout(Some(&usec), pid.as_deref(), own_pid);
+        }
+
+        #[test]
+        fn every_timeout_is_kept(usec in 1..u64::MAX) {
+            prop_assert_eq!(timeout(&usec.to_string()), Ok(Some(Duration::from_micros(usec))));
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! One datagram to the service manager.
+
+use crate::assignment::Assignment;
+use crate::notifier::Announcement;
+use nix::time::{ClockId, clock_gettime};
+use std::io::Write;
+use std::ops::Range;
+use std::time::Duration;
+
+/// A list of [`Assignment`]s, encoded. Every one ends with a newline, and no value can smuggle
+/// another one in.
+#[derive(Debug, Default)]
+pub struct Message {
+    bytes: Vec<u8>,
+    announcements: u8,
+    status: Option<Range<usize>>,
+}
+
+/// Why an assignment can't be part of a message, which it leaves as it was.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Rejected {
+    /// The value breaks the rule written on its [`Assignment`].
+    InvalidValue,
+    /// The message would be longer than [`Message::LONGEST`].
+    TooLong,
+}
+
+impl Message {
+    /// The manager reads no more than this of a datagram, and loses the rest in silence.
+    pub const LONGEST: usize = 4096;
+
+    /// A message without assignments.
+    pub fn new() -> Self {
+        Self { bytes: Vec::with_capacity(256), announcements: 0, status: None }
+    }
+
+    /// A message of one assignment that takes no value, and so can't be rejected.
+    pub(crate) fn of(assignment: Assignment<'_>) -> Self {
+        let mut message = Self::new();
+        let pushed = message.push(&assignment);
+        debug_assert_eq!(pushed, Ok(()));
+        message
+    }
+
+    /// Adds one assignment.
+    pub fn push(&mut self, assignment: &Assignment<'_>) -> Result<(), Rejected> {
+        let length = self.bytes.len();
+        self.encode(assignment).inspect_err(|_| self.bytes.truncate(length))
+    }
+
+    fn encode(&mut self, assignment: &Assignment<'_>) -> Result<(), Rejected> {
+        use Assignment::*;
+        match *assignment {
+            Ready => self.announce(Announcement::Ready, b"READY"),
+            Stopping => self.announce(Announcement::Stopping, b"STOPPING"),
+            Reloading => {
+                self.line(b"RELOADING", b"1")?;
+                self.number(b"MONOTONIC_USEC", monotonic_usec())
+            }
+            Status(text) => self.status(text),
+            Errno(number) if number > 4095 => Err(Rejected::InvalidValue),
+            Errno(number) => self.number(b"ERRNO", number.into()),
+            BusError(name) => self.text(b"BUSERROR", name),
+            VarlinkError(name) => self.text(b"VARLINKERROR", name),
+            ExitStatus(status) => self.number(b"EXIT_STATUS", status.into()),
+            MainPid(0) => Err(Rejected::InvalidValue),
+            MainPid(pid) => self.number(b"MAINPID", pid.into()),
+            NotifyAccess(access) => self.line(b"NOTIFYACCESS", access.as_str().as_bytes()),
+            Watchdog => self.line(b"WATCHDOG", b"1"),
+            WatchdogUsec(usec) => self.number(b"WATCHDOG_USEC", usec),
+            ExtendTimeoutUsec(usec) => self.number(b"EXTEND_TIMEOUT_USEC", usec),
+            RestartReset => self.line(b"RESTART_RESET", b"1"),
+            Custom { key, value } => self.custom(key, value),
+        }
+    }
+
+    /// What goes over the socket.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// True for a message without assignments, which need not be sent.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub(crate) fn announcements(&self) -> u8 {
+        self.announcements
+    }
+
+    pub(crate) fn status_text(&self) -> Option<&[u8]> {
+        self.status.clone().and_then(|range| self.bytes.get(range))
+    }
+
+    fn announce(&mut self, announcement: Announcement, key: &[u8]) -> Result<(), Rejected> {
+        self.line(key, b"1")?;
+        self.announcements |= announcement as u8;
+        Ok(())
+    }
+
+    fn status(&mut self, text: &[u8]) -> Result<(), Rejected> {
+        if text.len() > Self::LONGEST {
+            return Err(Rejected::TooLong);
+        }
+        let text = String::from_utf8_lossy(text);
+        let start = self.bytes.len() + b"STATUS=".len();
+        self.line(b"STATUS", text.as_bytes())?;
+        let range = start..self.bytes.len() - 1;
+        for byte in &mut self.bytes[range.clone()] {
+            if matches!(byte, b'\n' | b'\r' | 0) {
+                *byte = b' ';
+            }
+        }
+        self.announcements |= Announcement::Status as u8;
+        self.status = Some(range);
+        Ok(())
+    }
+
+    fn custom(&mut self, key: &[u8], value: &[u8]) -> Result<(), Rejected> {
+        if key.is_empty() || key.contains(&b'=') || !is_one_line(key) {
+            return Err(Rejected::InvalidValue);
+        }
+        let start = self.bytes.len();
+        self.text(key, value)?;
+        self.bytes[start..start + key.len()].make_ascii_uppercase();
+        match &self.bytes[start..] {
+            b"READY=1\n" => self.announcements |= Announcement::Ready as u8,
+            b"STOPPING=1\n" => self.announcements |= Announcement::Stopping as u8,
+            _ => (),
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, key: &[u8], value: &[u8]) -> Result<(), Rejected> {
+        if is_one_line(value) { self.line(key, value) } else { Err(Rejected::InvalidValue) }
+    }
+
+    fn number(&mut self, key: &[u8], number: u64) -> Result<(), Rejected> {
+        let mut digits = [0; 20];
+        let mut rest = &mut digits[..];
+        // 20 bytes hold every u64, and writing to memory can't fail otherwise.
+        let _ = write!(rest, "{number}");
+        let length = 20 - rest.len();
+        self.line(key, &digits[..length])
+    }
+
+    fn line(&mut self, key: &[u8], value: &[u8]) -> Result<(), Rejected> {
+        if self.bytes.len() + key.len() + value.len() + 2 > Self::LONGEST {
+            return Err(Rejected::TooLong);
+        }
+        self.bytes.extend_from_slice(key);
+        self.bytes.push(b'=');
+        self.bytes.extend_from_slice(value);
+        self.bytes.push(b'\n');
+        Ok(())
+    }
+}
+
+fn is_one_line(text: &[u8]) -> bool {
+    !text.iter().any(|byte| matches!(byte, b'\n' | 0))
+}
+
+fn monotonic_usec() -> u64 {
+    clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map(|now| Duration::from(now).as_micros() as u64)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assignment::NotifyAccess as Access;
+    use proptest::prelude::*;
+
+    fn encoded(assignments: &[Assignment<'_>]) -> Result<String, Rejected> {
+        let mut message = Message::new();
+        assignments.iter().try_for_each(|assignment| message.push(assignment))?;
+        Ok(String::from_utf8(message.bytes).unwrap())
+    }
+
+    #[test]
+    fn every_assignment() {
+        use Assignment::*;
+        for (assignment, expected) in [
+            (Ready, "READY=1\n"),
+            (Stopping, "STOPPING=1\n"),
+            (Status("grün".as_bytes()), "STATUS=grün\n"),
+            (Status(b""), "STATUS=\n"),
+            (Errno(0), "ERRNO=0\n"),
+            (Errno(4095), "ERRNO=4095\n"),
+            (BusError(b"org.a.B"), "BUSERROR=org.a.B\n"),
+            (VarlinkError(b"org.a.B"), "VARLINKERROR=org.a.B\n"),
+            (ExitStatus(255), "EXIT_STATUS=255\n"),
+            (MainPid(4711), "MAINPID=4711\n"),
+            (NotifyAccess(Access::Exec), "NOTIFYACCESS=exec\n"),
+            (Watchdog, "WATCHDOG=1\n"),
+            (WatchdogUsec(u64::MAX), "WATCHDOG_USEC=18446744073709551615\n"),
+            (ExtendTimeoutUsec(0), "EXTEND_TIMEOUT_USEC=0\n"),
+            (RestartReset, "RESTART_RESET=1\n"),
+            (Custom { key: b"x_a", value: b"b=c" }, "X_A=b=c\n"),
+        ] {
+            assert_eq!(encoded(&[assignment]).as_deref(), Ok(expected));
+        }
+        assert_eq!(encoded(&[Ready, Status(b"up")]).as_deref(), Ok("READY=1\nSTATUS=up\n"));
+    }
+
+    #[test]
+    fn reloading_carries_the_monotonic_clock() {
+        let before = monotonic_usec();
+        let text = encoded(&[Assignment::Reloading]).unwrap();
+        let usec = text.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().trim_end();
+        assert!((before..=monotonic_usec()).contains(&usec.parse().unwrap()));
+    }
+
+    #[test]
+    fn a_status_always_arrives_as_one_line_of_utf8() {
+        let status = |text| encoded(&[Assignment::Status(text)]);
+        assert_eq!(status(b"a\nREADY=1\0b\r\n").as_deref(), Ok("STATUS=a READY=1 b  \n"));
+        assert_eq!(status(b"caf\xe9").as_deref(), Ok("STATUS=caf\u{fffd}\n"));
+    }
+
+    #[test]
+    fn values_out_of_range() {
+        use Assignment::*;
+        for assignment in [
+            Errno(4096),
+            MainPid(0),
+            BusError(b"a\nREADY=1"),
+            VarlinkError(b"a\0"),
+            Custom { key: b"", value: b"1" },
+            Custom { key: b"A=B", value: b"1" },
+            Custom { key: b"A\nB", value: b"1" },
+            Custom { key: b"A", value: b"1\nREADY=1" },
+        ] {
+            assert_eq!(encoded(&[assignment]), Err(Rejected::InvalidValue), "{assignment:?}");
+        }
+    }
+
+    #[test]
+    fn the_manager_reads_4096_bytes() {
+        let text = [b'a'; Message::LONGEST];
+        let longest = &text[..Message::LONGEST - "STATUS=\n".len()];
+        assert_eq!(encoded(&[Assignment::Status(longest)]).map(|m| m.len()), Ok(4096));
+        assert_eq!(
+            encoded(&[Assignment::Status(&text[..longest.len() + 1])]),
+            Err(Rejected::TooLong)
+        );
+        assert_eq!(
+            encoded(&[Assignment::Ready, Assignment::Status(longest)]),
+            Err(Rejected::TooLong)
+        );
+    }
+
+    #[test]
+    fn announcements_are_seen_however_they_are_spelled() {
+        let announced = |assignment| {
+            let mut message = Message::new();
+            message.push(&assignment).unwrap();
+            message.announcements()
+        };
+        assert_eq!(announced(Assignment::Ready), Announcement::Ready as u8);
+        let custom = Assignment::Custom { key: b"stopping", value: b"1" };
+        assert_eq!(announced(custom), Announcement::Stopping as u8);
+        assert_eq!(announced(Assignment::Watchdog), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_smuggled_in(key: Vec<u8>, value: Vec<u8>, status: Vec<u8>) {
+            let mut message = Message::new();
+            let mut accepted = 0;
+            for assignment in [
+                Assignment::Custom { key: &key, value: &value },
+                Assignment::Status(&status),
+                Assignment::BusError(&value),
+            ] {
+                accepted += usize::from(message.push(&assignment).is_ok());
+            }
+            let bytes = message.as_bytes();
+            prop_assert!(bytes.len() <= Message::LONGEST && !bytes.contains(&0));
+            prop_assert_eq!(bytes.iter().filter(|&&byte| byte == b'\n').count(), accepted);
+            prop_assert!(bytes.is_empty() || bytes.ends_with(b"\n"));
+        }
+
+        #[test]
+        fn a_rejected_assignment_leaves_no_trace(value in "[a-z]{0,5000}") {
+            let mut message = Message::new();
+            message.push(&Assignment::Ready).unwrap();
+            if message.push(&Assignment::BusError(value.as_bytes())).is_err() {
+                prop_assert_eq!(message.as_bytes(), b"READY=1\n");
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The way to the service manager.
+
+use crate::address::Address;
+use crate::message::Message;
+use crate::socket::{Socket, peer_is_gone, wait_for};
+use crate::vsock;
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::sys::socket::VsockAddr;
+use std::io::{PipeReader, pipe};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Sends [`Message`]s to the service manager, from any thread.
+#[derive(Debug)]
+pub struct Notifier {
+    transport: Transport,
+    announced: AtomicU8,
+    waiting: AtomicUsize,
+    status: Mutex<Vec<u8>>,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Unix(Socket),
+    Vsock(VsockAddr),
+}
+
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Sent {
+    /// The manager has it in its queue.
+    Done,
+    /// From [`Notifier::try_send`]: it takes more than one system call, so [`Notifier::send`] it.
+    /// From [`Notifier::send`]: enough threads wait already, so try again in a moment.
+    NotYet,
+}
+
+/// What the manager may have been told so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Announcement {
+    /// `READY=1`
+    Ready = 1,
+    /// `STOPPING=1`
+    Stopping = 2,
+    /// Any `STATUS=`
+    Status = 4,
+}
+
+/// Waiting threads come from a pool that others need too: the VM reads its files with it.
+const MOST_WAITING: usize = 4;
+
+impl Notifier {
+    /// Only the socket can fail here. A manager that can't be reached shows when sending.
+    pub fn open(address: Address) -> Result<Self, Errno> {
+        let transport = match address {
+            Address::Unix(peer) => Transport::Unix(Socket::open(peer)?),
+            Address::Vsock(peer) => Transport::Vsock(peer),
+        };
+        Ok(Self {
+            transport,
+            announced: AtomicU8::new(0),
+            waiting: AtomicUsize::new(0),
+            status: Mutex::default(),
+        })
+    }
+
+    /// Sends by one system call that doesn't block, or not at all.
+    pub fn try_send(&self, message: &Message) -> Result<Sent, Errno> {
+        let Transport::Unix(socket) = &self.transport else { return Ok(Sent::NotYet) };
+        match socket.try_send(message.as_bytes()) {
+            Ok(()) => Ok(self.sent(message)),
+            Err(errno) if is_passing(errno) => Ok(Sent::NotYet),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Sends, and waits for at most `timeout` while the manager's queue is full. `EAGAIN` when
+    /// it still is.
+    pub fn send(&self, message: &Message, timeout: Duration) -> Result<Sent, Errno> {
+        self.send_with_fds(message.as_bytes(), &[], timeout).map(|sent| match sent {
+            Sent::Done => self.sent(message),
+            Sent::NotYet => Sent::NotYet,
+        })
+    }
+
+    /// Asks the manager to say when it has processed all that was sent before, see
+    /// sd_notify_barrier(3). `None` when enough threads wait already.
+    pub fn barrier(&self, timeout: Duration) -> Result<Option<Barrier>, Errno> {
+        let (reader, writer) = pipe().map_err(|error| errno_of(&error))?;
+        match self.send_with_fds(b"BARRIER=1", &[writer.as_fd()], timeout)? {
+            Sent::Done => Ok(Some(Barrier(reader))),
+            Sent::NotYet => Ok(None),
+        }
+    }
+
+    /// Whether it was announced, by this notifier.
+    pub fn has_announced(&self, announcement: Announcement) -> bool {
+        self.announced.load(Ordering::Acquire) & announcement as u8 != 0
+    }
+
+    /// The text of the last `STATUS=` that was sent through [`Notifier`].
+    pub(crate) fn last_status(&self) -> Vec<u8> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// For the watchdog's thread: sends now or not at all, and leaves [`Self::last_status`] alone.
+    pub(crate) fn send_now(&self, message: &Message) -> Result<(), Errno> {
+        match &self.transport {
+            Transport::Unix(socket) => socket.send_until(message.as_bytes(), &[], Instant::now()),
+            Transport::Vsock(peer) => {
+                let deadline = Instant::now() + Duration::from_millis(100);
+                vsock::send_until(peer, message.as_bytes(), deadline)
+            }
+        }
+    }
+
+    fn send_with_fds(
+        &self,
+        bytes: &[u8],
+        fds: &[BorrowedFd<'_>],
+        timeout: Duration,
+    ) -> Result<Sent, Errno> {
+        let place = Place::among(&self.waiting);
+        let wait = if place.is_some() { timeout } else { Duration::ZERO };
+        let result = match &self.transport {
+            Transport::Unix(socket) => socket.send_until(bytes, fds, Instant::now() + wait),
+            Transport::Vsock(_) if !fds.is_empty() => Err(Errno::EOPNOTSUPP),
+            Transport::Vsock(peer) => vsock::send_until(peer, bytes, Instant::now() + wait),
+        };
+        match result {
+            Err(Errno::EAGAIN) if wait < timeout => Ok(Sent::NotYet),
+            result => result.map(|()| Sent::Done),
+        }
+    }
+
+    fn sent(&self, message: &Message) -> Sent {
+        if message.announcements() != 0 {
+            self.announced.fetch_or(message.announcements(), Ordering::Release);
+        }
+        if let Some(text) = message.status_text() {
+            let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            status.clear();
+            status.extend_from_slice(text);
+        }
+        Sent::Done
+    }
+}
+
+/// What [`Notifier::barrier`] waits on: the manager closes its end.
+#[derive(Debug)]
+pub struct Barrier(PipeReader);
+
+impl Barrier {
+    /// One system call that doesn't block.
+    pub fn is_reached(&self) -> Result<bool, Errno> {
+        match wait_for(self.0.as_fd(), PollFlags::POLLIN, Instant::now()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EAGAIN) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// One of the [`MOST_WAITING`].
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn among(waiting: &'a AtomicUsize) -> Option<Self> {
+        let place = Self(waiting);
+        (waiting.fetch_add(1, Ordering::AcqRel) < MOST_WAITING).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn is_passing(errno: Errno) -> bool {
+    matches!(errno, Errno::EAGAIN | Errno::EINTR) || peer_is_gone(errno)
+}
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or_default())
+}

@@ -1,0 +1,109 @@
+//! The resource `systemd:notify/1` sends with.
+
+use crate::states::{Refused, message};
+use crate::{atoms, error, reason};
+use rustler::{Binary, Encoder, Env, NifResult, Resource, ResourceArc, Term};
+use std::sync::Arc;
+use std::time::Duration;
+use systemd_core::{Address, Announcement, Barrier, Errno, Message, Notifier, Sent};
+
+/// Lives for as long as a term refers to it.
+pub struct NotifierResource(pub Arc<Notifier>);
+
+#[rustler::resource_impl]
+impl Resource for NotifierResource {}
+
+/// The manager holds the other end.
+struct BarrierResource(Barrier);
+
+#[rustler::resource_impl]
+impl Resource for BarrierResource {}
+
+#[rustler::nif]
+fn open<'a>(env: Env<'a>, notify_socket: Binary<'a>) -> Term<'a> {
+    let Ok(address) = Address::parse(notify_socket.as_slice()) else {
+        return error(env, (atoms::invalid_notify_socket(), notify_socket));
+    };
+    match Notifier::open(address) {
+        Ok(notifier) => {
+            (atoms::ok(), ResourceArc::new(NotifierResource(Arc::new(notifier)))).encode(env)
+        }
+        Err(errno) => error(env, reason::posix(env, errno)),
+    }
+}
+
+/// One non-blocking system call; `again` when it takes more.
+#[rustler::nif]
+fn notify<'a>(
+    env: Env<'a>,
+    notifier: ResourceArc<NotifierResource>,
+    states: Term<'a>,
+) -> Term<'a> {
+    send(env, states, atoms::again(), |message| notifier.0.try_send(message))
+}
+
+/// Waits for room in the manager's queue; `busy` when enough callers do already.
+#[rustler::nif(schedule = "DirtyIo")]
+fn notify_wait<'a>(
+    env: Env<'a>,
+    notifier: ResourceArc<NotifierResource>,
+    states: Term<'a>,
+    timeout: u32,
+) -> Term<'a> {
+    let timeout = Duration::from_millis(timeout.into());
+    send(env, states, atoms::busy(), |message| notifier.0.send(message, timeout))
+}
+
+fn send<'a>(
+    env: Env<'a>,
+    states: Term<'a>,
+    not_yet: rustler::Atom,
+    send: impl FnOnce(&Message) -> Result<Sent, Errno>,
+) -> Term<'a> {
+    let message = match message(states) {
+        Ok(message) if message.is_empty() => return atoms::ok().encode(env),
+        Ok(message) => message,
+        Err(Refused::State(state)) => return error(env, (atoms::invalid_state(), state)),
+        Err(Refused::Value(key)) => return error(env, (atoms::invalid_value(), key)),
+        Err(Refused::TooLong) => return error(env, atoms::emsgsize()),
+    };
+    match send(&message) {
+        Ok(Sent::Done) => atoms::ok().encode(env),
+        Ok(Sent::NotYet) => not_yet.encode(env),
+        Err(errno) => error(env, reason::posix(env, errno)),
+    }
+}
+
+#[rustler::nif]
+fn has_announced(notifier: ResourceArc<NotifierResource>, what: Term<'_>) -> NifResult<bool> {
+    let announcement = if atoms::ready() == what {
+        Announcement::Ready
+    } else if atoms::stopping() == what {
+        Announcement::Stopping
+    } else if atoms::status() == what {
+        Announcement::Status
+    } else {
+        return Err(rustler::Error::BadArg);
+    };
+    Ok(notifier.0.has_announced(announcement))
+}
+
+#[rustler::nif(schedule = "DirtyIo")]
+fn barrier<'a>(env: Env<'a>, notifier: ResourceArc<NotifierResource>, timeout: u32) -> Term<'a> {
+    match notifier.0.barrier(Duration::from_millis(timeout.into())) {
+        Ok(Some(barrier)) => {
+            (atoms::ok(), ResourceArc::new(BarrierResource(barrier))).encode(env)
+        }
+        Ok(None) => atoms::busy().encode(env),
+        Err(errno) => error(env, reason::posix(env, errno)),
+    }
+}
+
+/// Whether the manager has come to the barrier.
+#[rustler::nif]
+fn barrier_reached<'a>(env: Env<'a>, barrier: ResourceArc<BarrierResource>) -> Term<'a> {
+    match barrier.0.is_reached() {
+        Ok(reached) => reached.encode(env),
+        Err(errno) => error(env, reason::posix(env, errno)),
+    }
+}

@@ -1,0 +1,145 @@
+//! `systemd:state()` as assignments.
+
+use crate::chardata::{NotText, is_atom, text, text_or_atom};
+use rustler::{Term, TermType};
+use std::borrow::Cow;
+use systemd_core::{Assignment, Message, NotifyAccess, Rejected};
+
+mod atoms {
+    rustler::atoms! {
+        ready, stopping, reloading, restart_reset,
+        status, errno, buserror, varlinkerror, exit_status, mainpid, notify_access,
+        watchdog_usec, extend_timeout,
+        none, main, exec, all,
+        second, millisecond, microsecond, nanosecond, native, perf_counter,
+        seconds, milli_seconds, micro_seconds, nano_seconds,
+    }
+}
+
+/// Why there is no message, with the term to blame.
+pub enum Refused<'a> {
+    /// It is no `systemd:state()`.
+    State(Term<'a>),
+    /// The value under this key breaks a rule of the protocol.
+    Value(Term<'a>),
+    /// The manager would not read it to its end.
+    TooLong,
+}
+
+/// One state, or a list of them.
+pub fn message(states: Term<'_>) -> Result<Message, Refused<'_>> {
+    let mut message = Message::new();
+    if states.get_type() != TermType::List {
+        push(&mut message, states)?;
+        return Ok(message);
+    }
+    let mut rest = states;
+    while let Ok((state, tail)) = rest.list_get_cell() {
+        push(&mut message, state)?;
+        rest = tail;
+    }
+    if rest.is_empty_list() { Ok(message) } else { Err(Refused::State(rest)) }
+}
+
+fn push<'a>(message: &mut Message, state: Term<'a>) -> Result<(), Refused<'a>> {
+    if state.is_atom() {
+        let assignment = atom_state(state).ok_or(Refused::State(state))?;
+        return pushed(message.push(&assignment), state);
+    }
+    let (key, value) =
+        state.decode::<(Term<'a>, Term<'a>)>().map_err(|_| Refused::State(state))?;
+    let is = |atom| is_atom(key, atom);
+    let refused = |_| Refused::Value(key);
+    let result = if is(atoms::status()) {
+        message.push(&Assignment::Status(&text_of(key, value)?))
+    } else if is(atoms::errno()) {
+        message.push(&Assignment::Errno(value.decode().map_err(refused)?))
+    } else if is(atoms::buserror()) {
+        message.push(&Assignment::BusError(&text_of(key, value)?))
+    } else if is(atoms::varlinkerror()) {
+        message.push(&Assignment::VarlinkError(&text_of(key, value)?))
+    } else if is(atoms::exit_status()) {
+        message.push(&Assignment::ExitStatus(value.decode().map_err(refused)?))
+    } else if is(atoms::mainpid()) {
+        message.push(&Assignment::MainPid(value.decode().map_err(refused)?))
+    } else if is(atoms::notify_access()) {
+        let access = notify_access(value).ok_or(Refused::Value(key))?;
+        message.push(&Assignment::NotifyAccess(access))
+    } else if is(atoms::watchdog_usec()) {
+        message.push(&Assignment::WatchdogUsec(value.decode().map_err(refused)?))
+    } else if is(atoms::extend_timeout()) {
+        let usec = microseconds(value).ok_or(Refused::Value(key))?;
+        message.push(&Assignment::ExtendTimeoutUsec(usec))
+    } else {
+        let name = text_or_atom(key).map_err(|_| Refused::State(state))?;
+        message.push(&Assignment::Custom { key: &name, value: &custom_value(key, value)? })
+    };
+    pushed(result, key)
+}
+
+fn pushed<'a>(result: Result<(), Rejected>, key: Term<'a>) -> Result<(), Refused<'a>> {
+    result.map_err(|rejected| match rejected {
+        Rejected::InvalidValue => Refused::Value(key),
+        Rejected::TooLong => Refused::TooLong,
+    })
+}
+
+fn atom_state(state: Term<'_>) -> Option<Assignment<'static>> {
+    [
+        (atoms::ready(), Assignment::Ready),
+        (atoms::stopping(), Assignment::Stopping),
+        (atoms::reloading(), Assignment::Reloading),
+        (atoms::restart_reset(), Assignment::RestartReset),
+    ]
+    .into_iter()
+    .find_map(|(atom, assignment)| is_atom(state, atom).then_some(assignment))
+}
+
+fn text_of<'a>(key: Term<'a>, value: Term<'a>) -> Result<Cow<'a, [u8]>, Refused<'a>> {
+    text(value).map_err(|not_text| match not_text {
+        NotText::Invalid => Refused::Value(key),
+        NotText::TooLong => Refused::TooLong,
+    })
+}
+
+fn custom_value<'a>(key: Term<'a>, value: Term<'a>) -> Result<Cow<'a, [u8]>, Refused<'a>> {
+    match value.decode::<i64>() {
+        Ok(number) => Ok(number.to_string().into_bytes().into()),
+        Err(_) => text_of(key, value),
+    }
+}
+
+fn notify_access(value: Term<'_>) -> Option<NotifyAccess> {
+    [
+        (atoms::none(), NotifyAccess::None),
+        (atoms::main(), NotifyAccess::Main),
+        (atoms::exec(), NotifyAccess::Exec),
+        (atoms::all(), NotifyAccess::All),
+    ]
+    .into_iter()
+    .find_map(|(atom, access)| is_atom(value, atom).then_some(access))
+}
+
+/// `{Time, Unit}` with an `erlang:time_unit()`, rounded up. The VM's native unit is the
+/// nanosecond on Linux.
+fn microseconds(value: Term<'_>) -> Option<u64> {
+    let (time, unit) = value.decode::<(u64, Term<'_>)>().ok()?;
+    let is = |atom| is_atom(unit, atom);
+    let per_second: u64 = if is(atoms::second()) || is(atoms::seconds()) {
+        1
+    } else if is(atoms::millisecond()) || is(atoms::milli_seconds()) {
+        1_000
+    } else if is(atoms::microsecond()) || is(atoms::micro_seconds()) {
+        1_000_000
+    } else if is(atoms::nanosecond())
+        || is(atoms::nano_seconds())
+        || is(atoms::native())
+        || is(atoms::perf_counter())
+    {
+        1_000_000_000
+    } else {
+        unit.decode().ok().filter(|&parts| parts > 0)?
+    };
+    let usec = (u128::from(time) * 1_000_000).div_ceil(per_second.into());
+    u64::try_from(usec).ok()
+}
