@@ -9,7 +9,6 @@ const JOURNAL: &str = "/run/systemd/journal/socket";
 /// Sends `MESSAGE=` at a syslog priority, see systemd.journal-fields(7). Never blocks.
 pub fn write(priority: u8, message: &str) -> Result<(), Errno> {
     let message = message.replace('\n', " ");
-    let entry =
-        format!("PRIORITY={priority}\nSYSLOG_IDENTIFIER=systemd-beam\nMESSAGE={message}\n");
+    let entry = format!("PRIORITY={priority}\nMESSAGE={message}\n");
     Socket::open(UnixAddr::new(JOURNAL)?)?.try_send(entry.as_bytes())
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-/// One line such as `erts_sched: 2 running; erts_dios: 10 sleeping in futex_wait_queue`. Asks
+/// One line such as `dirty_io: 10 sleeping in futex_do_wait; scheduler: 2 running`. Asks
 /// nobody in the process, so that it works when every scheduler is stuck.
 pub fn summary() -> String {
     let mut counts = BTreeMap::<(String, String), usize>::new();
@@ -32,7 +32,7 @@ pub fn summary() -> String {
 fn describe(task: &Path) -> Option<(String, String)> {
     let stat = fs::read_to_string(task.join("stat")).ok()?;
     let (name, state) = name_and_state(&stat)?;
-    let group = name.trim_end_matches(|last: char| last.is_ascii_digit() || last == '_');
+    let group = group_of(name);
     let state = match state {
         'R' => "running".to_owned(),
         'S' | 'D' => {
@@ -46,6 +46,13 @@ fn describe(task: &Path) -> Option<(String, String)> {
         other => format!("in state {other}"),
     };
     Some((group.to_owned(), state))
+}
+
+/// The VM numbers its threads: in front (`10_dirty_io_sch`, cut to 15 bytes by the kernel), or
+/// from other releases on behind (`erts_dios_10`).
+fn group_of(name: &str) -> &str {
+    let name = name.trim_matches(|edge: char| edge.is_ascii_digit() || edge == '_');
+    ["dirty_cpu", "dirty_io"].into_iter().find(|group| name.starts_with(group)).unwrap_or(name)
 }
 
 /// The name stands in parentheses and may hold any character, so the last one ends it.
@@ -65,6 +72,20 @@ mod tests {
     fn names_may_hold_anything() {
         assert_eq!(name_and_state("12 (a) b (c) S 1 2"), Some(("a) b (c", 'S')));
         assert_eq!(name_and_state("garbage"), None);
+    }
+
+    #[test]
+    fn numbered_threads_are_one_group() {
+        for (name, group) in [
+            ("1_scheduler", "scheduler"),
+            ("1_dirty_io_sche", "dirty_io"),
+            ("10_dirty_io_sch", "dirty_io"),
+            ("2_dirty_cpu_sch", "dirty_cpu"),
+            ("erts_dios_10", "erts_dios"),
+            ("beam.smp", "beam.smp"),
+        ] {
+            assert_eq!(group_of(name), group);
+        }
     }
 
     #[test]

@@ -1,0 +1,119 @@
+%% A service for the lab. `erl -s live_service start FILE' runs the children that FILE lists.
+-module(live_service).
+-behaviour(application).
+-behaviour(supervisor).
+
+-export([start/1, start/2, stop/1, init/1]).
+-export([child/1, block/1, busy/1]).
+
+%% FILE holds `{env, [{Key, Value}]}' for the application systemd, `{children, [Child]}', and
+%% `{control, Path}': a socket that evaluates expressions.
+start([File]) ->
+    {ok, Config} = file:consult(File),
+    spawn(fun() -> control(proplists:get_value(control, Config)) end),
+    _ = application:load(systemd),
+    [application:set_env(systemd, Key, Value) || {Key, Value} <- proplists:get_value(env, Config, [])],
+    application:load(
+        {application, live, [
+            {applications, [kernel, stdlib, systemd]},
+            {mod, {?MODULE, proplists:get_value(children, Config, [])}}
+        ]}
+    ),
+    {ok, _} = application:ensure_all_started(live, permanent).
+
+start(_Type, Children) -> supervisor:start_link({local, live_sup}, ?MODULE, Children).
+
+stop(_) -> ok.
+
+init(Children) -> {ok, {#{}, [spec(Child) || Child <- Children]}}.
+
+spec(ready) -> systemd:ready();
+spec({ready, Status}) -> systemd:ready(Status);
+spec({set_status, Statuses}) -> systemd:set_status(Statuses);
+spec(Child) ->
+    #{id => Child, start => {?MODULE, child, [Child]}, shutdown => 30000}.
+
+%% {sleep, Millis}: takes so long to start. {named, Name}: is there under that name.
+%% {drain, Millis}: takes so long to end. {connections, Path}: a server that ends when the last client has gone.
+child({sleep, Millis}) ->
+    timer:sleep(Millis),
+    ignore;
+child({named, Name}) ->
+    idle(fun() -> register(Name, self()) end, fun() -> ok end);
+child({drain, Millis}) ->
+    idle(fun() -> ok end, fun() -> timer:sleep(Millis) end);
+child({connections, Path}) ->
+    idle(
+        fun() ->
+            {ok, Listen} = gen_tcp:listen(0, [{ifaddr, {local, Path}}, {active, false}]),
+            Server = self(),
+            spawn_link(fun() -> accept(Listen, Server) end)
+        end,
+        fun Drain() ->
+            case get_open() of
+                0 -> ok;
+                _ -> receive {'DOWN', _, _, _, _} -> put(open, get_open() - 1), Drain() end
+            end
+        end
+    ).
+
+get_open() ->
+    receive {open, Pid} -> monitor(process, Pid), put(open, get_open() + 1)
+    after 0 -> case get(open) of undefined -> 0; N -> N end
+    end.
+
+accept(Listen, Server) ->
+    {ok, Socket} = gen_tcp:accept(Listen),
+    Pid = spawn(fun() ->
+        receive go -> ok end,
+        {error, closed} = gen_tcp:recv(Socket, 0)
+    end),
+    ok = gen_tcp:controlling_process(Socket, Pid),
+    Server ! {open, Pid},
+    Pid ! go,
+    gen_tcp:send(Socket, "open\n"),
+    accept(Listen, Server).
+
+idle(Up, Down) ->
+    proc_lib:start_link(erlang, apply, [
+        fun() ->
+            process_flag(trap_exit, true),
+            Up(),
+            proc_lib:init_ack({ok, self()}),
+            [Parent | _] = get('$ancestors'),
+            Supervisor = whereis_or_pid(Parent),
+            receive {'EXIT', Supervisor, _} -> Down() end
+        end,
+        []
+    ]).
+
+whereis_or_pid(Pid) when is_pid(Pid) -> Pid;
+whereis_or_pid(Name) -> whereis(Name).
+
+%% Blocks every scheduler.
+block(Millis) -> [spawn(live_block, block, [Millis]) || _ <- lists:seq(1, 100)].
+
+%% As many processes that never wait.
+busy(Count) ->
+    [spawn(fun Spin() -> Spin() end) || _ <- lists:seq(1, Count)],
+    Count.
+
+control(undefined) -> ok;
+control(Path) ->
+    _ = file:delete(Path),
+    {ok, Listen} = gen_tcp:listen(0, [{ifaddr, {local, Path}}, binary, {packet, 4}, {active, false}]),
+    serve(Listen).
+
+serve(Listen) ->
+    {ok, Socket} = gen_tcp:accept(Listen),
+    Pid = spawn(fun() -> receive go -> evaluate(Socket) end end),
+    ok = gen_tcp:controlling_process(Socket, Pid),
+    Pid ! go,
+    serve(Listen).
+
+evaluate(Socket) ->
+    {ok, Expressions} = gen_tcp:recv(Socket, 0),
+    {ok, Tokens, _} = erl_scan:string(binary_to_list(Expressions)),
+    {ok, Parsed} = erl_parse:parse_exprs(Tokens),
+    {value, Value, _} = erl_eval:exprs(Parsed, []),
+    gen_tcp:send(Socket, term_to_binary(Value)).

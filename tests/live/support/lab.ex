@@ -1,0 +1,216 @@
+defmodule Lab do
+  @moduledoc """
+  A real systemd in namespaces of its own, and services in it.
+
+  `boot/0` starts one for the whole run; it ends with this VM. Everything that a service needs
+  is copied into it first.
+  """
+
+  @units "/etc/lab/units"
+  @project Path.expand("../../..", __DIR__)
+
+  def boot do
+    port = Port.open({:spawn_executable, Path.join(__DIR__, "../lab")}, [:binary, {:line, 100}])
+
+    receive do
+      {^port, {:data, {:eol, pid}}} -> :persistent_term.put(__MODULE__, pid)
+    after
+      15_000 -> raise "the lab did not come up"
+    end
+
+    copy(Application.app_dir(:live, "ebin"), "/srv/live/ebin")
+    File.mkdir_p!(path("/srv/live/priv"))
+
+    compile_nif(
+      Path.join(@project, "tests/live/service/live_block.c"),
+      path("/srv/live/priv/live_block.so")
+    )
+
+    copy(Path.join(@project, "_build/default/lib/systemd/ebin"), "/srv/systemd/ebin")
+    copy(Path.join(@project, "priv"), "/srv/systemd/priv")
+    systemctl!(["log-level", "debug"])
+    :ok
+  end
+
+  defp compile_nif(source, library) do
+    include = Path.join(:code.root_dir(), "usr/include")
+    {"", 0} = System.cmd("gcc", ["-shared", "-fPIC", "-I", include, "-o", library, source])
+  end
+
+  @doc "The manager's pid, as this machine sees it."
+  def manager, do: :persistent_term.get(__MODULE__)
+
+  @doc "Where a path of the lab is on this machine."
+  def path(path), do: "/proc/#{manager()}/root#{path}"
+
+  def copy(from, to) do
+    File.mkdir_p!(path(Path.dirname(to)))
+    {_, 0} = System.cmd("cp", ["-aL", from, path(to)])
+  end
+
+  @doc "Runs a command in the lab: its output and its exit status."
+  def run(command, args) do
+    System.cmd("nsenter", ["-t", manager(), "-a", command | args], stderr_to_stdout: true)
+  end
+
+  def systemctl!(args) do
+    case run("systemctl", args) do
+      {output, 0} -> output
+      {output, status} -> raise "systemctl #{Enum.join(args, " ")}: #{status}: #{output}"
+    end
+  end
+
+  @doc """
+  Writes a unit and tells the manager.
+
+  `service` are lines of `[Service]` on top of `Type=notify` and an `ExecStart=` that runs
+  `children` in `live_service` with `env` for the application systemd.
+  """
+  def write_service(name, children, options \\ []) do
+    config = [
+      children: children,
+      env: Keyword.get(options, :env, []),
+      control: String.to_charlist(control(name))
+    ]
+
+    File.mkdir_p!(path("/run/live"))
+    text = Enum.map(config, &:io_lib.format("~0tp.~n", [&1]))
+    File.write!(path("/etc/lab/#{name}.config"), text)
+
+    write_unit("#{name}.service", """
+    [Unit]
+    DefaultDependencies=no
+    [Service]
+    Type=notify
+    SyslogIdentifier=%n
+    Environment=HOME=/root
+    LimitCORE=0
+    TimeoutStartSec=20
+    TimeoutStopSec=20
+    ExecStart=/usr/bin/erl -noinput -pa /srv/systemd/ebin /srv/live/ebin \
+      -s live_service start /etc/lab/#{name}.config
+    #{Enum.join(Keyword.get(options, :service, []), "\n")}
+    """)
+  end
+
+  def write_unit(file, text) do
+    File.write!(path("#{@units}/#{file}"), text)
+    systemctl!(["daemon-reload"])
+    ExUnit.Callbacks.on_exit({__MODULE__, file}, fn -> remove_unit(file) end)
+    file
+  end
+
+  defp remove_unit(file) do
+    run("systemctl", ["kill", "--signal=KILL", file])
+    run("systemctl", ["stop", file])
+    run("systemctl", ["reset-failed", file])
+    File.rm!(path("#{@units}/#{file}"))
+    systemctl!(["daemon-reload"])
+  end
+
+  @doc "Writes a service as `write_service/3` does, and starts it."
+  def start_service(name, children, options \\ []) do
+    unit = write_service(name, children, options)
+
+    case run("systemctl", ["start", unit]) do
+      {_, 0} -> unit
+      {output, _} -> raise "#{unit} did not start: #{output}\n#{journal(unit)}"
+    end
+  end
+
+  defp control(name), do: "/run/live/#{name}.control"
+
+  @doc "Evaluates Erlang expressions in a service."
+  def eval(unit, expressions) do
+    address = {:local, path(control(Path.rootname(unit)))}
+    {:ok, socket} = :gen_tcp.connect(address, 0, [:binary, packet: 4, active: false])
+    :ok = :gen_tcp.send(socket, expressions <> ".")
+    reply = :gen_tcp.recv(socket, 0, 30_000)
+    :gen_tcp.close(socket)
+    with {:ok, term} <- reply, do: :erlang.binary_to_term(term)
+  end
+
+  @doc "Evaluates Erlang expressions in a service, without waiting for it."
+  def cast(unit, expressions) do
+    pid = spawn(fn -> eval(unit, expressions) end)
+    ExUnit.Callbacks.on_exit(fn -> Process.exit(pid, :kill) end)
+  end
+
+  @doc "Connects to a UNIX stream socket in the lab."
+  def connect(path) do
+    {:ok, socket} = :gen_tcp.connect({:local, path(path)}, 0, [:binary, active: false])
+    socket
+  end
+
+  @doc "One property of a unit."
+  def show(unit, property),
+    do: String.trim_trailing(systemctl!(["show", unit, "-p", property, "--value"]), "\n")
+
+  @doc "Several properties of a unit, at one moment."
+  def show_all(unit, properties) do
+    for line <- String.split(systemctl!(["show", unit, "-p", Enum.join(properties, ",")]), "\n"),
+        [key, value] <- [String.split(line, "=", parts: 2)],
+        into: %{},
+        do: {key, value}
+  end
+
+  @doc "Waits until a property of a unit has that value."
+  def await_property(unit, property, value, timeout \\ 10_000) do
+    await("#{unit}: #{property}=#{value}", timeout, fn -> show(unit, property) == value end)
+  end
+
+  @doc "Calls `fun` until it returns something else than `nil` or `false`, which it returns."
+  def await(what, timeout \\ 10_000, fun) do
+    await_until(what, fun, System.monotonic_time(:millisecond) + timeout)
+  end
+
+  defp await_until(what, fun, deadline) do
+    result = fun.()
+
+    cond do
+      result ->
+        result
+
+      System.monotonic_time(:millisecond) > deadline ->
+        raise ExUnit.AssertionError, message: "did not come true: #{what}"
+
+      true ->
+        Process.sleep(10)
+        await_until(what, fun, deadline)
+    end
+  end
+
+  @doc "What a unit wrote to its standard output and error, and what the manager says of it."
+  def journal(unit) do
+    run("journalctl", ["--sync"])
+    # Early lines are not attributed to the unit when journald was quicker than the manager.
+    matches = ["UNIT=#{unit}", "+", "_SYSTEMD_UNIT=#{unit}", "+", "SYSLOG_IDENTIFIER=#{unit}"]
+    {output, 0} = run("journalctl", ["-o", "cat", "--no-pager" | matches])
+    output
+  end
+
+  @doc "The messages that a process sent to the journal by its native protocol."
+  def native_journal(pid) do
+    run("journalctl", ["--sync"])
+    {output, 0} = run("journalctl", ["-o", "cat", "-q", "_TRANSPORT=journal", "_PID=#{pid}"])
+    String.split(output, "\n", trim: true)
+  end
+
+  @doc """
+  The notifications of a unit as the manager received them, without the pings, each a list of
+  assignments: the manager logs them at debug level.
+  """
+  def notifications(unit) do
+    for [_, text] <-
+          Regex.scan(~r/Got notification message from PID \d+ \(([^\n]*)\)$/m, journal(unit)),
+        assignments = String.split(text, ", "),
+        assignments != ["WATCHDOG=1"],
+        do: assignments
+  end
+
+  @doc "Runs `fun` and returns how many milliseconds it took, and its result."
+  def timed(fun) do
+    {micros, result} = :timer.tc(fun)
+    {div(micros, 1000), result}
+  end
+end

@@ -1,0 +1,159 @@
+defmodule WatchdogTest do
+  use ExUnit.Case
+
+  @service ["WatchdogSec=1", "Restart=on-failure", "RestartSec=500ms"]
+
+  defp start(name, options \\ []) do
+    Lab.start_service("watchdog-" <> name, [:ready], [service: @service] ++ options)
+  end
+
+  defp check(unit, function),
+    do: Lab.eval(unit, "application:set_env(systemd, watchdog_check, #{function})")
+
+  defp assert_alive(unit, millis) do
+    Process.sleep(millis)
+
+    assert %{"ActiveState" => "active", "NRestarts" => "0"} =
+             Lab.show_all(unit, ["ActiveState", "NRestarts"])
+  end
+
+  # Result is that of the last run until the next one starts.
+  defp assert_restarted(unit) do
+    Lab.await_property(unit, "Result", "watchdog")
+    Lab.await_property(unit, "NRestarts", "1")
+    Lab.await_property(unit, "ActiveState", "active")
+  end
+
+  test "alive for 5 x WatchdogSec" do
+    assert_alive(start("alive"), 5000)
+  end
+
+  for {name, function, said} <- [
+        {"returns false", "fun() -> false end", "returned false"},
+        {"raises", "fun() -> error(oops) end", "raised error oops"},
+        {"exits", "fun() -> exit(oops) end", "raised exit oops"},
+        {"is killed", "fun() -> exit(self(), kill) end", "ended by an exit signal: killed"},
+        {"never returns", "fun() -> receive never -> ok end end", "STATUS=watchdog: no answer"},
+        {"can't be called", "{no, list}", "can't be called"},
+        {"returns something else", "fun() -> maybe end", "returned maybe, which is neither"}
+      ] do
+    test "restarted when the check #{name}, and the log says so once" do
+      unit = start(String.replace(unquote(name), ["'", " "], "-"))
+      :ok = check(unit, unquote(function))
+      assert_restarted(unit)
+      assert [_, _] = String.split(Lab.journal(unit), unquote(said))
+    end
+  end
+
+  test "a check that fails now and then, but not for WatchdogSec, is forgiven" do
+    unit = start("forgiven")
+
+    :ok =
+      check(
+        unit,
+        "fun() -> erlang:system_time(second) rem 2 =:= 0 orelse rand:uniform(3) =:= 1 end"
+      )
+
+    assert_alive(unit, 3000)
+  end
+
+  test "{M, F, A} from the configuration is called" do
+    unit = start("mfa", env: [watchdog_check: {:persistent_term, :get, [:well, true]}])
+    assert_alive(unit, 2500)
+    :ok = Lab.eval(unit, "persistent_term:put(well, false)")
+    assert_restarted(unit)
+  end
+
+  test "trigger fails it at once" do
+    unit = start("trigger")
+
+    {millis, _} =
+      Lab.timed(fn ->
+        Lab.cast(unit, "systemd:watchdog(trigger)")
+        Lab.await_property(unit, "Result", "watchdog")
+      end)
+
+    assert millis < 700
+    assert_restarted(unit)
+  end
+
+  test "disable and manual ping keep it alive" do
+    unit = start("manual")
+    assert Lab.eval(unit, "systemd:watchdog(state)") == 1000
+    Lab.eval(unit, "systemd:watchdog(disable),
+      spawn(fun Ping() -> ok = systemd:watchdog(ping), timer:sleep(300), Ping() end)")
+    assert Lab.eval(unit, "systemd:watchdog(state)") == false
+    assert_alive(unit, 5000)
+    assert Lab.eval(unit, "systemd:watchdog(enable), systemd:watchdog(state)") == 1000
+  end
+
+  test "disable alone does not" do
+    unit = start("disabled")
+    :ok = Lab.eval(unit, "systemd:watchdog(disable)")
+    assert_restarted(unit)
+  end
+
+  test "all schedulers blocked in a NIF: restarted, and the journal says why before" do
+    unit = start("blocked")
+    pid = Lab.show(unit, "MainPID")
+    Lab.cast(unit, "live_service:block(60000)")
+    await_report(unit)
+    assert Lab.show(unit, "ActiveState") == "active"
+    assert [entry] = Lab.native_journal(pid)
+    assert entry =~ ~r/watchdog: no answer from the VM for \d+ ms; threads: /
+    assert entry =~ ~r/(scheduler|erts_sched): \d+ sleeping in hrtimer_nanosleep/
+    assert_restarted(unit)
+  end
+
+  test "a stall that ends in time: no restart, the journal tells both, the status comes back" do
+    unit = start("stall")
+    :ok = Lab.eval(unit, ~S|systemd:notify({status, "all is well"})|)
+    Lab.cast(unit, "live_service:block(700)")
+    await_report(unit)
+    Lab.await_property(unit, "StatusText", "all is well")
+    assert_alive(unit, 1500)
+    assert [stall, recovery] = Lab.native_journal(Lab.show(unit, "MainPID"))
+    assert stall =~ "watchdog: no answer from the VM for"
+    assert recovery =~ ~r/watchdog: the VM answered after \d+ ms that it is well/
+  end
+
+  defp await_report(unit) do
+    Lab.await("STATUS= of the watchdog", fn ->
+      Lab.show(unit, "StatusText") =~ "watchdog: no answer"
+    end)
+  end
+
+  test "the VM stopped by SIGSTOP: restarted" do
+    unit = start("stopped")
+    Lab.systemctl!(["kill", "--kill-whom=main", "--signal=STOP", unit])
+    assert_restarted(unit)
+  end
+
+  test "the answering process killed, again and again: not restarted" do
+    unit = start("killed")
+
+    for _ <- 1..20 do
+      Lab.eval(unit, "exit(whereis(systemd_watchdog), kill)")
+      Lab.await("a new one", fn -> Lab.eval(unit, "is_pid(whereis(systemd_watchdog))") end)
+    end
+
+    assert_alive(unit, 2500)
+    assert Lab.eval(unit, "systemd:watchdog(state)") == 1000
+  end
+
+  for {name, env} <- [
+        {"without a check", []},
+        {"with a trivial one", [watchdog_check: {:erlang, :is_atom, [:well]}]}
+      ] do
+    @tag :slow
+    test "20,000 busy processes for 30 s #{name}: not restarted" do
+      unit = start("busy-#{length(unquote(Macro.escape(env)))}", env: unquote(Macro.escape(env)))
+      Lab.cast(unit, "live_service:busy(20000)")
+      assert_alive(unit, 30_000)
+      # They were there, and never waited.
+      seconds = div(String.to_integer(Lab.show(unit, "CPUUsageNSec")), 1_000_000_000)
+      assert seconds > 20
+      IO.puts("busy for 30 s #{unquote(name)}: #{seconds} s of CPU, no restart")
+    end
+  end
+end
