@@ -99,7 +99,7 @@ defmodule WatchdogTest do
     Lab.cast(unit, "live_service:block(60000)")
     await_report(unit)
     assert Lab.show(unit, "ActiveState") == "active"
-    assert [entry] = Lab.native_journal(pid)
+    assert [entry] = Lab.watchdog_journal(pid)
     assert entry =~ ~r/watchdog: no answer from the VM for \d+ ms; threads: /
     assert entry =~ ~r/(scheduler|erts_sched): \d+ sleeping in hrtimer_nanosleep/
     assert_restarted(unit)
@@ -112,7 +112,7 @@ defmodule WatchdogTest do
     await_report(unit)
     Lab.await_property(unit, "StatusText", "all is well")
     assert_alive(unit, 1500)
-    assert [stall, recovery] = Lab.native_journal(Lab.show(unit, "MainPID"))
+    assert [stall, recovery] = Lab.watchdog_journal(Lab.show(unit, "MainPID"))
     assert stall =~ "watchdog: no answer from the VM for"
     assert recovery =~ ~r/watchdog: the VM answered after \d+ ms that it is well/
   end

@@ -90,8 +90,13 @@ idle(Up, Down) ->
 whereis_or_pid(Pid) when is_pid(Pid) -> Pid;
 whereis_or_pid(Name) -> whereis(Name).
 
-%% Blocks every scheduler.
-block(Millis) -> [spawn(live_block, block, [Millis]) || _ <- lists:seq(1, 100)].
+%% Blocks every scheduler, once.
+block(Millis) ->
+    {module, _} = code:ensure_loaded(live_block),
+    [
+        spawn_opt(live_block, block, [Millis], [{scheduler, Scheduler}])
+     || Scheduler <- lists:seq(1, erlang:system_info(schedulers_online))
+    ].
 
 %% As many processes that never wait.
 busy(Count) ->

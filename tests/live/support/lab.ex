@@ -189,11 +189,11 @@ defmodule Lab do
     output
   end
 
-  @doc "The messages that a process sent to the journal by its native protocol."
-  def native_journal(pid) do
+  @doc "What the watchdog's thread of a process wrote into the journal."
+  def watchdog_journal(pid) do
     run("journalctl", ["--sync"])
     {output, 0} = run("journalctl", ["-o", "cat", "-q", "_TRANSPORT=journal", "_PID=#{pid}"])
-    String.split(output, "\n", trim: true)
+    for "watchdog: " <> _ = line <- String.split(output, "\n"), do: line
   end
 
   @doc """
