@@ -19,6 +19,8 @@
 
 -record(state, {
     watchdog :: systemd_nif:watchdog(),
+    %% Monotonic milliseconds: a service that is not ready before may fail its check quietly.
+    quiet_until :: integer(),
     checking = none :: none | {Tick :: pos_integer(), Runner :: pid()},
     outcome = true :: outcome()
 }).
@@ -58,7 +60,8 @@ init({Notifier, Usec}) ->
     case systemd_nif:watchdog_start(Notifier, Usec, max(1, Usec div scale())) of
         {ok, Watchdog} ->
             persistent_term:put(?MODULE, {Watchdog, Usec}),
-            {ok, #state{watchdog = Watchdog}};
+            Half = Usec div 2000,
+            {ok, #state{watchdog = Watchdog, quiet_until = now_millis() + Half}};
         {error, Reason} ->
             logger:error("systemd: the watchdog's thread could not be started: ~0tp", [Reason]),
             ignore
@@ -125,11 +128,19 @@ outcome(Check) ->
 
 answer(Tick, Outcome, #state{watchdog = Watchdog, outcome = Last} = State) ->
     ok = systemd_nif:watchdog_answer(Watchdog, Tick, Outcome =:= true),
-    case kind(Outcome) =:= kind(Last) of
-        true -> ok;
-        false -> report(Outcome)
-    end,
-    State#state{outcome = Outcome}.
+    case kind(Outcome) =:= kind(Last) orelse is_starting(State) of
+        true ->
+            State;
+        false ->
+            report(Outcome),
+            State#state{outcome = Outcome}
+    end.
+
+%% What the check looks at comes up after this application.
+is_starting(#state{quiet_until = QuietUntil}) ->
+    now_millis() < QuietUntil andalso not systemd_notify:has_announced(ready).
+
+now_millis() -> erlang:monotonic_time(millisecond).
 
 kind(Outcome) when is_tuple(Outcome) -> element(1, Outcome);
 kind(Outcome) -> Outcome.

@@ -1,0 +1,45 @@
+defmodule Hello.Request do
+  @moduledoc "One request on one connection."
+
+  @doc "Answers the request on the socket that is sent to this process."
+  def serve do
+    receive do
+      {:serve, socket} ->
+        with {:ok, {:http_request, _method, {:abs_path, path}, _version}} <-
+               :gen_tcp.recv(socket, 0, 5000),
+             :ok <- skip_headers(socket) do
+          {status, body} = respond(String.split(path, "/", trim: true))
+          :gen_tcp.send(socket, response(status, body))
+        end
+
+        :gen_tcp.close(socket)
+    end
+  end
+
+  defp respond([]), do: {"200 OK", "hello\n"}
+
+  defp respond(["wait", seconds]) do
+    Process.sleep(String.to_integer(seconds) * 1000)
+    {"200 OK", "hello, after #{seconds} s\n"}
+  end
+
+  defp respond(["sick"]) do
+    Hello.Health.fall_ill()
+    {"200 OK", "feeling sick\n"}
+  end
+
+  defp respond(_path), do: {"404 Not Found", "not found\n"}
+
+  defp skip_headers(socket) do
+    case :gen_tcp.recv(socket, 0, 5000) do
+      {:ok, :http_eoh} -> :ok
+      {:ok, {:http_header, _, _, _, _}} -> skip_headers(socket)
+      other -> other
+    end
+  end
+
+  defp response(status, body) do
+    "HTTP/1.1 #{status}\r\ncontent-type: text/plain\r\nconnection: close\r\n" <>
+      "content-length: #{byte_size(body)}\r\n\r\n#{body}"
+  end
+end

@@ -1,0 +1,99 @@
+defmodule HelloTest do
+  @moduledoc "examples/hello, as a release, with the units that come with it."
+  use ExUnit.Case
+
+  @hello Path.expand("../../examples/hello", __DIR__)
+
+  setup_all do
+    Lab.copy(Path.join(@hello, "_build/prod/rel/hello"), "/opt/hello")
+  end
+
+  defp start(unit) do
+    Lab.write_unit(unit, File.read!(Path.join([@hello, "systemd", unit])))
+
+    case Lab.run("systemctl", ["start", unit]) do
+      {_, 0} -> unit
+      {output, _} -> flunk("#{unit} did not start: #{output}\n#{Lab.journal(unit)}")
+    end
+  end
+
+  # A request from inside the lab, which has a network of its own.
+  defp get(port, path) do
+    script =
+      "exec 3<>/dev/tcp/127.0.0.1/#{port}; printf 'GET #{path} HTTP/1.1\\r\\n\\r\\n' >&3; cat <&3"
+
+    {output, 0} = Lab.run("bash", ["-c", script])
+    output |> String.split("\r\n\r\n", parts: 2) |> List.last()
+  end
+
+  test "the plain unit: serves as soon as systemctl start returns, drains, stops" do
+    unit = start("hello.service")
+    assert get(4000, "/") == "hello\n"
+    assert Lab.show(unit, "StatusText") == "ready"
+
+    request = Task.async(fn -> get(4000, "/wait/2") end)
+    Lab.await("the request", fn -> connections(4000) == 1 end)
+    Lab.systemctl!(["stop", "--no-block", unit])
+    Lab.await_property(unit, "StatusText", "draining")
+    assert Lab.show(unit, "ActiveState") == "deactivating"
+    assert Task.await(request) == "hello, after 2 s\n"
+    Lab.await_property(unit, "ActiveState", "inactive")
+
+    assert Lab.notifications(unit) == [
+             ["READY=1", "STATUS=ready"],
+             ["STOPPING=1"],
+             ["STATUS=draining"],
+             ["STATUS=drained"]
+           ]
+
+    assert Lab.show(unit, "Result") == "success"
+  end
+
+  defp connections(port) do
+    {output, 0} = Lab.run("ss", ["-Htn", "state", "established", "( sport = :#{port} )"])
+    length(String.split(output, "\n", trim: true))
+  end
+
+  test "the plain unit: a failing watchdog_check gets it restarted" do
+    unit = start("hello.service")
+    assert get(4000, "/sick") == "feeling sick\n"
+    Lab.await_property(unit, "Result", "watchdog")
+    Lab.await_property(unit, "NRestarts", "1")
+    Lab.await_property(unit, "ActiveState", "active")
+    assert get(4000, "/") == "hello\n"
+  end
+
+  test "the hardened unit: serves on port 80 as a dynamic user, watched, at 1.5 or less" do
+    unit = start("hello-hardened.service")
+    assert get(80, "/") == "hello\n"
+
+    pid = Lab.show(unit, "MainPID")
+    {uid, 0} = Lab.run("stat", ["-c", "%u", "/proc/#{pid}"])
+    assert String.to_integer(String.trim(uid)) in 61_184..65_519
+
+    {report, _} = Lab.run("systemd-analyze", ["security", "--no-pager", unit])
+    assert [_, exposure] = Regex.run(~r/Overall exposure level for .*: ([0-9.]+)/, report)
+    IO.puts("exposure of the hardened unit: #{exposure}")
+    assert String.to_float(exposure) <= 1.5
+
+    Process.sleep(5000)
+
+    assert %{"ActiveState" => "active", "NRestarts" => "0", "MainPID" => ^pid} =
+             Lab.show_all(unit, ["ActiveState", "NRestarts", "MainPID"])
+
+    assert get(80, "/sick") == "feeling sick\n"
+    Lab.await_property(unit, "Result", "watchdog")
+    Lab.await_property(unit, "NRestarts", "1")
+    Lab.await_property(unit, "ActiveState", "active")
+    Lab.systemctl!(["stop", unit])
+    assert Lab.show(unit, "Result") == "success"
+
+    # The cage is not felt, and the VM says only what is asked of it.
+    said = for "[" <> _ = line <- String.split(Lab.journal(unit), "\n"), do: line
+
+    assert said == [
+             "[error] systemd: watchdog_check returned false; no WATCHDOG=1 until it returns true",
+             "[notice] SIGTERM received - shutting down"
+           ]
+  end
+end
