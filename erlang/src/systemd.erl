@@ -108,7 +108,9 @@ barrier() -> barrier(5000).
 %% `{error, etimedout}' after `Timeout' milliseconds, see sd_notify_barrier(3).
 -spec barrier(timeout()) -> ok | {error, reason()}.
 barrier(Timeout) when Timeout =:= infinity; is_integer(Timeout), Timeout >= 0 ->
-    systemd_notify:barrier(Timeout).
+    systemd_notify:barrier(Timeout);
+barrier(Timeout) ->
+    error(badarg, [Timeout]).
 
 %% @doc Manages the watchdog, see sd_watchdog_enabled(3) and `WatchdogSec=' in
 %% systemd.service(5).
@@ -131,7 +133,8 @@ watchdog(state) -> systemd_watchdog:timeout();
 watchdog(ping) -> systemd_notify:send({watchdog, <<"1">>});
 watchdog(trigger) -> systemd_notify:send({watchdog, <<"trigger">>});
 watchdog(enable) -> systemd_watchdog:enable();
-watchdog(disable) -> systemd_watchdog:disable().
+watchdog(disable) -> systemd_watchdog:disable();
+watchdog(Command) -> error(badarg, [Command]).
 
 %% @doc Says `RELOADING=1' and restarts the VM in place by `init:restart/0'. The manager shows
 %% `reloading' until the service is ready again; no `STOPPING=1' is sent. When `RELOADING=1'
@@ -143,7 +146,11 @@ reload() -> reload(fun init:restart/0, []).
 
 %% @doc {@link reload/0} with the options of `init:restart/1'.
 -spec reload(Options :: [{mode, embedded | interactive}]) -> ok | {error, reason()}.
-reload(Options) -> reload(fun init:restart/1, [Options]).
+reload([]) -> reload();
+reload([{mode, Mode}] = Options) when Mode =:= embedded; Mode =:= interactive ->
+    reload(fun init:restart/1, [Options]);
+reload(Options) ->
+    error(badarg, [Options]).
 
 reload(Restart, Args) ->
     case systemd_notify:notifier() of
@@ -175,4 +182,5 @@ booted() ->
 -spec unset_env(notify | watchdog | listen_fds) -> ok.
 unset_env(notify) -> systemd_env:unset(["NOTIFY_SOCKET"]);
 unset_env(watchdog) -> systemd_env:unset(["WATCHDOG_USEC", "WATCHDOG_PID"]);
-unset_env(listen_fds) -> systemd_env:unset(["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]).
+unset_env(listen_fds) -> systemd_env:unset(["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]);
+unset_env(Part) -> error(badarg, [Part]).

@@ -20,8 +20,8 @@ pub enum Assignment<'a> {
     VarlinkError(&'a [u8]),
     /// `EXIT_STATUS=`: 0 to 255.
     ExitStatus(u8),
-    /// `MAINPID=`: a process of the unit, not 0.
-    MainPid(u32),
+    /// `MAINPID=`: a process of the unit.
+    MainPid(i32),
     /// `NOTIFYACCESS=`: who may notify from now on.
     NotifyAccess(NotifyAccess),
     /// `WATCHDOG=1`: still alive.

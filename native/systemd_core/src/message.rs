@@ -63,8 +63,8 @@ impl Message {
             BusError(name) => self.text(b"BUSERROR", name),
             VarlinkError(name) => self.text(b"VARLINKERROR", name),
             ExitStatus(status) => self.number(b"EXIT_STATUS", status.into()),
-            MainPid(0) => Err(Rejected::InvalidValue),
-            MainPid(pid) => self.number(b"MAINPID", pid.into()),
+            MainPid(pid) if pid <= 0 => Err(Rejected::InvalidValue),
+            MainPid(pid) => self.line(b"MAINPID", pid.to_string().as_bytes()),
             NotifyAccess(access) => self.line(b"NOTIFYACCESS", access.as_str().as_bytes()),
             Watchdog => self.line(b"WATCHDOG", b"1"),
             WatchdogUsec(usec) => self.number(b"WATCHDOG_USEC", usec),
@@ -225,6 +225,7 @@ mod tests {
         for assignment in [
             Errno(4096),
             MainPid(0),
+            MainPid(-1),
             BusError(b"a\nREADY=1"),
             VarlinkError(b"a\0"),
             Custom { key: b"", value: b"1" },

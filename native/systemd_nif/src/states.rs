@@ -59,7 +59,10 @@ fn push<'a>(message: &mut Message, state: Term<'a>) -> Result<(), Refused<'a>> {
     } else if is(atoms::varlinkerror()) {
         message.push(&Assignment::VarlinkError(&text_of(key, value)?))
     } else if is(atoms::exit_status()) {
-        message.push(&Assignment::ExitStatus(value.decode().map_err(refused)?))
+        // Rustler's u8 would take 256 for 0.
+        let status = value.decode::<u32>().map_err(refused)?;
+        let status = u8::try_from(status).map_err(|_| Refused::Value(key))?;
+        message.push(&Assignment::ExitStatus(status))
     } else if is(atoms::mainpid()) {
         message.push(&Assignment::MainPid(value.decode().map_err(refused)?))
     } else if is(atoms::notify_access()) {

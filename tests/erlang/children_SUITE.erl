@@ -1,0 +1,133 @@
+%% The child specs, in a supervisor.
+-module(children_SUITE).
+-behaviour(supervisor).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("stdlib/include/assert.hrl").
+
+all() ->
+    [
+        ready_is_sent_before_start_returns, ready_with_a_status, ready_keeps_a_status,
+        up_and_down, two_equal_ones, maps_and_lists, garbage_fails_no_supervisor,
+        a_failing_send_fails_no_supervisor, application_stop_says_stopping_once,
+        warns_about_readiness, warns_not_when_ready, invalid_configuration
+    ].
+
+init_per_testcase(_, Config) ->
+    Recorder = recorder:start(),
+    log_counter:start(),
+    os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
+    application:load(systemd),
+    [{recorder, Recorder} | Config].
+
+end_per_testcase(_, Config) ->
+    application:stop(systemd),
+    application:unload(systemd),
+    os:unsetenv("NOTIFY_SOCKET"),
+    log_counter:stop(),
+    recorder:stop(proplists:get_value(recorder, Config)).
+
+init(Children) -> {ok, {#{}, Children}}.
+
+supervise(Children) ->
+    process_flag(trap_exit, true),
+    {ok, Supervisor} = supervisor:start_link(?MODULE, Children),
+    Supervisor.
+
+take_down(Supervisor) ->
+    exit(Supervisor, shutdown),
+    receive {'EXIT', Supervisor, shutdown} -> ok end.
+
+%% What a supervisor with these children has sent when it is up, and what after that until it is
+%% down.
+sent(Children, Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    ok = application:start(systemd),
+    Supervisor = supervise(Children),
+    Up = recorder:all(Recorder),
+    take_down(Supervisor),
+    {Up, recorder:all(Recorder)}.
+
+ready_is_sent_before_start_returns(Config) ->
+    ?assertEqual({[<<"READY=1\nSTATUS=ready\n">>], []}, sent([systemd:ready()], Config)).
+
+ready_with_a_status(Config) ->
+    ?assertEqual({[<<"READY=1\nSTATUS=on 80\n">>], []}, sent([systemd:ready("on 80")], Config)).
+
+ready_keeps_a_status(Config) ->
+    Children = [systemd:set_status(#{up => {status, "warm"}}), systemd:ready()],
+    ?assertEqual({[<<"STATUS=warm\n">>, <<"READY=1\n">>], []}, sent(Children, Config)).
+
+up_and_down(Config) ->
+    Children = [
+        systemd:set_status([{up, {status, "a"}}, {down, [{status, "b"}, {errno, 5}]}]),
+        systemd:set_status([{down, [{status, "c"}]}])
+    ],
+    ?assertEqual(
+        {[<<"STATUS=a\n">>], [<<"STATUS=c\n">>, <<"STATUS=b\nERRNO=5\n">>]},
+        sent(Children, Config)
+    ).
+
+two_equal_ones(Config) ->
+    Spec = fun() -> systemd:set_status([{down, {status, "x"}}]) end,
+    ?assertEqual({[], [<<"STATUS=x\n">>, <<"STATUS=x\n">>]}, sent([Spec(), Spec()], Config)).
+
+maps_and_lists(Config) ->
+    Children = [systemd:set_status(#{up => [{status, "a"}], down => {status, "b"}})],
+    ?assertEqual({[<<"STATUS=a\n">>], [<<"STATUS=b\n">>]}, sent(Children, Config)).
+
+garbage_fails_no_supervisor(Config) ->
+    Garbage = [42, ready, [up | down], [{up, redy}], #{up => 1, down => {status, 42}}, "text"],
+    Children = [systemd:set_status(Term) || Term <- Garbage] ++ [systemd:ready(Term) || Term <- Garbage],
+    {Up, Down} = sent(Children, Config),
+    %% A charlist is a status.
+    ?assertEqual({[<<"READY=1\nSTATUS=text\n">>], []}, {Up, Down}),
+    ?assertNotEqual([], log_counter:messages()).
+
+a_failing_send_fails_no_supervisor(Config) ->
+    ok = application:start(systemd),
+    recorder:stop(proplists:get_value(recorder, Config)),
+    Supervisor = supervise([systemd:set_status(#{up => {status, "a"}}), systemd:ready()]),
+    ?assertMatch([{_, Pid, _, _}] when is_pid(Pid), supervisor:which_children(Supervisor)),
+    take_down(Supervisor),
+    ?assertMatch([_, _], log_counter:messages()).
+
+application_stop_says_stopping_once(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    ok = application:start(systemd),
+    ok = application:stop(systemd),
+    ?assertEqual([<<"STOPPING=1\n">>], recorder:all(Recorder)),
+    ok = application:start(systemd),
+    ok = systemd:notify(stopping),
+    ok = application:stop(systemd),
+    ?assertEqual([<<"STOPPING=1\n">>], recorder:all(Recorder)).
+
+warns_about_readiness(_) ->
+    application:set_env(systemd, warn_about_readiness_message, 50),
+    ok = application:start(systemd),
+    Readiness = monitor(process, systemd_readiness),
+    receive {'DOWN', Readiness, _, _, _} -> ok end,
+    ?assertMatch(["systemd: no READY=1 was sent within 50 ms" ++ _], log_counter:messages()).
+
+warns_not_when_ready(_) ->
+    application:set_env(systemd, warn_about_readiness_message, 50),
+    ok = application:start(systemd),
+    Readiness = monitor(process, systemd_readiness),
+    ok = systemd:notify(ready),
+    receive {'DOWN', Readiness, _, _, _} -> ok end,
+    ?assertEqual([], log_counter:messages()).
+
+invalid_configuration(_) ->
+    os:putenv("WATCHDOG_USEC", "1000000"),
+    Keys = [warn_about_readiness_message, handle_event, watchdog_scale, watchdog_check, unset_env],
+    [application:set_env(systemd, Key, {no, good}) || Key <- Keys],
+    ok = application:start(systemd),
+    %% The check is asked half a second from now at the latest.
+    wait(fun() -> length(log_counter:messages()) =:= 4 end),
+    ?assertEqual(1000, systemd:watchdog(state)).
+
+wait(Fun) ->
+    case Fun() of
+        true -> ok;
+        false -> timer:sleep(10), wait(Fun)
+    end.

@@ -1,0 +1,195 @@
+%% The variables: bad ones, none at all, and what becomes of them.
+-module(environment_SUITE).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("stdlib/include/assert.hrl").
+
+all() ->
+    [
+        no_systemd, costs_no_time, invalid_notify_socket, unreachable_notify_socket,
+        invalid_watchdog, watchdog_of_another_process, unset_for_children, left_for_children,
+        kept_over_application_restart, kept_over_vm_restart, library_missing
+    ].
+
+init_per_testcase(_, Config) ->
+    log_counter:start(),
+    application:load(systemd),
+    Config.
+
+end_per_testcase(_, _) ->
+    application:stop(systemd),
+    application:unload(systemd),
+    [os:unsetenv(Name) || Name <- ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]],
+    log_counter:stop().
+
+no_systemd(_) ->
+    ok = application:start(systemd),
+    ?assertEqual([], supervisor:which_children(systemd_sup)),
+    ?assertEqual(ok, systemd:notify(ready)),
+    ?assertEqual(ok, systemd:notify([ready, {status, "x"}])),
+    ?assertEqual(ok, systemd:barrier()),
+    ?assertEqual(ok, systemd:barrier(infinity)),
+    ?assertEqual(false, systemd:watchdog(state)),
+    [?assertEqual(ok, systemd:watchdog(Command)) || Command <- [ping, trigger, enable, disable]],
+    ?assertEqual(ok, systemd:reload()),
+    ?assertEqual(ok, systemd:reload([{mode, embedded}])),
+    ?assertMatch({ok, Booted} when is_boolean(Booted), systemd:booted()),
+    [?assertEqual(ok, systemd:unset_env(Part)) || Part <- [notify, watchdog, listen_fds]],
+    #{start := {Ready, start_link, ReadyArgs}} = systemd:ready(),
+    ?assertEqual(ignore, apply(Ready, start_link, ReadyArgs)),
+    #{start := {Status, start_link, StatusArgs}} = systemd:set_status([{down, {status, "x"}}]),
+    {ok, Pid} = apply(Status, start_link, StatusArgs),
+    gen_server:stop(Pid),
+    ok = application:stop(systemd),
+    %% Nor does it matter whether the application runs.
+    ?assertEqual(ok, systemd:notify(ready)),
+    ?assertEqual([], log_counter:messages()).
+
+%% Loading and starting it in a VM that has just booted, eleven times. The machine's other work
+%% only adds to that, so that the least is what it costs.
+costs_no_time(_) ->
+    Command =
+        "erl -noinput -pa " ++ code:lib_dir(systemd, ebin) ++
+            " -eval '{T, {ok, _}} = timer:tc(application, ensure_all_started, [systemd]),"
+            " io:put_chars(integer_to_list(T)), halt().'",
+    Times = lists:sort([list_to_integer(os:cmd(Command)) / 1000 || _ <- lists:seq(1, 11)]),
+    [Least | _] = Times,
+    io:format(user, "~nthe application adds ~.1f ms to the start of a VM, ~.1f ms in the median~n", [
+        Least, lists:nth(6, Times)
+    ]),
+    ?assert(Least < 20).
+
+invalid_notify_socket(_) ->
+    [
+        begin
+            os:putenv("NOTIFY_SOCKET", Value),
+            ok = application:start(systemd),
+            Reason = {invalid_notify_socket, list_to_binary(Value)},
+            ?assertEqual({error, Reason}, systemd:notify(ready)),
+            ?assertEqual({error, Reason}, systemd:barrier()),
+            ?assertEqual({error, Reason}, systemd:reload()),
+            ?assertEqual(false, systemd:watchdog(state)),
+            ok = application:stop(systemd),
+            ?assertMatch([_ | _], [
+                Text
+             || Text <- log_counter:messages(), string:find(Text, "NOTIFY_SOCKET=") =/= nomatch
+            ])
+        end
+     || Value <- ["run/notify", "./notify", "/" ++ lists:duplicate(107, $a), "@", "vsock:2", "x"]
+    ].
+
+unreachable_notify_socket(_) ->
+    [
+        begin
+            os:putenv("NOTIFY_SOCKET", Path),
+            ok = application:start(systemd),
+            ?assertEqual({error, Reason}, systemd:notify(ready)),
+            ok = application:stop(systemd)
+        end
+     || {Path, Reason} <- [
+            {"/nonexistent/notify", enoent},
+            {"@systemd-nobody-" ++ os:getpid(), econnrefused},
+            {"/etc/passwd", econnrefused},
+            {"/etc/passwd/notify", enotdir}
+        ]
+    ],
+    %% An empty one is none.
+    os:putenv("NOTIFY_SOCKET", ""),
+    ok = application:start(systemd),
+    ?assertEqual(ok, systemd:notify(ready)).
+
+with_watchdog(Variables, Fun) ->
+    Recorder = recorder:start(),
+    os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
+    [os:putenv(Name, Value) || {Name, Value} <- Variables],
+    ok = application:start(systemd),
+    Fun(Recorder),
+    ok = application:stop(systemd),
+    [os:unsetenv(Name) || {Name, _} <- Variables],
+    recorder:stop(Recorder).
+
+invalid_watchdog(_) ->
+    [
+        with_watchdog([{"WATCHDOG_USEC", Value}], fun(Recorder) ->
+            ?assertEqual({Value, false}, {Value, systemd:watchdog(state)}),
+            ?assertEqual(ok, systemd:notify(ready)),
+            ?assertEqual([<<"READY=1\n">>], recorder:all(Recorder)),
+            [Text | _] = lists:reverse(log_counter:messages()),
+            ?assertNotEqual(nomatch, string:find(Text, "WATCHDOG_USEC"))
+        end)
+     || Value <- ["0", "-1", "abc", "18446744073709551616", "18446744073709551615", "1s", " 1"]
+    ],
+    %% Microseconds: shorter than the interval can be, and longer than anybody lives.
+    [
+        with_watchdog([{"WATCHDOG_USEC", Value}], fun(Recorder) ->
+            ?assertEqual({Value, Millis}, {Value, systemd:watchdog(state)}),
+            ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(Recorder))
+        end)
+     || {Value, Millis} <- [{"1", 1}, {"18446744073709551614", 18446744073709551}]
+    ].
+
+watchdog_of_another_process(_) ->
+    with_watchdog([{"WATCHDOG_USEC", "100000"}, {"WATCHDOG_PID", "1"}], fun(Recorder) ->
+        ?assertEqual(false, systemd:watchdog(state)),
+        ?assertEqual(nothing, recorder:next(Recorder, 300))
+    end),
+    ?assertEqual([], log_counter:messages()),
+    with_watchdog([{"WATCHDOG_USEC", "100000"}, {"WATCHDOG_PID", os:getpid()}], fun(Recorder) ->
+        ?assertEqual(100, systemd:watchdog(state)),
+        ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(Recorder))
+    end),
+    with_watchdog([{"WATCHDOG_USEC", "100000"}, {"WATCHDOG_PID", "x"}], fun(_) ->
+        ?assertEqual(false, systemd:watchdog(state)),
+        ?assertMatch([_], log_counter:messages())
+    end).
+
+unset_for_children(_) ->
+    with_watchdog([{"WATCHDOG_USEC", "5000000"}], fun(_) ->
+        ?assertEqual("", os:cmd("env | grep -E '^(NOTIFY_SOCKET|WATCHDOG_)'"))
+    end).
+
+left_for_children(_) ->
+    application:set_env(systemd, unset_env, false),
+    with_watchdog([{"WATCHDOG_USEC", "5000000"}], fun(_) ->
+        ?assertEqual("WATCHDOG_USEC=5000000\n", os:cmd("env | grep '^WATCHDOG_USEC'")),
+        ok = systemd:unset_env(watchdog),
+        ?assertEqual("", os:cmd("env | grep '^WATCHDOG_'"))
+    end).
+
+kept_over_application_restart(_) ->
+    with_watchdog([{"WATCHDOG_USEC", "5000000"}], fun(Recorder) ->
+        ok = application:stop(systemd),
+        ok = application:start(systemd),
+        ?assertEqual(5000, systemd:watchdog(state)),
+        recorder:all(Recorder),
+        ok = systemd:notify(ready),
+        ?assertEqual(<<"READY=1\n">>, recorder:next(Recorder))
+    end).
+
+%% A restart of the VM in which no application is stopped in order.
+kept_over_vm_restart(_) ->
+    Recorder = recorder:start(),
+    Unset = "{status, os:getenv(\"NOTIFY_SOCKET\", \"unset\")}",
+    Service = service:start(Recorder, Unset),
+    ?assertEqual(<<"STATUS=unset\n">>, service:next(Recorder)),
+    service:eval(Service, "exit(whereis(systemd_sup), kill), systemd:reload()"),
+    ?assertMatch(<<"RELOADING=1\n", _/binary>>, service:next(Recorder)),
+    ?assertEqual(<<"STATUS=unset\n">>, service:next(Recorder)),
+    service:stop(Service),
+    recorder:stop(Recorder).
+
+library_missing(Config) ->
+    Recorder = recorder:start(),
+    Copy = filename:join(proplists:get_value(priv_dir, Config), "systemd"),
+    "" = os:cmd("mkdir -p " ++ Copy ++ " && cp -rL " ++ code:lib_dir(systemd, ebin) ++ " " ++ Copy),
+    Service = service:start(Recorder, "ready", filename:join(Copy, "ebin")),
+    wait(fun() -> string:find(service:log(Service), "native library is not loaded") =/= nomatch end),
+    ?assertEqual([], recorder:all(Recorder)),
+    service:stop(Service),
+    recorder:stop(Recorder).
+
+wait(Fun) ->
+    case Fun() of
+        true -> ok;
+        false -> timer:sleep(20), wait(Fun)
+    end.

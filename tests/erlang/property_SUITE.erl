@@ -1,0 +1,178 @@
+%% Any term at all, for every function that takes one.
+-module(property_SUITE).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("stdlib/include/assert.hrl").
+
+%% Debian's package of PropEr comes without its header.
+-import(proper_types, [binary/0, bitstring/0, float/0, frequency/1, integer/0, list/1, oneof/1, range/2]).
+-define(FORALL(Pattern, Type, Property), proper:forall(Type, fun(Pattern) -> Property end)).
+-define(LET(Pattern, Type, Term), proper_types:bind(Type, fun(Pattern) -> Term end, false)).
+-define(LAZY(Type), proper_types:lazy(fun() -> Type end)).
+
+-define(COUNT, 100000).
+
+all() -> [nifs, api, api_without_systemd].
+
+suite() -> [{timetrap, {minutes, 5}}].
+
+init_per_testcase(_, Config) ->
+    Recorder = recorder:start(),
+    recorder:drain(Recorder),
+    logger:set_module_level(systemd_log, none),
+    [{recorder, Recorder} | Config].
+
+end_per_testcase(_, Config) ->
+    application:stop(systemd),
+    os:unsetenv("NOTIFY_SOCKET"),
+    logger:unset_module_level(systemd_log),
+    recorder:stop(proplists:get_value(recorder, Config)).
+
+%% Terms of every type, and often ones that almost fit. No new atoms: there is room for a million.
+any_term() -> any_term(20).
+
+any_term(0) ->
+    frequency([
+        {3, known_atom()},
+        {3, integer()},
+        {1, oneof([1 bsl 31, 1 bsl 32, 1 bsl 63, 1 bsl 64, -1, -(1 bsl 63), 1 bsl 200])},
+        {1, float()},
+        {3, binary()},
+        {1, bitstring()},
+        {2, [range(0, 16#110000)]},
+        {1, ?LAZY(oneof([self(), make_ref(), fun any_term/0, #{}, [], {}, <<>>]))}
+    ]);
+any_term(Size) ->
+    Part = any_term(Size div 3),
+    frequency([
+        {3, any_term(0)},
+        {3, {state_key(), Part}},
+        {2, {extend_timeout, {Part, known_atom()}}},
+        {2, list(Part)},
+        {1, ?LET({Head, Tail}, {Part, Part}, [Head | Tail])},
+        {1, ?LET(List, list(Part), list_to_tuple(List))},
+        {1, ?LET(Pairs, list({known_atom(), Part}), maps:from_list(Pairs))}
+    ]).
+
+known_atom() ->
+    oneof([
+        ready, stopping, reloading, restart_reset, status, true, false, infinity, undefined, nil,
+        second, millisecond, native, all, main, none, '', 'A=B', 'ü', up, down, state
+    ]).
+
+state_key() ->
+    oneof([
+        status, errno, buserror, varlinkerror, exit_status, mainpid, notify_access,
+        watchdog_usec, extend_timeout, x_key, <<"X_KEY">>, "X_KEY", binary()
+    ]).
+
+%% A result, or an error that a caller can be blamed for.
+result(Fun) ->
+    try Fun() of Result -> {ok, Result}
+    catch
+        error:badarg -> badarg;
+        error:function_clause -> badarg
+    end.
+
+is_answer(badarg) -> true;
+is_answer({ok, Result}) -> is_result(Result).
+
+is_result(ok) -> true;
+is_result(again) -> true;
+is_result(busy) -> true;
+is_result(undefined) -> true;
+is_result({ok, _}) -> true;
+is_result({error, Reason}) -> is_reason(Reason);
+is_result(Result) -> is_boolean(Result) orelse is_binary(Result).
+
+is_reason({invalid_state, _}) -> true;
+is_reason({invalid_value, _}) -> true;
+is_reason({invalid_notify_socket, _}) -> true;
+is_reason(Reason) -> is_atom(Reason).
+
+check(Property) ->
+    ?assert(proper:quickcheck(Property, [{numtests, ?COUNT}, {max_size, 20}, quiet])).
+
+nifs(Config) ->
+    {ok, Notifier} = systemd_nif:open(list_to_binary(recorder:path(proplists:get_value(recorder, Config)))),
+    {ok, Watchdog} = systemd_nif:watchdog_start(Notifier, 3600000000, 3600000000),
+    {ok, Barrier} = systemd_nif:barrier(Notifier, 0),
+    Resource = oneof([Notifier, Watchdog, Barrier, any_term()]),
+    Functions = [
+        Function
+     || {Name, Arity} = Function <- systemd_nif:module_info(exports),
+        Arity > 0,
+        not lists:member(Name, [module_info, watchdog_start])
+    ],
+    io:format(user, "~n~b x ~0p~n", [?COUNT, Functions]),
+    check(
+        ?FORALL(
+            {First, Second, Third, Millis},
+            {Resource, any_term(), any_term(), oneof([0, any_term()])},
+            lists:all(
+                fun
+                    ({notify_wait, 3}) -> answers(notify_wait, [First, Second, bounded(Millis)]);
+                    ({barrier, 2}) -> answers(barrier, [First, bounded(Millis)]);
+                    ({Name, 1}) -> answers(Name, [First]) andalso answers(Name, [Second]);
+                    ({Name, 2}) -> answers(Name, [First, Second]);
+                    ({Name, 3}) -> answers(Name, [First, Second, Third])
+                end,
+                Functions
+            )
+        )
+    ),
+    %% A thread each: fewer of them.
+    ?assert(
+        proper:quickcheck(
+            ?FORALL(
+                {First, Timeout, Interval},
+                {Resource, any_term(), any_term()},
+                answers(watchdog_start, [First, Timeout, Interval]) andalso
+                    answers(watchdog_start, [Notifier, abs_or_term(Timeout), abs_or_term(Interval)])
+            ),
+            [{numtests, 1000}, quiet]
+        )
+    ).
+
+%% Some of the random timeouts are real, and long.
+bounded(Millis) when is_integer(Millis), Millis > 0 -> 0;
+bounded(Millis) -> Millis.
+
+abs_or_term(Term) when is_integer(Term) -> abs(Term);
+abs_or_term(Term) -> Term.
+
+answers(Name, Args) -> is_answer(result(fun() -> apply(systemd_nif, Name, Args) end)).
+
+api(Config) ->
+    os:putenv("NOTIFY_SOCKET", recorder:path(proplists:get_value(recorder, Config))),
+    ok = application:start(systemd),
+    check(?FORALL(Term, any_term(), calls(Term) andalso is_answer(result(fun() -> systemd:notify(Term) end)))).
+
+api_without_systemd(_) ->
+    ok = application:start(systemd),
+    check(?FORALL(Term, any_term(), calls(Term) andalso systemd:notify(Term) =:= ok)).
+
+calls(Term) ->
+    is_map(systemd:ready(Term)) andalso
+        ignore =:= systemd_ready:start_link(Term) andalso
+        is_map(systemd:set_status(Term)) andalso
+        up_and_down(Term) andalso
+        is_answer(result(fun() -> systemd:barrier(not_long(Term)) end)) andalso
+        watchdog(Term) andalso
+        %% An empty list is no bad input, and would restart this VM.
+        (Term =:= [] orelse is_answer(result(fun() -> systemd:reload(Term) end))) andalso
+        is_answer(result(fun() -> systemd:unset_env(Term) end)).
+
+not_long(Term) when is_integer(Term), Term > 0; Term =:= infinity -> 0;
+not_long(Term) -> Term.
+
+watchdog(Term) ->
+    case result(fun() -> systemd:watchdog(Term) end) of
+        {ok, Millis} when is_integer(Millis) -> true;
+        Answer -> is_answer(Answer)
+    end.
+
+up_and_down(Term) ->
+    {ok, Pid} = systemd_status:start_link(Term),
+    unlink(Pid),
+    gen_server:stop(Pid) =:= ok.

@@ -1,0 +1,49 @@
+%% A datagram socket in the manager's place, that records the exact bytes.
+-module(recorder).
+
+-export([start/0, start/1, stop/1, path/1, next/1, next/2, all/1, drain/1]).
+
+-record(recorder, {path, socket}).
+
+start() ->
+    Name = io_lib:format("/tmp/systemd-~s-~b", [os:getpid(), erlang:unique_integer([positive])]),
+    start(lists:flatten(Name)).
+
+%% A path, or "@name".
+start(Path) ->
+    {ok, Socket} = socket:open(local, dgram),
+    ok = socket:bind(Socket, #{family => local, path => sun_path(Path)}),
+    #recorder{path = Path, socket = Socket}.
+
+sun_path("@" ++ Name) -> [0 | Name];
+sun_path(Path) -> Path.
+
+stop(#recorder{path = Path, socket = Socket}) ->
+    _ = file:delete(Path),
+    socket:close(Socket).
+
+path(#recorder{path = Path}) -> Path.
+
+next(Recorder) -> next(Recorder, 2000).
+
+next(#recorder{socket = Socket}, Timeout) ->
+    case socket:recv(Socket, 0, Timeout) of
+        {ok, Bytes} -> Bytes;
+        {error, timeout} -> nothing
+    end.
+
+%% What came so far.
+all(Recorder) ->
+    case next(Recorder, 0) of
+        nothing -> [];
+        Bytes -> [Bytes | all(Recorder)]
+    end.
+
+%% Reads until it is stopped.
+drain(#recorder{socket = Socket} = Recorder) ->
+    spawn_link(fun Read() ->
+        case socket:recv(Socket) of
+            {ok, _} -> Read();
+            {error, closed} -> Recorder
+        end
+    end).
