@@ -30,9 +30,8 @@ defmodule Systemd.MixProject do
       elixir: "~> 1.14",
       compilers: [:systemd_nif | Mix.compilers()],
       erlc_paths: ["erlang/src"],
-      erlc_options: [:debug_info, :warnings_as_errors],
+      erlc_options: [:debug_info],
       elixirc_paths: ["elixir/lib"],
-      elixirc_options: [warnings_as_errors: true],
       test_paths: ["tests/elixir"],
       deps: []
     ]

@@ -30,7 +30,6 @@ child_spec() ->
 start_link(Millis) -> {ok, proc_lib:spawn_link(?MODULE, init, [Millis])}.
 
 init(Millis) ->
-    register(?MODULE, self()),
     receive after Millis -> ok end,
     case systemd_notify:has_announced(ready) of
         true ->

@@ -23,7 +23,7 @@ init_per_testcase(_, Config) ->
 end_per_testcase(_, Config) ->
     application:stop(systemd),
     application:unload(systemd),
-    os:unsetenv("NOTIFY_SOCKET"),
+    [os:unsetenv(Name) || Name <- ["NOTIFY_SOCKET", "WATCHDOG_USEC"]],
     log_counter:stop(),
     recorder:stop(proplists:get_value(recorder, Config)).
 
@@ -105,17 +105,20 @@ application_stop_says_stopping_once(Config) ->
 warns_about_readiness(_) ->
     application:set_env(systemd, warn_about_readiness_message, 50),
     ok = application:start(systemd),
-    Readiness = monitor(process, systemd_readiness),
-    receive {'DOWN', Readiness, _, _, _} -> ok end,
+    wait(fun() -> readiness() =:= undefined end),
     ?assertMatch(["systemd: no READY=1 was sent within 50 ms" ++ _], log_counter:messages()).
 
 warns_not_when_ready(_) ->
-    application:set_env(systemd, warn_about_readiness_message, 50),
+    application:set_env(systemd, warn_about_readiness_message, 500),
     ok = application:start(systemd),
-    Readiness = monitor(process, systemd_readiness),
     ok = systemd:notify(ready),
-    receive {'DOWN', Readiness, _, _, _} -> ok end,
+    wait(fun() -> readiness() =:= undefined end),
     ?assertEqual([], log_counter:messages()).
+
+%% The process that waits, and is gone afterwards.
+readiness() ->
+    {_, Pid, _, _} = lists:keyfind(systemd_readiness, 1, supervisor:which_children(systemd_sup)),
+    Pid.
 
 invalid_configuration(_) ->
     os:putenv("WATCHDOG_USEC", "1000000"),

@@ -60,7 +60,14 @@ output(Command, Port, Written) ->
 says_ready(Release, Command) ->
     Recorder = recorder:start(),
     Port = open_port({spawn_executable, Release}, [
-        {args, [Command]}, {env, [{"NOTIFY_SOCKET", recorder:path(Recorder)}]}, exit_status
+        {args, [Command]},
+        %% No epmd, which would stay behind.
+        {env, [
+            {"NOTIFY_SOCKET", recorder:path(Recorder)},
+            {"RELEASE_DISTRIBUTION", "none"},
+            {"ERL_FLAGS", "-dist_listen false -start_epmd false"}
+        ]},
+        exit_status
     ]),
     {os_pid, Pid} = erlang:port_info(Port, os_pid),
     try

@@ -1,2 +1,2 @@
-Lab.boot()
+unless :test in ExUnit.configuration()[:exclude], do: Lab.boot()
 ExUnit.start(timeout: 120_000)

@@ -1,0 +1,117 @@
+//! The notifier against a datagram socket in the manager's place.
+
+#![allow(clippy::unwrap_used)]
+
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use std::io::IoSliceMut;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::{Duration, Instant};
+use systemd_core::{Address, Announcement, Assignment, Errno, Message, Notifier, Sent};
+
+fn bind(name: &str) -> UnixDatagram {
+    let manager =
+        UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    manager
+}
+
+fn name(test: &str) -> String {
+    format!("systemd-core-{test}-{}", std::process::id())
+}
+
+fn open(name: &str) -> Notifier {
+    Notifier::open(Address::parse(format!("@{name}").as_bytes()).unwrap()).unwrap()
+}
+
+fn message(assignment: Assignment<'_>) -> Message {
+    let mut message = Message::new();
+    message.push(&assignment).unwrap();
+    message
+}
+
+fn next(manager: &UnixDatagram) -> String {
+    let mut bytes = [0; 5000];
+    let len = manager.recv(&mut bytes).unwrap();
+    String::from_utf8(bytes[..len].to_vec()).unwrap()
+}
+
+#[test]
+fn sends_and_remembers_what_it_announced() {
+    let name = name("announces");
+    let manager = bind(&name);
+    let notifier = open(&name);
+    assert!(!notifier.has_announced(Announcement::Ready));
+    assert_eq!(notifier.try_send(&message(Assignment::Ready)), Ok(Sent::Done));
+    assert_eq!(next(&manager), "READY=1\n");
+    assert!(notifier.has_announced(Announcement::Ready));
+    assert!(!notifier.has_announced(Announcement::Stopping));
+}
+
+#[test]
+fn a_full_queue_is_waited_for_and_no_longer_than_told() {
+    let name = name("full");
+    let manager = bind(&name);
+    let notifier = open(&name);
+    let ready = message(Assignment::Ready);
+    let mut queued = 0;
+    while notifier.try_send(&ready) == Ok(Sent::Done) {
+        queued += 1;
+    }
+    let started = Instant::now();
+    let timeout = Duration::from_millis(100);
+    assert_eq!(notifier.send(&ready, timeout), Err(Errno::EAGAIN));
+    assert!(started.elapsed() >= timeout);
+
+    let sent = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| notifier.send(&ready, Duration::from_secs(5)));
+        assert_eq!(next(&manager), "READY=1\n");
+        sender.join().unwrap()
+    });
+    assert_eq!(sent, Ok(Sent::Done));
+    for _ in 0..queued {
+        assert_eq!(next(&manager), "READY=1\n");
+    }
+}
+
+#[test]
+fn finds_a_manager_that_came_back() {
+    let name = name("back");
+    let manager = bind(&name);
+    let notifier = open(&name);
+    let ready = message(Assignment::Ready);
+    drop(manager);
+    assert_eq!(notifier.try_send(&ready), Ok(Sent::NotYet));
+    assert_eq!(notifier.send(&ready, Duration::ZERO), Err(Errno::ECONNREFUSED));
+    let manager = bind(&name);
+    assert_eq!(notifier.send(&ready, Duration::ZERO), Ok(Sent::Done));
+    assert_eq!(next(&manager), "READY=1\n");
+}
+
+#[test]
+fn a_barrier_is_reached_when_the_manager_closes_its_end() {
+    let name = name("barrier");
+    let manager = bind(&name);
+    let notifier = open(&name);
+    let barrier = notifier.barrier(Duration::ZERO).unwrap().unwrap();
+    let (text, fd) = receive_with_fd(&manager);
+    assert_eq!(text, "BARRIER=1");
+    assert_eq!(barrier.is_reached(), Ok(false));
+    drop(fd);
+    assert_eq!(barrier.is_reached(), Ok(true));
+}
+
+fn receive_with_fd(manager: &UnixDatagram) -> (String, OwnedFd) {
+    let mut bytes = [0; 100];
+    let mut data = [IoSliceMut::new(&mut bytes)];
+    let mut space = nix::cmsg_space!([RawFd; 1]);
+    let received =
+        recvmsg::<()>(manager.as_raw_fd(), &mut data, Some(&mut space), MsgFlags::empty())
+            .unwrap();
+    let (len, control) = (received.bytes, received.cmsgs().unwrap().next());
+    let Some(ControlMessageOwned::ScmRights(fds)) = control else { panic!("{control:?}") };
+    // SAFETY: the kernel has just made this descriptor for us.
+    let fd = unsafe { OwnedFd::from_raw_fd(fds[0]) };
+    (String::from_utf8(bytes[..len].to_vec()).unwrap(), fd)
+}
