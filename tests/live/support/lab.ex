@@ -10,10 +10,12 @@ defmodule Lab do
   @project Path.expand("../../..", __DIR__)
 
   def boot do
-    port = Port.open({:spawn_executable, Path.join(__DIR__, "../lab")}, [:binary, {:line, 100}])
+    lab = Path.join(__DIR__, "../lab")
+    port = Port.open({:spawn_executable, lab}, [:binary, :exit_status, line: 100])
 
     receive do
       {^port, {:data, {:eol, pid}}} -> :persistent_term.put(__MODULE__, pid)
+      {^port, {:exit_status, _}} -> raise "the lab did not come up"
     after
       15_000 -> raise "the lab did not come up"
     end
