@@ -15,8 +15,9 @@ start(_Type, _Args) ->
     {ok, Supervisor} = systemd_sup:start_link(children(systemd_notify:notifier(), Variables)),
     {ok, Supervisor, Variables}.
 
+%% Comes after a crash too, which the service may survive.
 prep_stop(Variables) ->
-    _ = systemd_shutdown:stopping(),
+    _ = whereis(systemd_sup) =/= undefined andalso systemd_shutdown:stopping(),
     Variables.
 
 stop(Variables) ->

@@ -10,6 +10,7 @@ all() ->
         ready_is_sent_before_start_returns, ready_with_a_status, ready_keeps_a_status,
         up_and_down, two_equal_ones, maps_and_lists, garbage_fails_no_supervisor,
         a_failing_send_fails_no_supervisor, application_stop_says_stopping_once,
+        a_crash_says_nothing,
         warns_about_readiness, warns_not_when_ready, invalid_configuration
     ].
 
@@ -101,6 +102,13 @@ application_stop_says_stopping_once(Config) ->
     ok = systemd:notify(stopping),
     ok = application:stop(systemd),
     ?assertEqual([<<"STOPPING=1\n">>], recorder:all(Recorder)).
+
+%% The service may well go on without this application.
+a_crash_says_nothing(Config) ->
+    ok = application:start(systemd),
+    exit(whereis(systemd_sup), kill),
+    wait(fun() -> not lists:keymember(systemd, 1, application:which_applications()) end),
+    ?assertEqual([], recorder:all(proplists:get_value(recorder, Config))).
 
 warns_about_readiness(_) ->
     application:set_env(systemd, warn_about_readiness_message, 50),

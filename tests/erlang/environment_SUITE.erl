@@ -176,7 +176,7 @@ kept_over_vm_restart(_) ->
     Unset = "{status, os:getenv(\"NOTIFY_SOCKET\", \"unset\")}",
     Service = service:start(Recorder, Unset),
     ?assertEqual(<<"STATUS=unset\n">>, service:next(Recorder)),
-    service:eval(Service, "exit(whereis(systemd_sup), kill), systemd:reload()"),
+    service:eval(Service, "exit(application_controller:get_master(systemd), kill), systemd:reload()"),
     ?assertMatch(<<"RELOADING=1\n", _/binary>>, service:next(Recorder)),
     ?assertEqual(<<"STATUS=unset\n">>, service:next(Recorder)),
     service:stop(Service),

@@ -50,8 +50,9 @@ nobody_is_blocked(_) ->
     io:format(user, "~nqueue full, 1,000 calls of 100 processes: longest ~b ms; meanwhile a timer was late "
         "by ~b ms, and reading a file took ~b ms, at worst~n", [Longest, Timer, File]),
     ?assert(Longest < ?BOUND + 500),
-    ?assert(Timer < 200),
-    ?assert(File < 200).
+    %% A scheduler that waited would keep them for as long as the calls.
+    ?assert(Timer < ?BOUND div 2),
+    ?assert(File < ?BOUND div 2).
 
 %% The worst that a timer and the dirty I/O schedulers saw, in milliseconds.
 lateness(Timer, File) ->
