@@ -1,14 +1,117 @@
-//! One entry in the journal, written without anybody's help.
+//! The way to journald, see systemd-journald.service(8).
 
-use crate::socket::Socket;
+use crate::entry::Entry;
+use crate::field_name::FieldName;
+use crate::memfd;
+use crate::notifier::Sent;
+use crate::place::Places;
+use crate::socket::{Socket, peer_is_gone, wait_for};
 use nix::errno::Errno;
+use nix::poll::PollFlags;
 use nix::sys::socket::UnixAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-const JOURNAL: &str = "/run/systemd/journal/socket";
+/// Sends [`Entry`]s to journald, from any thread.
+#[derive(Debug)]
+pub struct Journal {
+    socket: Socket,
+    places: Places,
+    /// Somebody has waited in vain for a socket to be there.
+    lost: AtomicBool,
+}
 
-/// Sends `MESSAGE=` at a syslog priority, see systemd.journal-fields(7). Never blocks.
-pub fn write(priority: u8, message: &str) -> Result<(), Errno> {
-    let message = message.replace('\n', " ");
-    let entry = format!("PRIORITY={priority}\nMESSAGE={message}\n");
-    Socket::open(UnixAddr::new(JOURNAL)?)?.try_send(entry.as_bytes())
+impl Journal {
+    /// Where journald listens.
+    pub const PATH: &str = "/run/systemd/journal/socket";
+
+    /// Longer entries are not for a thread that must not be held up by copying them.
+    const LONGEST_AT_ONCE: usize = 64 * 1024;
+
+    /// A socket that isn't there yet is tried again after this long.
+    const RETRY: Duration = Duration::from_millis(10);
+
+    /// Fails where nobody listens.
+    pub fn open(path: &Path) -> Result<Self, Errno> {
+        let socket = Socket::open(UnixAddr::new(path)?)?;
+        socket.connect()?;
+        Ok(Self { socket, places: Places::default(), lost: AtomicBool::new(false) })
+    }
+
+    /// Sends by one system call that doesn't block, or not at all.
+    pub fn try_send(&self, entry: &Entry) -> Result<Sent, Errno> {
+        if entry.as_bytes().len() > Self::LONGEST_AT_ONCE {
+            return Ok(Sent::NotYet);
+        }
+        match self.socket.try_send(entry.as_bytes()) {
+            Ok(()) => Ok(Sent::Done),
+            Err(errno) if errno == Errno::EAGAIN || errno == Errno::EINTR => Ok(Sent::NotYet),
+            Err(errno) if is_too_large(errno) || peer_is_gone(errno) => Ok(Sent::NotYet),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Sends, and waits for at most `timeout` while journald's queue is full or its socket is
+    /// missing. What is too large for a datagram goes in a sealed memfd.
+    ///
+    /// `EAGAIN` when the queue still is full. Nobody waits for a missing socket once somebody
+    /// has done so in vain, until it is there again.
+    pub fn send(&self, entry: &Entry, timeout: Duration) -> Result<Sent, Errno> {
+        let place = self.places.take();
+        let wait = if place.is_some() { timeout } else { Duration::ZERO };
+        let deadline = Instant::now() + wait;
+        let mut sealed = None;
+        loop {
+            match self.send_as(entry, sealed.as_ref()) {
+                Ok(()) => {
+                    self.lost.store(false, Ordering::Relaxed);
+                    return Ok(Sent::Done);
+                }
+                Err(Errno::EINTR) => (),
+                Err(errno) if is_too_large(errno) && sealed.is_none() => {
+                    sealed = Some(memfd::sealed("journal-entry", entry.as_bytes())?);
+                }
+                Err(Errno::EAGAIN) => {
+                    match wait_for(self.socket.as_fd(), PollFlags::POLLOUT, deadline) {
+                        Err(Errno::EAGAIN) if wait < timeout => return Ok(Sent::NotYet),
+                        result => result?,
+                    }
+                }
+                Err(errno) if peer_is_gone(errno) => match self.socket.connect() {
+                    Ok(()) => (),
+                    Err(errno) if self.lost.load(Ordering::Relaxed) => return Err(errno),
+                    Err(_) if wait < timeout => return Ok(Sent::NotYet),
+                    Err(errno) if Instant::now() >= deadline => {
+                        self.lost.store(true, Ordering::Relaxed);
+                        return Err(errno);
+                    }
+                    Err(_) => thread::sleep(Self::RETRY),
+                },
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    fn send_as(&self, entry: &Entry, sealed: Option<&OwnedFd>) -> Result<(), Errno> {
+        match sealed {
+            None => self.socket.try_send(entry.as_bytes()),
+            Some(file) => self.socket.send_with_fds(&[], &[file.as_fd()]),
+        }
+    }
+}
+
+/// `MESSAGE=` at a syslog priority, for those who log without anybody's help. Never blocks.
+pub(crate) fn write(priority: i64, message: &str) -> Result<(), Errno> {
+    let mut entry = Entry::default();
+    entry.push_number(&FieldName::from_any(b"PRIORITY"), priority);
+    entry.push(&FieldName::from_any(b"MESSAGE"), message.as_bytes());
+    Socket::open(UnixAddr::new(Journal::PATH)?)?.try_send(entry.as_bytes())
+}
+
+/// As sd_journal_send(3) has it, `ENOBUFS` says so too.
+fn is_too_large(errno: Errno) -> bool {
+    matches!(errno, Errno::EMSGSIZE | Errno::ENOBUFS)
 }

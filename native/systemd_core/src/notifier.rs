@@ -2,6 +2,7 @@
 
 use crate::address::Address;
 use crate::message::Message;
+use crate::place::Places;
 use crate::socket::{Socket, peer_is_gone, wait_for};
 use crate::vsock;
 use nix::errno::Errno;
@@ -9,7 +10,7 @@ use nix::poll::PollFlags;
 use nix::sys::socket::VsockAddr;
 use std::io::{PipeReader, pipe};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 pub struct Notifier {
     transport: Transport,
     announced: AtomicU8,
-    waiting: AtomicUsize,
+    places: Places,
     status: Mutex<Vec<u8>>,
 }
 
@@ -28,14 +29,14 @@ enum Transport {
     Vsock(VsockAddr),
 }
 
-/// What became of a message.
+/// What became of a message or a journal entry.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Sent {
-    /// The manager has it in its queue.
+    /// The receiver has it in its queue.
     Done,
-    /// From [`Notifier::try_send`]: it takes more than one system call, so [`Notifier::send`] it.
-    /// From [`Notifier::send`]: enough threads wait already, so try again in a moment.
+    /// From `try_send`: it takes more than one system call, so `send` it. From `send`: enough
+    /// threads wait already, so try again in a moment.
     NotYet,
 }
 
@@ -51,9 +52,6 @@ pub enum Announcement {
     Status = 4,
 }
 
-/// Waiting threads come from a pool that others need too: the VM reads its files with it.
-const MOST_WAITING: usize = 4;
-
 impl Notifier {
     /// Only the socket can fail here. A manager that can't be reached shows when sending.
     pub fn open(address: Address) -> Result<Self, Errno> {
@@ -64,7 +62,7 @@ impl Notifier {
         Ok(Self {
             transport,
             announced: AtomicU8::new(0),
-            waiting: AtomicUsize::new(0),
+            places: Places::default(),
             status: Mutex::default(),
         })
     }
@@ -125,7 +123,7 @@ impl Notifier {
         fds: &[BorrowedFd<'_>],
         timeout: Duration,
     ) -> Result<Sent, Errno> {
-        let place = Place::among(&self.waiting);
+        let place = self.places.take();
         let wait = if place.is_some() { timeout } else { Duration::ZERO };
         let result = match &self.transport {
             Transport::Unix(socket) => socket.send_until(bytes, fds, Instant::now() + wait),
@@ -163,22 +161,6 @@ impl Barrier {
             Err(Errno::EAGAIN) => Ok(false),
             Err(errno) => Err(errno),
         }
-    }
-}
-
-/// One of the [`MOST_WAITING`].
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn among(waiting: &'a AtomicUsize) -> Option<Self> {
-        let place = Self(waiting);
-        (waiting.fetch_add(1, Ordering::AcqRel) < MOST_WAITING).then_some(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

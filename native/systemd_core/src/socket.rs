@@ -57,7 +57,8 @@ impl Socket {
         }
     }
 
-    fn send_with_fds(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    /// One system call that never blocks, with descriptors.
+    pub fn send_with_fds(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
         if fds.is_empty() {
             return self.try_send(bytes);
         }
@@ -66,8 +67,15 @@ impl Socket {
         sendmsg::<()>(self.fd.as_raw_fd(), &data, &rights, MsgFlags::MSG_NOSIGNAL, None).map(drop)
     }
 
-    fn connect(&self) -> Result<(), Errno> {
+    /// Connects to the one that listens now.
+    pub fn connect(&self) -> Result<(), Errno> {
         connect(self.fd.as_raw_fd(), &self.peer)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
