@@ -4,7 +4,7 @@
 -module(systemd_log).
 -behaviour(gen_server).
 
--export([start_link/0, say/3, once/4]).
+-export([start_link/0, say/3, once/4, to_stderr/2]).
 -export([init/1, handle_call/3, handle_cast/2]).
 
 -include_lib("kernel/include/logger.hrl").
@@ -23,6 +23,12 @@ say(Level, Format, Args) -> gen_server:cast(?MODULE, {say, Level, Format, Args})
 -spec once(What :: term(), logger:level(), io:format(), [term()]) -> ok.
 once(What, Level, Format, Args) ->
     gen_server:cast(?MODULE, {once, What, Level, Format, Args}).
+
+%% @doc For what can't be logged. Nobody waits for a terminal or a pipe that is stuck.
+-spec to_stderr(io:format(), [term()]) -> ok.
+to_stderr(Format, Args) ->
+    _ = spawn(io, format, [standard_error, "systemd: " ++ Format ++ "~n", Args]),
+    ok.
 
 init([]) -> {ok, #{}}.
 

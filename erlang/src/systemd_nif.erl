@@ -18,16 +18,29 @@
     watchdog_enable/1,
     watchdog_disable/1,
     watchdog_enabled/1,
+    journal_open/1,
+    journal_sink/4,
+    journal_given/1,
+    journal_complain/1,
+    journal_log/5,
+    journal_log_wait/6,
+    journal_drop/2,
+    journal_dropped/1,
+    journal_told/3,
+    is_journal/2,
     load_error/0
 ]).
 
--export_type([notifier/0, barrier/0, watchdog/0]).
+-export_type([notifier/0, barrier/0, watchdog/0, journal/0, sink/0, source/0]).
 
 -on_load(load/0).
 
 -type notifier() :: reference().
 -type barrier() :: reference().
 -type watchdog() :: reference().
+-type journal() :: reference().
+-type sink() :: reference().
+-type source() :: level | priority | time | {literal, binary()} | [Metakey :: atom()].
 
 -define(NOT_LOADED, erlang:nif_error(nif_not_loaded)).
 
@@ -93,3 +106,49 @@ watchdog_disable(_) -> ?NOT_LOADED.
 
 -spec watchdog_enabled(watchdog()) -> boolean().
 watchdog_enabled(_) -> ?NOT_LOADED.
+
+-spec journal_open(Path :: binary()) -> {ok, journal()} | {error, file:posix()}.
+journal_open(_) -> ?NOT_LOADED.
+
+-spec journal_sink(journal(), [{Name :: binary(), source()}], Metadata :: all | [atom()], binary()) ->
+    {ok, sink()} | {error, {invalid_field_name | invalid_fields, term()}}.
+journal_sink(_, _, _, _) -> ?NOT_LOADED.
+
+-spec journal_given(sink()) -> {journal(), binary()}.
+journal_given(_) -> ?NOT_LOADED.
+
+-spec journal_complain(sink()) -> boolean().
+journal_complain(_) -> ?NOT_LOADED.
+
+-spec journal_log(
+    sink(),
+    logger:level(),
+    logger:metadata(),
+    Message :: unicode:chardata(),
+    More :: [{Name :: binary(), Value :: binary()}]
+) -> ok | again | {format, [Path :: [term()]]} | {error, invalid_message | badarg | file:posix()}.
+journal_log(_, _, _, _, _) -> ?NOT_LOADED.
+
+-spec journal_log_wait(
+    sink(),
+    logger:level(),
+    logger:metadata(),
+    Message :: unicode:chardata(),
+    More :: [{Name :: binary(), Value :: binary()}],
+    Millis :: non_neg_integer()
+) -> ok | busy | {format, [Path :: [term()]]} | {error, invalid_message | badarg | file:posix()}.
+journal_log_wait(_, _, _, _, _, _) -> ?NOT_LOADED.
+
+-spec journal_drop(sink(), Time :: integer()) -> Count :: pos_integer().
+journal_drop(_, _) -> ?NOT_LOADED.
+
+-spec journal_dropped(sink()) ->
+    {Count :: non_neg_integer(), First :: integer(), Last :: integer()}.
+journal_dropped(_) -> ?NOT_LOADED.
+
+-spec journal_told(sink(), Count :: non_neg_integer(), Last :: integer()) ->
+    Rest :: non_neg_integer().
+journal_told(_, _, _) -> ?NOT_LOADED.
+
+-spec is_journal(Fd :: 1 | 2, JournalStream :: binary()) -> boolean().
+is_journal(_, _) -> ?NOT_LOADED.

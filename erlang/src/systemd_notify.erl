@@ -53,7 +53,7 @@ send(States) ->
 
 wait(Notifier, States) ->
     Wait = fun(Rest) -> systemd_nif:notify_wait(Notifier, States, Rest) end,
-    case until(deadline(?LONGEST_WAIT), Wait) of
+    case systemd_wait:until(systemd_wait:deadline(?LONGEST_WAIT), Wait) of
         ok -> ok;
         {error, _} = Error -> failed(States, Error)
     end.
@@ -65,8 +65,9 @@ barrier(Timeout) ->
         undefined -> ok;
         {error, _} = Error -> failed(barrier, Error);
         Notifier ->
-            Deadline = deadline(Timeout),
-            case until(Deadline, fun(Rest) -> systemd_nif:barrier(Notifier, Rest) end) of
+            Deadline = systemd_wait:deadline(Timeout),
+            Wait = fun(Rest) -> systemd_nif:barrier(Notifier, Rest) end,
+            case systemd_wait:until(Deadline, Wait) of
                 {ok, Barrier} -> reach(Barrier, Deadline, 1);
                 {error, _} = Error -> failed(barrier, Error)
             end
@@ -77,31 +78,13 @@ reach(Barrier, Deadline, Sleep) ->
         true -> ok;
         {error, _} = Error -> failed(barrier, Error);
         false ->
-            case rest(Deadline) of
+            case systemd_wait:rest(Deadline) of
                 0 -> failed(barrier, {error, etimedout});
                 Rest ->
                     timer:sleep(min(Sleep, Rest)),
                     reach(Barrier, Deadline, min(2 * Sleep, 16))
             end
     end.
-
-%% Enough dirty schedulers wait already: this process sleeps instead.
-until(Deadline, Try) ->
-    case Try(min(rest(Deadline), ?LONGEST_WAIT)) of
-        busy ->
-            timer:sleep(2),
-            until(Deadline, Try);
-        {error, eagain} when Deadline =:= infinity ->
-            until(Deadline, Try);
-        Result ->
-            Result
-    end.
-
-deadline(infinity) -> infinity;
-deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
-
-rest(infinity) -> infinity;
-rest(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).
 
 failed(States, {error, Reason} = Error) ->
     What = what(States),

@@ -12,7 +12,7 @@
 
 -define(COUNT, 100000).
 
-all() -> [nifs, api, api_without_systemd].
+all() -> [nifs, journal, api, api_without_systemd].
 
 suite() -> [{timetrap, {minutes, 5}}].
 
@@ -79,6 +79,10 @@ is_answer({ok, Result}) -> is_result(Result).
 
 is_result(ok) -> true;
 is_result(again) -> true;
+is_result({format, Paths}) -> is_list(Paths);
+is_result({Count, First, Last}) -> lists:all(fun is_integer/1, [Count, First, Last]);
+is_result({Journal, Given}) when is_reference(Journal) -> is_binary(Given);
+is_result(Count) when is_integer(Count) -> true;
 is_result(busy) -> true;
 is_result(undefined) -> true;
 is_result({ok, _}) -> true;
@@ -88,21 +92,24 @@ is_result(Result) -> is_boolean(Result) orelse is_binary(Result).
 is_reason({invalid_state, _}) -> true;
 is_reason({invalid_value, _}) -> true;
 is_reason({invalid_notify_socket, _}) -> true;
+is_reason({invalid_field_name, _}) -> true;
+is_reason({invalid_fields, _}) -> true;
 is_reason(Reason) -> is_atom(Reason).
 
 check(Property) ->
     ?assert(proper:quickcheck(Property, [{numtests, ?COUNT}, {max_size, 20}, quiet])).
 
 nifs(Config) ->
-    {ok, Notifier} = systemd_nif:open(list_to_binary(recorder:path(proplists:get_value(recorder, Config)))),
+    {ok, Notifier} = systemd_nif:open(path(Config)),
     {ok, Watchdog} = systemd_nif:watchdog_start(Notifier, 3600000000, 3600000000),
     {ok, Barrier} = systemd_nif:barrier(Notifier, 0),
-    Resource = oneof([Notifier, Watchdog, Barrier, any_term()]),
+    {ok, Journal} = systemd_nif:journal_open(path(Config)),
+    Resource = oneof([Notifier, Watchdog, Barrier, Journal, any_term()]),
     Functions = [
         Function
      || {Name, Arity} = Function <- systemd_nif:module_info(exports),
         Arity > 0,
-        not lists:member(Name, [module_info, watchdog_start])
+        not lists:member(Name, [module_info, watchdog_start | journal_nifs()])
     ],
     io:format(user, "~n~b x ~0p~n", [?COUNT, Functions]),
     check(
@@ -133,6 +140,56 @@ nifs(Config) ->
             [{numtests, 1000}, quiet]
         )
     ).
+
+path(Config) -> list_to_binary(recorder:path(proplists:get_value(recorder, Config))).
+
+journal(Config) ->
+    {ok, Journal} = systemd_nif:journal_open(path(Config)),
+    {ok, Sink} = systemd_nif:journal_sink(Journal, fields(), all, <<>>),
+    check(
+        ?FORALL(
+            {First, Level, Metadata, Message, More},
+            {oneof([Sink, Sink, Sink, any_term()]), level(), metadata(), any_term(), any_term()},
+            lists:all(
+                fun({Name, Args}) -> answers(Name, Args) end,
+                [
+                    {journal_sink, [journal_or(Journal, First), [{Level, Message}, More], Metadata, Message]},
+                    {journal_sink, [Journal, [{<<"A">>, Message}], [a, More], <<>>]},
+                    {journal_given, [First]},
+                    {journal_complain, [First]},
+                    {journal_log, [First, Level, Metadata, Message, More]},
+                    {journal_log, [Sink, info, #{a => Message}, <<"text">>, []]},
+                    {journal_log_wait, [First, Level, Metadata, Message, More, 0]},
+                    {journal_log_wait, [Sink, info, #{a => Message}, More, [], bounded(Level)]},
+                    {journal_drop, [First, Message]},
+                    {journal_dropped, [First]},
+                    {journal_told, [First, Message, More]},
+                    {is_journal, [Message, More]}
+                ]
+            )
+        )
+    ).
+
+journal_nifs() ->
+    [
+        Name
+     || {Name, _} <- systemd_nif:module_info(exports),
+        lists:prefix("journal_", atom_to_list(Name)),
+        Name =/= journal_open
+    ].
+
+fields() -> [{<<"L">>, level}, {<<"PRIORITY">>, priority}, {<<"T">>, time}, {<<"A">>, [a]}, {<<"B">>, [a, b]}].
+
+level() -> frequency([{3, info}, {1, any_term()}]).
+
+metadata() ->
+    frequency([
+        {3, ?LET(Pairs, list({oneof([a, b, time, pid, priority, <<"k">>]), any_term()}), maps:from_list(Pairs))},
+        {1, any_term()}
+    ]).
+
+journal_or(Journal, Term) when is_reference(Term) -> Journal;
+journal_or(_, Term) -> Term.
 
 %% Some of the random timeouts are real, and long.
 bounded(Millis) when is_integer(Millis), Millis > 0 -> 0;

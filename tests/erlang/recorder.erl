@@ -1,7 +1,7 @@
 %% A datagram socket in the manager's place, that records the exact bytes.
 -module(recorder).
 
--export([start/0, start/1, stop/1, path/1, next/1, next/2, all/1, drain/1]).
+-export([start/0, start/1, stop/1, path/1, next/1, next/2, all/1, drain/1, buffer/2]).
 
 -record(recorder, {path, socket}).
 
@@ -47,3 +47,6 @@ drain(#recorder{socket = Socket} = Recorder) ->
             {error, closed} -> Recorder
         end
     end).
+
+%% Room for larger datagrams than usual.
+buffer(#recorder{socket = Socket}, Bytes) -> ok = socket:setopt(Socket, {otp, rcvbuf}, Bytes).

@@ -8,20 +8,35 @@ use std::borrow::Cow;
 pub enum NotText {
     /// It isn't chardata.
     Invalid,
-    /// It has more than [`MOST_CELLS`] list cells or [`MOST_BYTES`] bytes.
+    /// It is beyond the [`Limit`].
     TooLong,
 }
 
-/// More than any message can hold, and little enough for a normal scheduler.
-const MOST_CELLS: usize = 16 * 1024;
-const MOST_BYTES: usize = systemd_core::Message::LONGEST;
+/// How much of a term a scheduler can be asked to read.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    cells: usize,
+    bytes: usize,
+}
+
+impl Limit {
+    /// More than any message to the manager can hold.
+    const MESSAGE: Self = Self { cells: 16 * 1024, bytes: systemd_core::Message::LONGEST };
+    /// What takes a normal scheduler well below a millisecond.
+    pub const NORMAL: Self = Self { cells: 16 * 1024, bytes: 64 * 1024 };
+    /// For dirty schedulers.
+    pub const NONE: Self = Self { cells: usize::MAX, bytes: usize::MAX };
+}
 
 /// A binary as it is, a list flattened. Code points become UTF-8.
 pub fn text<'a>(term: Term<'a>) -> Result<Cow<'a, [u8]>, NotText> {
     match term.get_type() {
         TermType::Binary => binary(term).map(Cow::Borrowed),
-        TermType::List => flatten(term).map(Cow::Owned),
-        _ => Err(NotText::Invalid),
+        _ => {
+            let mut bytes = Vec::new();
+            append(&mut bytes, term, Limit::MESSAGE)?;
+            Ok(Cow::Owned(bytes))
+        }
     }
 }
 
@@ -34,40 +49,74 @@ pub fn text_or_atom<'a>(term: Term<'a>) -> Result<Cow<'a, [u8]>, NotText> {
     }
 }
 
+/// Appends a binary or a list.
+pub fn append(bytes: &mut Vec<u8>, term: Term<'_>, limit: Limit) -> Result<(), NotText> {
+    match term.get_type() {
+        TermType::Binary => append_binary(bytes, term, limit),
+        TermType::List => append_list(bytes, term, limit),
+        _ => Err(NotText::Invalid),
+    }
+}
+
+fn append_binary(bytes: &mut Vec<u8>, term: Term<'_>, limit: Limit) -> Result<(), NotText> {
+    let binary = binary(term)?;
+    if binary.len() > limit.bytes {
+        return Err(NotText::TooLong);
+    }
+    bytes.extend_from_slice(binary);
+    Ok(())
+}
+
+fn append_list(bytes: &mut Vec<u8>, list: Term<'_>, limit: Limit) -> Result<(), NotText> {
+    let start = bytes.len();
+    let mut rests = Vec::new();
+    let mut rest = list;
+    let mut cells = 0;
+    loop {
+        match rest.list_get_cell() {
+            Ok((head, tail)) => {
+                cells += 1;
+                if cells > limit.cells || bytes.len() - start > limit.bytes {
+                    return Err(NotText::TooLong);
+                }
+                rest = tail;
+                if let Ok(point) = head.decode::<u32>() {
+                    append_char(bytes, point)?;
+                } else if head.is_binary() {
+                    append_binary(bytes, head, limit)?;
+                } else {
+                    rests.push(rest);
+                    rest = head;
+                }
+            }
+            Err(_) => {
+                if rest.is_binary() {
+                    append_binary(bytes, rest, limit)?;
+                } else if !rest.is_empty_list() {
+                    return Err(NotText::Invalid);
+                }
+                match rests.pop() {
+                    Some(outer) => rest = outer,
+                    None => return Ok(()),
+                }
+            }
+        }
+    }
+}
+
+fn append_char(bytes: &mut Vec<u8>, point: u32) -> Result<(), NotText> {
+    if let Ok(byte @ ..0x80) = u8::try_from(point) {
+        bytes.push(byte);
+    } else {
+        let point = char::from_u32(point).ok_or(NotText::Invalid)?;
+        bytes.extend_from_slice(point.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    Ok(())
+}
+
 fn binary(term: Term<'_>) -> Result<&[u8], NotText> {
     let binary: Binary<'_> = term.decode().map_err(|_| NotText::Invalid)?;
     Ok(binary.as_slice())
-}
-
-fn flatten(list: Term<'_>) -> Result<Vec<u8>, NotText> {
-    let mut bytes = Vec::new();
-    let mut todo = vec![list];
-    let mut cells = 0;
-    while let Some(term) = todo.pop() {
-        match term.get_type() {
-            TermType::List => {
-                cells += 1;
-                if cells > MOST_CELLS {
-                    return Err(NotText::TooLong);
-                }
-                if let Ok((head, tail)) = term.list_get_cell() {
-                    todo.push(tail);
-                    todo.push(head);
-                }
-            }
-            TermType::Binary => bytes.extend_from_slice(binary(term)?),
-            TermType::Integer => {
-                let point =
-                    term.decode().ok().and_then(char::from_u32).ok_or(NotText::Invalid)?;
-                bytes.extend_from_slice(point.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-            _ => return Err(NotText::Invalid),
-        }
-        if bytes.len() > MOST_BYTES {
-            return Err(NotText::TooLong);
-        }
-    }
-    Ok(bytes)
 }
 
 /// True for the atom of that name.

@@ -1,0 +1,176 @@
+%% @private
+%% The configuration of `systemd_journal_h', checked and made ready for use.
+-module(systemd_journal_config).
+
+-export([new/2, given/1]).
+
+-export_type([ready/0]).
+
+-type ready() :: #{
+    id := logger:handler_id(),
+    sink := systemd_nif:sink(),
+    send_timeout := non_neg_integer(),
+    report_cb := systemd_journal_report:callback() | undefined
+}.
+
+-define(PATH, "/run/systemd/journal/socket").
+-define(SEND_TIMEOUT, 1000).
+
+-define(FIELDS, [
+    syslog_timestamp,
+    syslog_pid,
+    syslog_identifier,
+    priority,
+    {"ERL_PID", pid},
+    {"CODE_FILE", file},
+    {"CODE_LINE", line},
+    {"CODE_MFA", mfa},
+    message_id
+]).
+
+%% Of `logger_std_h': there is no queue here that they could limit.
+-define(OVERLOAD, [
+    sync_mode_qlen,
+    drop_mode_qlen,
+    flush_qlen,
+    burst_limit_enable,
+    burst_limit_max_count,
+    burst_limit_window_time,
+    overload_kill_enable,
+    overload_kill_qlen,
+    overload_kill_mem_size,
+    overload_kill_restart_after
+]).
+
+%% @doc A handler with what it takes to send in the place of its configuration. That is copied at
+%% every log call, and so is small. `Old' is that of before, if there is one: its socket is kept
+%% while the path is the same.
+-spec new(logger:handler_config(), Old :: none | ready()) ->
+    {ok, logger:handler_config()} | {error, term()}.
+new(#{id := Id} = Handler, Old) ->
+    try
+        Given = maps:get(config, Handler, #{}),
+        is_map(Given) orelse throw({config, Given}),
+        maps:foreach(fun check/2, Given),
+        systemd_nif:loaded() orelse throw(nif_not_loaded),
+        Config = maps:merge(defaults(), Given),
+        Ready = #{
+            id => Id,
+            sink => sink(journal(Config, Old), Config),
+            send_timeout => maps:get(send_timeout, Config),
+            report_cb => maps:get(report_cb, Config, undefined)
+        },
+        {ok, (formatter(Handler))#{config => Ready}}
+    catch
+        throw:nif_not_loaded -> {error, {nif_not_loaded, systemd_nif:load_error()}};
+        throw:{Key, Value} -> {error, {invalid_config, systemd_journal_h, #{Key => Value}}};
+        throw:{Key, Value, Reason} -> {error, {invalid_config, systemd_journal_h, #{Key => Value}, Reason}}
+    end.
+
+%% @doc What the user gave, and the defaults.
+-spec given(ready()) -> systemd_journal_h:config().
+given(#{sink := Sink}) ->
+    {_, Given} = systemd_nif:journal_given(Sink),
+    binary_to_term(Given).
+
+defaults() -> #{fields => ?FIELDS, metadata => [], path => ?PATH, send_timeout => ?SEND_TIMEOUT}.
+
+%% The time and the level have fields of their own, so that the default formatters of `logger' and
+%% of kernel's default handler would only say them twice.
+formatter(#{formatter := {logger_formatter, Config}} = Handler) when
+    Config =:= #{}; Config =:= #{legacy_header => true, single_line => false}
+->
+    Handler#{formatter := {logger_formatter, #{template => [msg], single_line => false}}};
+formatter(Handler) ->
+    Handler.
+
+check(fields, Fields) when length(Fields) >= 0 -> ok;
+check(metadata, all) -> ok;
+check(metadata, Keys) -> are_keys(Keys) orelse throw({metadata, Keys});
+check(report_cb, Callback) when is_function(Callback, 1); is_function(Callback, 2) -> ok;
+check(path, Path) when is_list(Path); is_binary(Path) -> ok;
+check(send_timeout, Millis) when is_integer(Millis), Millis >= 0, Millis < 1 bsl 32 -> ok;
+check(Key, Value) -> lists:member(Key, ?OVERLOAD) orelse throw({Key, Value}).
+
+journal(#{path := Path}, none) ->
+    open(Path);
+journal(#{path := Path}, #{sink := Sink}) ->
+    {Journal, Given} = systemd_nif:journal_given(Sink),
+    case binary_to_term(Given) of
+        #{path := Path} -> Journal;
+        _ -> open(Path)
+    end.
+
+open(Path) ->
+    case native(Path) of
+        invalid ->
+            throw({path, Path});
+        Native ->
+            case systemd_nif:journal_open(Native) of
+                {ok, Journal} -> Journal;
+                {error, Reason} -> throw({path, Path, Reason})
+            end
+    end.
+
+native(Path) ->
+    try unicode:characters_to_binary(Path, unicode, file:native_name_encoding()) of
+        Native when is_binary(Native) -> Native;
+        _ -> invalid
+    catch
+        error:_ -> invalid
+    end.
+
+sink(Journal, #{fields := Fields, metadata := Metadata} = Config) ->
+    Ready = [field(Field) || Field <- Fields],
+    case systemd_nif:journal_sink(Journal, Ready, Metadata, term_to_binary(Config)) of
+        {ok, Sink} -> Sink;
+        {error, Reason} -> throw({fields, Fields, Reason})
+    end.
+
+field(syslog_pid) -> field({"SYSLOG_PID", os_pid});
+field(syslog_timestamp) -> field({"SYSLOG_TIMESTAMP", time});
+field(Key) when is_atom(Key) -> field({atom_to_list(Key), Key});
+field({Name, Source} = Field) -> {name(Name, Field), source(Source, Field)};
+field(Field) -> throw({fields, Field}).
+
+name(Name, _) when is_atom(Name) -> atom_to_binary(Name);
+name(Name, Field) -> literal(Name, Field).
+
+source(Special, _) when Special =:= level; Special =:= priority; Special =:= time -> Special;
+source(os_pid, _) -> {literal, list_to_binary(os:getpid())};
+source(syslog_identifier, _) -> {literal, release()};
+source(script_id, _) -> {literal, script_id()};
+source(Key, _) when is_atom(Key) -> [Key];
+source([Key | _] = Path, Field) when is_atom(Key) ->
+    are_keys(Path) orelse throw({fields, Field}),
+    Path;
+source(Literal, Field) -> {literal, literal(Literal, Field)}.
+
+literal(Text, Field) ->
+    try unicode:characters_to_binary(Text) of
+        Literal when is_binary(Literal) -> Literal;
+        _ -> iolist_to_binary(Text)
+    catch
+        error:_ -> throw({fields, Field})
+    end.
+
+are_keys(Keys) when length(Keys) >= 0 -> lists:all(fun is_atom/1, Keys);
+are_keys(_) -> false.
+
+%% Outside of a release: the program's name, as systemd would have it.
+release() ->
+    case init:script_id() of
+        {"Erlang/OTP", _} -> program();
+        {"OTP  APN " ++ _, _} -> program();
+        {Name, _} -> unicode:characters_to_binary(Name)
+    end.
+
+program() ->
+    case init:get_argument(progname) of
+        {ok, [[Name | _] | _]} -> unicode:characters_to_binary(filename:basename(Name));
+        _ -> <<"beam.smp">>
+    end.
+
+script_id() ->
+    {Name, Version} = init:script_id(),
+    unicode:characters_to_binary([Name, $-, Version]).

@@ -1,0 +1,161 @@
+%% @doc A handler of `logger' that sends every event to journald as one entry, by the native
+%% protocol: with its level, its source and its metadata as fields that `journalctl FIELD=value'
+%% finds, whatever its size and however many lines it has. See systemd-journald.service(8) and
+%% systemd.journal-fields(7).
+%%
+%% ```
+%% logger:add_handler(journal, systemd_journal_h, #{config => #{metadata => all}}).
+%% '''
+%%
+%% or, with the config key `install_journal' of this application set to `true', in the place of the
+%% default handler. It needs no running application, so that `kernel' can have it as its default
+%% handler too.
+%%
+%% `MESSAGE=' is what the formatter makes of the event; unless another one is configured it is the
+%% message alone, because time and level have fields of their own. With an error report of a crash
+%% go `CRASH_PROCESS=', `CRASH_REASON=' and `CRASH_STACK='.
+%%
+%% == Options ==
+%% <dl>
+%% <dt>`fields'</dt>
+%% <dd>See {@link field()}. The default is
+%% ```
+%% [syslog_timestamp, syslog_pid, syslog_identifier, priority, {"ERL_PID", pid},
+%%  {"CODE_FILE", file}, {"CODE_LINE", line}, {"CODE_MFA", mfa}, message_id]
+%% '''
+%% </dd>
+%% <dt>`metadata'</dt>
+%% <dd>`all', or a list of keys: the event's metadata as fields, on top of `fields'. `request_id'
+%% becomes `REQUEST_ID='. The default is `[]'.</dd>
+%% <dt>`report_cb'</dt>
+%% <dd>`fun((Report) -> [{Name, Value}])', or the same with a prefix for the names before it:
+%% fields that a report becomes. `fun maps:to_list/1' makes each key of a map a field.</dd>
+%% <dt>`send_timeout'</dt>
+%% <dd>How long a caller waits while journald's queue is full, in milliseconds; 1000 by default.
+%% Then the line is dropped, and an entry with `N_DROPPED=' tells how many lines were, as soon as
+%% the journal takes lines again. A socket that is missing is waited for only once.</dd>
+%% <dt>`path'</dt>
+%% <dd>Where journald listens: `/run/systemd/journal/socket'.</dd>
+%% <dt>The overload keys of `logger_std_h'</dt>
+%% <dd>Are accepted. There is no queue here that they could limit.</dd>
+%% </dl>
+%%
+%% Names that come from metadata and reports are made valid: upper-case, `_' for what is no ASCII
+%% letter or digit, an `X' in front where the first is no letter, 64 characters at most. A key whose
+%% name is taken, such as `priority', gets `X_' in front. In `fields' an invalid name is an error.
+%%
+%% A formatter or `report_cb' that fails loses nothing: the event is sent with what went wrong in it,
+%% and one line on standard error says so.
+-module(systemd_journal_h).
+
+-export([adding_handler/1, changing_config/3, filter_config/1, log/2]).
+
+-export_type([field/0, config/0]).
+
+-type field() ::
+    level
+    | priority
+    | os_pid
+    | mfa
+    | time
+    | script_id
+    | syslog_pid
+    | syslog_timestamp
+    | syslog_identifier
+    | (Metakey :: atom())
+    | {Name :: atom() | unicode:chardata(), Source :: atom() | [atom(), ...] | unicode:chardata()}.
+%% A key of the metadata, under its own name in upper case or under `Name'; the way to it through
+%% nested maps; or a literal text. These are special, also as a `Source':
+%% <ul>
+%% <li>`level', `priority': the level by its name, and as the number of syslog(3).</li>
+%% <li>`time': of the event, as RFC 3339 has it, in UTC.</li>
+%% <li>`os_pid': of the VM.</li>
+%% <li>`mfa': the function, as `mod:fun/1', or `Mod.fun/1' of an Elixir module.</li>
+%% <li>`script_id': name and version of the boot script, which is the release.</li>
+%% <li>`syslog_identifier': the name of the release; without one, of the program.</li>
+%% <li>`syslog_pid', `syslog_timestamp': `{"SYSLOG_PID", os_pid}', `{"SYSLOG_TIMESTAMP", time}'.</li>
+%% </ul>
+%% What is not set, `undefined', `nil' or empty is left out.
+
+-type config() :: #{
+    fields => [field()],
+    metadata => all | [atom()],
+    report_cb =>
+        fun((logger:report()) -> [{Name :: term(), Value :: term()}])
+        | fun((Prefix :: binary(), logger:report()) -> [{Name :: term(), Value :: term()}]),
+    send_timeout => non_neg_integer(),
+    path => file:name_all(),
+    atom() => term()
+}.
+
+%% @private
+-spec adding_handler(logger:handler_config()) -> {ok, logger:handler_config()} | {error, term()}.
+adding_handler(Handler) -> systemd_journal_config:new(Handler, none).
+
+%% @private
+-spec changing_config(set | update, logger:handler_config(), logger:handler_config()) ->
+    {ok, logger:handler_config()} | {error, term()}.
+changing_config(_, #{config := Old}, #{config := Old} = New) ->
+    {ok, New};
+changing_config(set, #{config := Old}, New) ->
+    systemd_journal_config:new(New, Old);
+changing_config(update, #{config := Old}, #{config := Config} = New) ->
+    All = maps:merge(systemd_journal_config:given(Old), Config),
+    systemd_journal_config:new(New#{config := All}, Old).
+
+%% @private
+-spec filter_config(logger:handler_config()) -> logger:handler_config().
+filter_config(#{config := Config} = Handler) ->
+    Handler#{config := systemd_journal_config:given(Config)}.
+
+%% @private
+-spec log(logger:log_event(), logger:handler_config()) -> ok.
+log(#{level := Level, meta := Meta} = Event, #{config := Config, formatter := Formatter}) ->
+    try
+        Message = message(Event, Formatter, Config),
+        More = more(Event, Config),
+        sent(systemd_journal:send(Config, Level, Meta, Message, More), Event, Config)
+    catch
+        %% Logger would take the handler away.
+        Class:Reason:Stack ->
+            complain(Config, "failed with ~ts ~0tP at ~0tP", [Class, Reason, 20, Stack, 30]),
+            systemd_journal_drops:count(Config, Meta, einval)
+    end.
+
+message(Event, {Module, FormatterConfig}, Config) ->
+    try
+        Module:format(Event, FormatterConfig)
+    catch
+        Class:Reason:Stack ->
+            complain(Config, "formatter ~ts failed with ~ts ~0tP at ~0tP", [
+                Module, Class, Reason, 20, Stack, 30
+            ]),
+            fallback("FORMATTER CRASH", Event)
+    end.
+
+fallback(What, #{msg := Message}) -> io_lib:format("~ts: ~0tp", [What, Message]).
+
+more(Event, Config) ->
+    case systemd_journal_report:fields(Event, maps:get(report_cb, Config)) of
+        {ok, Fields} ->
+            Fields;
+        {{report_cb_failed, Text}, Fields} ->
+            complain(Config, "report_cb failed with ~ts", [Text]),
+            Fields
+    end.
+
+sent(ok, _, _) ->
+    ok;
+sent({error, invalid_message}, #{level := Level, meta := Meta} = Event, Config) ->
+    complain(Config, "the formatter returned no text", []),
+    Message = fallback("FORMATTER ERROR: bad return value", Event),
+    sent(systemd_journal:send(Config, Level, Meta, Message, []), Event, Config);
+sent({error, Reason}, #{meta := Meta}, Config) ->
+    systemd_journal_drops:count(Config, Meta, Reason).
+
+%% Once until the next change of the configuration.
+complain(#{id := Id, sink := Sink}, Format, Args) ->
+    case systemd_nif:journal_complain(Sink) of
+        true -> systemd_log:to_stderr("logger handler ~0tp: " ++ Format, [Id | Args]);
+        false -> ok
+    end.

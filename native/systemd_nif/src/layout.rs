@@ -1,0 +1,263 @@
+//! Which fields an event of `logger` becomes.
+
+use crate::chardata::{self, Limit, NotText, is_atom};
+use crate::list::proper;
+use crate::value::{self, NotWritten};
+use rustler::{Atom, Binary, Encoder, MapIterator, Term, TermType};
+use systemd_core::{Entry, FieldName};
+
+mod atoms {
+    rustler::atoms! {
+        level, priority, time, literal, all,
+        emergency, alert, critical, error, warning, notice, info, debug,
+        // what logger keeps in the metadata for its own use
+        gl, report_cb, error_logger, erl_level, crash_reason, logger_formatter,
+    }
+}
+
+/// The `fields` and `metadata` of a handler, made ready for many events.
+pub struct Layout {
+    fields: Vec<(FieldName, Source)>,
+    /// For `metadata => all`: the keys that are not fields of their own.
+    left_out: Option<Vec<Atom>>,
+}
+
+enum Source {
+    Literal(Vec<u8>),
+    Level,
+    Priority,
+    Time,
+    /// A key of the metadata, or the way through maps in it.
+    Metadata(Vec<Atom>),
+}
+
+/// Why there is no layout, with the term to blame.
+pub enum Invalid<'a> {
+    /// No journal field can have this name.
+    Name(Term<'a>),
+    /// It is no list of fields.
+    Fields(Term<'a>),
+}
+
+/// An event of `logger`, formatted.
+pub struct Event<'a> {
+    pub level: Term<'a>,
+    pub metadata: Term<'a>,
+    pub message: Term<'a>,
+    /// `[{Name, Value}]`, both binaries.
+    pub more: Term<'a>,
+}
+
+/// Why an event is no entry.
+pub enum NotEncoded<'a> {
+    /// The values under these paths in the metadata are to be formatted first.
+    Compound(Vec<Vec<Term<'a>>>),
+    /// It is beyond the limit of a normal scheduler.
+    TooLong,
+    /// The message is no chardata.
+    InvalidMessage,
+    /// It is no event at all.
+    NoEvent,
+}
+
+impl Layout {
+    /// From `[{Name, level | priority | time | {literal, Binary} | [Metakey]}]` and
+    /// `all | [Metakey]`.
+    pub fn new<'a>(fields: Term<'a>, metadata: Term<'a>) -> Result<Self, Invalid<'a>> {
+        let mut layout = Self { fields: Vec::new(), left_out: None };
+        for field in proper(fields).ok_or(Invalid::Fields(fields))? {
+            let (name, source): (Term<'a>, Term<'a>) =
+                field.decode().map_err(|_| Invalid::Fields(field))?;
+            let valid = name
+                .decode::<Binary<'a>>()
+                .ok()
+                .and_then(|name| FieldName::parse(name.as_slice()))
+                .filter(|name| name.as_bytes() != b"MESSAGE")
+                .ok_or(Invalid::Name(name))?;
+            layout.fields.push((valid, Source::new(source).ok_or(Invalid::Fields(field))?));
+        }
+        if is_atom(metadata, atoms::all()) {
+            layout.left_out = Some([logger_keys(), layout.own_keys()].concat());
+            return Ok(layout);
+        }
+        for key in proper(metadata).ok_or(Invalid::Fields(metadata))? {
+            let atom = Atom::from_term(key).map_err(|_| Invalid::Fields(key))?;
+            if !layout.own_keys().contains(&atom) {
+                let name = chardata::text_or_atom(key).map_err(|_| Invalid::Name(key))?;
+                layout.fields.push((layout.free_name(&name), Source::Metadata(vec![atom])));
+            }
+        }
+        Ok(layout)
+    }
+
+    pub fn entry<'a>(&self, event: &Event<'a>, limit: Limit) -> Result<Entry, NotEncoded<'a>> {
+        let mut entry = Entry::with_capacity(1024);
+        entry.push_message(|bytes| chardata::append(bytes, event.message, limit)).map_err(
+            |not_text| match not_text {
+                NotText::Invalid => NotEncoded::InvalidMessage,
+                NotText::TooLong => NotEncoded::TooLong,
+            },
+        )?;
+        let mut compound = Vec::new();
+        for (name, source) in &self.fields {
+            match source {
+                Source::Literal(value) => entry.push(name, value),
+                Source::Level => {
+                    let _ =
+                        entry.push_with(name, |bytes| value::append(bytes, event.level, limit));
+                }
+                Source::Priority => {
+                    let priority = priority(event.level).ok_or(NotEncoded::NoEvent)?;
+                    entry.push_number(name, priority);
+                }
+                Source::Time => {
+                    if let Some(usec) = time(event.metadata) {
+                        entry.push_time(name, usec);
+                    }
+                }
+                Source::Metadata(path) => {
+                    if let Some(value) = at_path(event.metadata, path) {
+                        let path = path.iter().map(|key| key.to_term(value.get_env()));
+                        push(&mut entry, name, value, limit, path, &mut compound)?;
+                    }
+                }
+            }
+        }
+        self.push_all(&mut entry, event.metadata, limit, &mut compound)?;
+        push_more(&mut entry, event.more)?;
+        if compound.is_empty() { Ok(entry) } else { Err(NotEncoded::Compound(compound)) }
+    }
+
+    fn push_all<'a>(
+        &self,
+        entry: &mut Entry,
+        metadata: Term<'a>,
+        limit: Limit,
+        compound: &mut Vec<Vec<Term<'a>>>,
+    ) -> Result<(), NotEncoded<'a>> {
+        let Some(left_out) = &self.left_out else { return Ok(()) };
+        for (key, value) in MapIterator::new(metadata).ok_or(NotEncoded::NoEvent)? {
+            if left_out.iter().any(|&atom| atom == key) {
+                continue;
+            }
+            let Ok(name) = chardata::text_or_atom(key) else { continue };
+            let name = self.free_name(&name);
+            push(entry, &name, value, limit, std::iter::once(key), compound)?;
+        }
+        Ok(())
+    }
+
+    /// The keys of the metadata that are fields of their own.
+    fn own_keys(&self) -> Vec<Atom> {
+        let own = self.fields.iter().filter_map(|(_, source)| match source {
+            Source::Metadata(path) if path.len() == 1 => path.first().copied(),
+            _ => None,
+        });
+        own.collect()
+    }
+
+    /// `priority` in the metadata is not the `PRIORITY=` of the entry.
+    fn free_name(&self, key: &[u8]) -> FieldName {
+        let name = FieldName::from_any(key);
+        let taken =
+            name.as_bytes() == b"MESSAGE" || self.fields.iter().any(|(own, _)| own == &name);
+        if taken { FieldName::from_any(&[b"X_", key].concat()) } else { name }
+    }
+}
+
+impl Source {
+    fn new(source: Term<'_>) -> Option<Self> {
+        if source.get_type() == TermType::List {
+            let path: Option<Vec<Atom>> =
+                proper(source)?.into_iter().map(|key| Atom::from_term(key).ok()).collect();
+            return path.filter(|path| !path.is_empty()).map(Self::Metadata);
+        }
+        if let Ok((tag, value)) = source.decode::<(Term<'_>, Binary<'_>)>() {
+            return is_atom(tag, atoms::literal())
+                .then(|| Self::Literal(value.as_slice().to_vec()));
+        }
+        [
+            (atoms::level(), Self::Level),
+            (atoms::priority(), Self::Priority),
+            (atoms::time(), Self::Time),
+        ]
+        .into_iter()
+        .find_map(|(atom, known)| is_atom(source, atom).then_some(known))
+    }
+}
+
+fn logger_keys() -> Vec<Atom> {
+    vec![
+        atoms::time(),
+        atoms::gl(),
+        atoms::report_cb(),
+        atoms::error_logger(),
+        atoms::erl_level(),
+        atoms::crash_reason(),
+        atoms::logger_formatter(),
+    ]
+}
+
+fn push<'a>(
+    entry: &mut Entry,
+    name: &FieldName,
+    value: Term<'a>,
+    limit: Limit,
+    path: impl Iterator<Item = Term<'a>>,
+    compound: &mut Vec<Vec<Term<'a>>>,
+) -> Result<(), NotEncoded<'a>> {
+    match entry.push_with(name, |bytes| value::append(bytes, value, limit)) {
+        Ok(()) => Ok(()),
+        Err(NotWritten::TooLong) => Err(NotEncoded::TooLong),
+        Err(NotWritten::Compound) => {
+            compound.push(path.collect());
+            Ok(())
+        }
+    }
+}
+
+fn push_more<'a>(entry: &mut Entry, more: Term<'a>) -> Result<(), NotEncoded<'a>> {
+    for field in proper(more).ok_or(NotEncoded::NoEvent)? {
+        let (name, value): (Binary<'a>, Binary<'a>) =
+            field.decode().map_err(|_| NotEncoded::NoEvent)?;
+        entry.push(&FieldName::from_any(name.as_slice()), value.as_slice());
+    }
+    Ok(())
+}
+
+fn at_path<'a>(metadata: Term<'a>, path: &[Atom]) -> Option<Term<'a>> {
+    path.iter().try_fold(metadata, |map, key| map.map_get(key).ok())
+}
+
+fn time(metadata: Term<'_>) -> Option<i64> {
+    metadata.map_get(atoms::time()).ok()?.decode().ok()
+}
+
+/// As syslog(3) numbers the levels.
+fn priority(level: Term<'_>) -> Option<i64> {
+    [
+        (atoms::info(), 6),
+        (atoms::debug(), 7),
+        (atoms::notice(), 5),
+        (atoms::warning(), 4),
+        (atoms::error(), 3),
+        (atoms::critical(), 2),
+        (atoms::alert(), 1),
+        (atoms::emergency(), 0),
+    ]
+    .into_iter()
+    .find_map(|(atom, priority)| is_atom(level, atom).then_some(priority))
+}
+
+impl Encoder for NotEncoded<'_> {
+    fn encode<'b>(&self, env: rustler::Env<'b>) -> Term<'b> {
+        match self {
+            Self::Compound(paths) => (crate::atoms::format(), paths).encode(env),
+            Self::TooLong => crate::atoms::again().encode(env),
+            Self::InvalidMessage => {
+                (crate::atoms::error(), crate::atoms::invalid_message()).encode(env)
+            }
+            Self::NoEvent => (crate::atoms::error(), crate::atoms::badarg()).encode(env),
+        }
+    }
+}

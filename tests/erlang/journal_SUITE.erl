@@ -1,0 +1,576 @@
+%% systemd_journal_h: what an event becomes, byte for byte.
+-module(journal_SUITE).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("stdlib/include/assert.hrl").
+-include_lib("kernel/include/logger.hrl").
+
+-import(journald, [value/2]).
+
+all() ->
+    [
+        exact_bytes, default_fields, special_fields, values, compound_values, metadata_all,
+        metadata_keys, message_id, names_are_made_valid, names_that_are_taken, unicode_and_bytes,
+        lines, large_messages, map_report, report_cb, report_cb_with_prefix, crash_of_gen_server,
+        crash_of_process, crash_of_child, crash_reason_of_elixir, own_formatter, formatter_raises,
+        formatter_returns_nonsense, report_cb_fails, invalid_configuration, no_journald,
+        add_handlers, changes_of_configuration, configuration_as_given, of_kernel
+    ].
+
+init_per_testcase(_, Config) ->
+    stderr:start(),
+    logger:set_primary_config(level, all),
+    [{recorder, recorder:start()} | Config].
+
+end_per_testcase(_, Config) ->
+    _ = journald:remove(),
+    logger:set_primary_config(level, notice),
+    stderr:stop(),
+    recorder:stop(recorder(Config)).
+
+recorder(Config) -> proplists:get_value(recorder, Config).
+
+%% The entry that an event becomes, with these fields configured.
+logged(Fields, Meta, Config) -> logged(#{fields => Fields}, info, "text", Meta, Config).
+
+logged(HandlerConfig, Level, Message, Meta, Config) ->
+    journald:add(recorder(Config), HandlerConfig),
+    case Message of
+        _ when is_map(Message) -> logger:log(Level, Message, Meta);
+        _ -> logger:log(Level, "~ts", [Message], Meta)
+    end,
+    Entry = journald:next(recorder(Config)),
+    ok = journald:remove(),
+    Entry.
+
+exact_bytes(Config) ->
+    journald:add(recorder(Config), #{fields => [priority, {"A", a}, {"B", <<"b">>}]}),
+    logger:warning("one\ntwo", #{a => "1\n2"}),
+    ?assertEqual(
+        <<"MESSAGE\n", 7:64/little, "one\ntwo\nPRIORITY=4\nA\n", 3:64/little, "1\n2\nB=b\n">>,
+        recorder:next(recorder(Config))
+    ).
+
+default_fields(Config) ->
+    journald:add(recorder(Config)),
+    ?LOG_NOTICE("hello"),
+    Entry = journald:next(recorder(Config)),
+    Pid = list_to_binary(os:getpid()),
+    Process = list_to_binary(pid_to_list(self())),
+    ?assertMatch(
+        [
+            {<<"MESSAGE">>, <<"hello">>},
+            {<<"SYSLOG_TIMESTAMP">>, _},
+            {<<"SYSLOG_PID">>, Pid},
+            {<<"SYSLOG_IDENTIFIER">>, <<"erl">>},
+            {<<"PRIORITY">>, <<"5">>},
+            {<<"ERL_PID">>, Process},
+            {<<"CODE_FILE">>, _},
+            {<<"CODE_LINE">>, _},
+            {<<"CODE_MFA">>, <<"journal_SUITE:default_fields/1">>}
+        ],
+        Entry
+    ),
+    ?assertEqual("journal_SUITE.erl", filename:basename(binary_to_list(value(<<"CODE_FILE">>, Entry)))),
+    Now = os:system_time(microsecond),
+    Time = calendar:rfc3339_to_system_time(
+        binary_to_list(value(<<"SYSLOG_TIMESTAMP">>, Entry)), [{unit, microsecond}]
+    ),
+    ?assert(Time =< Now andalso Time > Now - 5000000).
+
+special_fields(Config) ->
+    Entry = logged(
+        [
+            level, priority, os_pid, mfa, time, script_id, syslog_pid, syslog_timestamp,
+            syslog_identifier, {"MY_LEVEL", level}, {"MY_TIME", time}, {"MY_PID", os_pid}
+        ],
+        #{mfa => {m, f, 2}, time => 1795516652731929},
+        Config
+    ),
+    Pid = list_to_binary(os:getpid()),
+    Script = "Erlang/OTP-" ++ erlang:system_info(otp_release),
+    ?assertEqual(
+        [
+            {<<"MESSAGE">>, <<"text">>},
+            {<<"LEVEL">>, <<"info">>},
+            {<<"PRIORITY">>, <<"6">>},
+            {<<"OS_PID">>, Pid},
+            {<<"MFA">>, <<"m:f/2">>},
+            {<<"TIME">>, <<"2026-11-24T10:37:32.731929Z">>},
+            {<<"SCRIPT_ID">>, list_to_binary(Script)},
+            {<<"SYSLOG_PID">>, Pid},
+            {<<"SYSLOG_TIMESTAMP">>, <<"2026-11-24T10:37:32.731929Z">>},
+            {<<"SYSLOG_IDENTIFIER">>, <<"erl">>},
+            {<<"MY_LEVEL">>, <<"info">>},
+            {<<"MY_TIME">>, <<"2026-11-24T10:37:32.731929Z">>},
+            {<<"MY_PID">>, Pid}
+        ],
+        Entry
+    ).
+
+values(Config) ->
+    Reference = make_ref(),
+    Port = hd(erlang:ports()),
+    Fun = fun() -> ok end,
+    [
+        ?assertEqual(
+            {Value, [{<<"MESSAGE">>, <<"text">>} | [{<<"K">>, Text} || Text =/= none]]},
+            {Value, logged([{"K", k}], #{k => Value}, Config)}
+        )
+     || {Value, Text} <- [
+            {<<"binary">>, <<"binary">>},
+            {"string", <<"string">>},
+            {["io", <<"list">>, $s, [[]]], <<"iolists">>},
+            {an_atom, <<"an_atom">>},
+            {'Elixir.My.Module', <<"My.Module">>},
+            {true, <<"true">>},
+            {7, <<"7">>},
+            {-(1 bsl 63), <<"-9223372036854775808">>},
+            {1.5, <<"1.5">>},
+            {self(), list_to_binary(pid_to_list(self()))},
+            {Reference, list_to_binary(ref_to_list(Reference))},
+            {Port, list_to_binary(port_to_list(Port))},
+            {Fun, list_to_binary(erlang:fun_to_list(Fun))},
+            {[otp, sasl], <<"otp.sasl">>},
+            {{m, f, 2}, <<"m:f/2">>},
+            {{'Elixir.My.Module', run, 2}, <<"My.Module.run/2">>},
+            {undefined, none},
+            {nil, none},
+            {"", none},
+            {<<>>, none}
+        ]
+    ],
+    %% Nested maps, an atom as the name, literals.
+    ?assertEqual(
+        [
+            {<<"MESSAGE">>, <<"text">>},
+            {<<"PATH">>, <<"7">>},
+            {<<"K">>, <<"v">>},
+            {<<"NAMED">>, <<"v">>},
+            {<<"LITERAL">>, <<"lit">>}
+        ],
+        logged(
+            [{"PATH", [a, b]}, k, {named, k}, {"LITERAL", "lit"}, {"EMPTY", ""}, {"MISSING", [a, c]}, missing],
+            #{a => #{b => 7}, k => v},
+            Config
+        )
+    ).
+
+compound_values(Config) ->
+    [
+        ?assertEqual(
+            {Value, [{<<"MESSAGE">>, <<"text">>}, {<<"K">>, Text}, {<<"N">>, Text}, {<<"L">>, <<"6">>}]},
+            {Value, logged([{"K", k}, {"N", [n, n]}, {"L", l}], #{k => Value, n => #{n => Value}, l => 6}, Config)}
+        )
+     || {Value, Text} <- [
+            {{1, two, "3"}, <<"{1,two,\"3\"}">>},
+            {#{a => <<"b">>}, <<"#{a => <<\"b\">>}">>},
+            {1 bsl 100, <<"1267650600228229401496703205376">>},
+            {[a | b], <<"[a|b]">>},
+            {[a, 1], <<"[a,1]">>},
+            {[{a, 1}], <<"[{a,1}]">>},
+            {["a" | b], <<"[\"a\"|b]">>},
+            {<<1:3>>, <<"<<1:3>>">>},
+            {[-1], <<"[-1]">>},
+            {#{'__struct__' => 'Elixir.Nobody'}, <<"#{'__struct__' => 'Elixir.Nobody'}">>}
+        ]
+    ].
+
+metadata_all(Config) ->
+    Meta = #{
+        request_id => <<"F8fjX2">>,
+        user => {id, 7},
+        nothing => nil,
+        domain => [my, app],
+        report_cb => fun(_) -> {"x", []} end,
+        crash_reason => {x, []}
+    },
+    Entry = logged(#{metadata => all, fields => [{"CODE_MFA", mfa}, {"ERL_PID", pid}]}, info, "text", Meta#{mfa => {m, f, 0}}, Config),
+    ?assertEqual(
+        [
+            {<<"CODE_MFA">>, <<"m:f/0">>},
+            {<<"DOMAIN">>, <<"my.app">>},
+            {<<"ERL_PID">>, list_to_binary(pid_to_list(self()))},
+            {<<"MESSAGE">>, <<"text">>},
+            {<<"REQUEST_ID">>, <<"F8fjX2">>},
+            {<<"USER">>, <<"{id,7}">>}
+        ],
+        lists:sort(Entry)
+    ).
+
+metadata_keys(Config) ->
+    ?assertEqual(
+        [{<<"MESSAGE">>, <<"text">>}, {<<"RID">>, <<"x">>}, {<<"USER">>, <<"me">>}, {<<"A_B">>, <<"2">>}],
+        logged(
+            #{fields => [{"RID", request_id}], metadata => [user, request_id, absent, 'a.b']},
+            info, "text", #{request_id => "x", user => me, other => 1, 'a.b' => 2}, Config
+        )
+    ).
+
+message_id(Config) ->
+    Id = <<"fc2e22bc6ee647b6b90729ab34a250b1">>,
+    ?assertEqual(Id, value(<<"MESSAGE_ID">>, logged(#{}, info, "text", #{message_id => Id}, Config))).
+
+names_are_made_valid(Config) ->
+    Long = list_to_atom(lists:duplicate(100, $a)),
+    Entry = logged(
+        #{fields => [], metadata => all}, info, "text",
+        #{'http.status-code' => 1, '_private' => 2, '2fa' => 3, 'ü=\n' => 4, Long => 5, <<"binary">> => 6},
+        Config
+    ),
+    [
+        ?assertEqual(Value, value(Name, Entry))
+     || {Name, Value} <- [
+            {<<"HTTP_STATUS_CODE">>, <<"1">>},
+            {<<"X_PRIVATE">>, <<"2">>},
+            {<<"X2FA">>, <<"3">>},
+            {<<"X____">>, <<"4">>},
+            {binary:copy(<<"A">>, 64), <<"5">>},
+            {<<"BINARY">>, <<"6">>}
+        ]
+    ].
+
+names_that_are_taken(Config) ->
+    Entry = logged(#{metadata => all}, info, "text", #{message => 1, priority => high, 'CODE_FILE' => x}, Config),
+    ?assertEqual([<<"text">>], proplists:get_all_values(<<"MESSAGE">>, Entry)),
+    ?assertEqual([<<"6">>], proplists:get_all_values(<<"PRIORITY">>, Entry)),
+    [
+        ?assertEqual(Value, value(Name, Entry))
+     || {Name, Value} <- [{<<"X_MESSAGE">>, <<"1">>}, {<<"X_PRIORITY">>, <<"high">>}, {<<"X_CODE_FILE">>, <<"x">>}]
+    ].
+
+unicode_and_bytes(Config) ->
+    [
+        ?assertEqual({Given, Expected}, {Given, value(<<"MESSAGE">>, logged(#{}, info, Given, #{}, Config))})
+     || {Given, Expected} <- [
+            {"grüezi 🌍", <<"grüezi 🌍"/utf8>>},
+            {<<"grüezi 🌍"/utf8>>, <<"grüezi 🌍"/utf8>>},
+            {"a\0b", <<"a\0b">>},
+            {"", <<>>}
+        ]
+    ],
+    %% Bytes that are no text arrive as they are.
+    ?assertEqual([{<<"MESSAGE">>, <<"text">>}, {<<"K">>, <<255, 0, 10>>}], logged([k], #{k => <<255, 0, 10>>}, Config)).
+
+lines(Config) ->
+    [
+        ?assertEqual({Given, Expected}, {Given, value(<<"MESSAGE">>, logged(#{}, info, Given, #{}, Config))})
+     || {Given, Expected} <- [
+            {"one\ntwo", <<"one\ntwo">>},
+            {"one\n\ntwo\n\n", <<"one\n\ntwo">>},
+            {"\n", <<>>},
+            {"MESSAGE=x\nPRIORITY=0", <<"MESSAGE=x\nPRIORITY=0">>}
+        ]
+    ].
+
+%% Up to the datagram's size. What is above goes by memfd: see the live tests.
+large_messages(Config) ->
+    recorder:buffer(recorder(Config), 1 bsl 18),
+    [
+        ?assertEqual(Message, value(<<"MESSAGE">>, logged(#{}, info, Message, #{}, Config)))
+     || Size <- [60000, 70000, 150000], Message <- [binary:copy(<<"a">>, Size)]
+    ],
+    Chars = lists:duplicate(50000, $ü),
+    ?assertEqual(unicode:characters_to_binary(Chars), value(<<"MESSAGE">>, logged(#{}, info, Chars, #{}, Config))),
+    Large = binary:copy(<<"m">>, 100000),
+    ?assertEqual([{<<"MESSAGE">>, <<"text">>}, {<<"K">>, Large}], logged([k], #{k => Large}, Config)).
+
+map_report(Config) ->
+    ?assertEqual(
+        <<"    action: login\n    user: me">>,
+        value(<<"MESSAGE">>, logged(#{}, info, #{user => me, action => login}, #{}, Config))
+    ).
+
+report_cb(Config) ->
+    ?assertEqual(
+        [{<<"MESSAGE">>, <<"    tuple: {1,2}\n    user_id: 7">>}, {<<"TUPLE">>, <<"{1,2}">>}, {<<"USER_ID">>, <<"7">>}],
+        logged(#{fields => [], report_cb => fun maps:to_list/1}, info, #{user_id => 7, tuple => {1, 2}}, #{}, Config)
+    ).
+
+report_cb_with_prefix(Config) ->
+    Callback = fun(Prefix, #{user := User}) -> [{[Prefix, "_USER"], io_lib:format("~p", [User])}] end,
+    ?assertEqual(
+        [{<<"MESSAGE">>, <<"    user: 7">>}, {<<"REPORT_USER">>, <<"7">>}],
+        logged(#{fields => [], report_cb => Callback}, info, #{user => 7}, #{}, Config)
+    ).
+
+%% The entries of a crash, by the labels of OTP's reports.
+crash(Config, Crash) ->
+    journald:add(recorder(Config)),
+    Crash(),
+    entries(Config).
+
+entries(Config) ->
+    case journald:next(recorder(Config), 300) of
+        nothing -> [];
+        Entry -> [Entry | entries(Config)]
+    end.
+
+crash_of_gen_server(Config) ->
+    Entries = crash(Config, fun() ->
+        {ok, Pid} = gen_server:start({local, crasher}, crasher, [], []),
+        Monitor = monitor(process, Pid),
+        gen_server:cast(Pid, {divide, 0}),
+        receive {'DOWN', Monitor, _, _, _} -> ok end
+    end),
+    [Server] = [Entry || Entry <- Entries, string:prefix(value(<<"MESSAGE">>, Entry), "** Generic server") =/= nomatch],
+    ?assertEqual(<<"3">>, value(<<"PRIORITY">>, Server)),
+    ?assertEqual(<<"crasher">>, value(<<"CRASH_PROCESS">>, Server)),
+    ?assertEqual(<<"badarith">>, value(<<"CRASH_REASON">>, Server)),
+    [Div, Cast, Gen | _] = binary:split(value(<<"CRASH_STACK">>, Server), <<"\n">>, [global]),
+    ?assertEqual(<<"erlang:div/2">>, Div),
+    ?assertMatch({match, _}, re:run(Cast, "^crasher:handle_cast/2 \\(.*crasher\\.erl:[0-9]+\\)$")),
+    ?assertMatch({match, _}, re:run(Gen, "^gen_server:[a-z_]+/4 \\(gen_server\\.erl:[0-9]+\\)$")),
+    %% proc_lib reports it as well.
+    [Process] = [Entry || Entry <- Entries, string:find(value(<<"MESSAGE">>, Entry), "initial call") =/= nomatch],
+    ?assertEqual(<<"crasher">>, value(<<"CRASH_PROCESS">>, Process)),
+    ?assertEqual(<<"badarith">>, value(<<"CRASH_REASON">>, Process)).
+
+crash_of_process(Config) ->
+    [Entry] = crash(Config, fun() -> proc_lib:spawn(fun() -> exit({no, reason}) end) end),
+    ?assertEqual(<<"{no,reason}">>, value(<<"CRASH_REASON">>, Entry)),
+    ?assertEqual(value(<<"ERL_PID">>, Entry), value(<<"CRASH_PROCESS">>, Entry)).
+
+crash_of_child(Config) ->
+    Report = #{
+        label => {supervisor, child_terminated},
+        report => [{supervisor, {local, my_sup}}, {errorContext, child_terminated}, {reason, killed}, {offender, []}]
+    },
+    Entry = logged(#{}, error, Report, #{}, Config),
+    ?assertEqual(<<"my_sup">>, value(<<"CRASH_PROCESS">>, Entry)),
+    ?assertEqual(<<"killed">>, value(<<"CRASH_REASON">>, Entry)),
+    ?assertEqual(undefined, value(<<"CRASH_STACK">>, Entry)),
+    %% No error, no crash.
+    ?assertEqual(undefined, value(<<"CRASH_REASON">>, logged(#{}, info, Report, #{}, Config))).
+
+crash_reason_of_elixir(Config) ->
+    Stack = [{'Elixir.My.Module', run, 1, [{file, "lib/my.ex"}, {line, 7}]}],
+    Entry = logged(#{}, error, "GenServer terminating", #{crash_reason => {oops, Stack}, pid => self()}, Config),
+    ?assertEqual(<<"oops">>, value(<<"CRASH_REASON">>, Entry)),
+    ?assertEqual(<<"My.Module.run/1 (lib/my.ex:7)">>, value(<<"CRASH_STACK">>, Entry)).
+
+add(Config, Handler) -> logger:add_handler(journal, systemd_journal_h, maps:merge(#{config => #{path => recorder:path(recorder(Config))}}, Handler)).
+
+own_formatter(Config) ->
+    ok = add(Config, #{formatter => {logger_formatter, #{template => ["<", level, "> ", msg, "\n"]}}}),
+    logger:notice("hello"),
+    ?assertEqual(<<"<notice> hello">>, value(<<"MESSAGE">>, journald:next(recorder(Config)))).
+
+%% A formatter.
+format(_, #{do := Do}) -> Do().
+
+formatter_raises(Config) ->
+    ok = add(Config, #{formatter => {?MODULE, #{do => fun() -> error(oops) end}}}),
+    [logger:notice("hello ~p", [world]) || _ <- [1, 2, 3]],
+    [
+        ?assertEqual(<<"FORMATTER CRASH: {\"hello ~p\",[world]}">>, value(<<"MESSAGE">>, journald:next(recorder(Config))))
+     || _ <- [1, 2, 3]
+    ],
+    ?assertMatch([_], [Line || Line <- stderr:lines(), string:find(Line, "oops") =/= nomatch]),
+    ?assertMatch({ok, _}, logger:get_handler_config(journal)).
+
+formatter_returns_nonsense(Config) ->
+    [
+        begin
+            ok = add(Config, #{formatter => {?MODULE, #{do => fun() -> Nonsense end}}}),
+            logger:notice("hello"),
+            ?assertEqual(
+                <<"FORMATTER ERROR: bad return value: {string,\"hello\"}">>,
+                value(<<"MESSAGE">>, journald:next(recorder(Config)))
+            ),
+            ?assertMatch({ok, _}, logger:get_handler_config(journal)),
+            ok = journald:remove()
+        end
+     || Nonsense <- [ok, {x}, [-1], [a], ["a" | b], #{}, [16#110000]]
+    ],
+    ?assertMatch([_ | _], [Line || Line <- stderr:lines(), string:find(Line, "no text") =/= nomatch]).
+
+report_cb_fails(Config) ->
+    [
+        begin
+            Entry = logged(#{report_cb => Callback}, info, #{user => me}, #{}, Config),
+            ?assertEqual(<<"    user: me">>, value(<<"MESSAGE">>, Entry)),
+            ?assertNotEqual(undefined, value(<<"REPORT_CB_ERROR">>, Entry))
+        end
+     || Callback <- [fun(_) -> error(oops) end, fun(_) -> nonsense end, fun(_) -> [{a}] end, fun(_, _) -> [a | b] end]
+    ],
+    timer:sleep(50),
+    ?assertEqual(4, length([Line || Line <- stderr:lines(), string:find(Line, "report_cb failed") =/= nomatch])).
+
+invalid_configuration(Config) ->
+    [
+        begin
+            Given = maps:merge(#{path => recorder:path(recorder(Config))}, Invalid),
+            {error, {handler_not_added, Reason}} = logger:add_handler(journal, systemd_journal_h, #{config => Given}),
+            [Key] = maps:keys(Invalid),
+            ?assertMatch({Key, #{Key := _}}, {Key, element(3, Reason)}),
+            ?assertMatch({invalid_config, systemd_journal_h}, {element(1, Reason), element(2, Reason)})
+        end
+     || Invalid <- [
+            #{fields => priority},
+            #{fields => [{"_A", a}]},
+            #{fields => [{"1A", a}]},
+            #{fields => [{"A-B", a}]},
+            #{fields => [{"", a}]},
+            #{fields => [{lists:duplicate(65, $A), a}]},
+            #{fields => [{"MESSAGE", a}]},
+            #{fields => ['a.b']},
+            #{fields => [7]},
+            #{fields => [{"A", 7}]},
+            #{fields => [{"A", {b}}]},
+            #{fields => [{"A", [a, 1]}]},
+            #{fields => [{"A", [a | b]}]},
+            #{fields => [priority | level]},
+            #{metadata => request_id},
+            #{metadata => [<<"request_id">>]},
+            #{metadata => [a | b]},
+            #{report_cb => fun() -> [] end},
+            #{report_cb => maps},
+            #{send_timeout => -1},
+            #{send_timeout => infinity},
+            #{send_timeout => 1 bsl 32},
+            #{path => 7},
+            #{path => [x]},
+            #{path => "/a\0b"},
+            #{path => "/" ++ lists:duplicate(200, $a)},
+            #{unknown => 1}
+        ]
+    ],
+    ?assertMatch({error, {handler_not_added, _}}, logger:add_handler(journal, systemd_journal_h, #{config => []})),
+    ?assertMatch({error, _}, logger:get_handler_config(journal)),
+    %% The keys of logger_std_h are welcome.
+    ok = add(Config, #{config => #{
+        path => recorder:path(recorder(Config)), sync_mode_qlen => 10, drop_mode_qlen => 200, flush_qlen => 1000,
+        burst_limit_enable => true, burst_limit_max_count => 500, burst_limit_window_time => 1000,
+        overload_kill_enable => false, overload_kill_qlen => 20000, overload_kill_mem_size => 3000000,
+        overload_kill_restart_after => 5000
+    }}).
+
+no_journald(_) ->
+    File = "/tmp/systemd-file-" ++ os:getpid(),
+    ok = file:write_file(File, ""),
+    [
+        ?assertMatch(
+            {error, {handler_not_added, {invalid_config, systemd_journal_h, #{path := Path}, Reason}}},
+            logger:add_handler(journal, systemd_journal_h, #{config => #{path => Path}})
+        )
+     || {Path, Reason} <- [{"/nonexistent/socket", enoent}, {File, econnrefused}, {"/tmp", econnrefused}]
+    ],
+    ok = file:delete(File).
+
+%% `logger:add_handlers(systemd)' and a configuration as RabbitMQ writes it.
+add_handlers(Config) ->
+    _ = application:load(systemd),
+    {ok, [{handler, systemd_journal, systemd_journal_h, Handler}]} = application:get_env(systemd, logger),
+    ok = add(Config, #{formatter => maps:get(formatter, Handler)}),
+    logger:notice("one\ntwo"),
+    ?assertEqual(<<"one\ntwo">>, value(<<"MESSAGE">>, journald:next(recorder(Config)))),
+    ok = journald:remove(),
+    ok = add(Config, #{
+        level => debug,
+        filter_default => log,
+        filters => [],
+        formatter => {logger_formatter, #{template => [level, ": ", msg]}},
+        config => #{
+            path => recorder:path(recorder(Config)),
+            fields => [{"SYSLOG_IDENTIFIER", "rabbitmq-server"}, syslog_timestamp, syslog_pid, priority, {"ERL_PID", pid}]
+        }
+    }),
+    logger:notice("hello"),
+    ?assertMatch(
+        [
+            {<<"MESSAGE">>, <<"notice: hello">>},
+            {<<"SYSLOG_IDENTIFIER">>, <<"rabbitmq-server">>},
+            {<<"SYSLOG_TIMESTAMP">>, _},
+            {<<"SYSLOG_PID">>, _},
+            {<<"PRIORITY">>, <<"5">>},
+            {<<"ERL_PID">>, _}
+        ],
+        journald:next(recorder(Config))
+    ).
+
+%% From ten processes, while handlers come and go: nothing is lost, and nothing crashes.
+changes_of_configuration(Config) ->
+    Recorder = recorder(Config),
+    Path = recorder:path(Recorder),
+    Counter = counters:new(1, []),
+    Reader = spawn_link(fun() -> count(Recorder, Counter) end),
+    ok = add(Config, #{}),
+    Loggers = [
+        spawn_monitor(fun() -> [logger:notice("~b ~b", [N, M]) || M <- lists:seq(1, 1000)] end)
+     || N <- lists:seq(1, 10)
+    ],
+    [
+        begin
+            ok = logger:set_handler_config(journal, config, #{path => Path, fields => [priority]}),
+            ok = logger:update_handler_config(journal, config, #{metadata => all}),
+            ok = logger:set_handler_config(journal, level, info),
+            {error, _} = logger:update_handler_config(journal, config, #{metadata => 7})
+        end
+     || _ <- lists:seq(1, 50)
+    ],
+    [receive {'DOWN', Monitor, _, _, Reason} -> ?assertEqual(normal, Reason) end || {_, Monitor} <- Loggers],
+    wait(fun() -> counters:get(Counter, 1) =:= 10000 end),
+    %% Away and back again: each line is in the one or the other, or was logged in between.
+    More = [
+        spawn_monitor(fun() -> [logger:notice("~b ~b", [N, M]) || M <- lists:seq(1, 1000)] end)
+     || N <- lists:seq(1, 10)
+    ],
+    [
+        begin
+            ok = logger:remove_handler(journal),
+            ok = add(Config, #{})
+        end
+     || _ <- lists:seq(1, 50)
+    ],
+    [receive {'DOWN', Monitor, _, _, Reason} -> ?assertEqual(normal, Reason) end || {_, Monitor} <- More],
+    Arrived = counters:get(Counter, 1),
+    logger:notice("last"),
+    wait(fun() -> counters:get(Counter, 1) > Arrived end),
+    unlink(Reader),
+    exit(Reader, kill),
+    ?assertEqual([], stderr:lines()).
+
+count(Recorder, Counter) ->
+    case recorder:next(Recorder, 5000) of
+        nothing -> ok;
+        _ -> counters:add(Counter, 1, 1), count(Recorder, Counter)
+    end.
+
+wait(Fun) ->
+    case Fun() of
+        true -> ok;
+        false -> timer:sleep(10), wait(Fun)
+    end.
+
+configuration_as_given(Config) ->
+    Path = recorder:path(recorder(Config)),
+    ok = add(Config, #{}),
+    {ok, #{config := Defaults, formatter := Formatter}} = logger:get_handler_config(journal),
+    ?assertMatch(#{path := Path, metadata := [], send_timeout := 1000, fields := [syslog_timestamp | _]}, Defaults),
+    ?assertEqual({logger_formatter, #{template => [msg], single_line => false}}, Formatter),
+    ?assertEqual(4, map_size(Defaults)),
+    ok = logger:update_handler_config(journal, config, #{send_timeout => 5}),
+    {ok, #{config := Updated}} = logger:get_handler_config(journal),
+    ?assertEqual(Defaults#{send_timeout := 5}, Updated),
+    %% What was got can be set again.
+    ok = logger:set_handler_config(journal, config, Updated),
+    logger:notice("hello"),
+    ?assertEqual(<<"hello">>, value(<<"MESSAGE">>, journald:next(recorder(Config)))),
+    %% Another path is another socket.
+    Other = recorder:start(),
+    ok = logger:update_handler_config(journal, config, #{path => recorder:path(Other)}),
+    logger:notice("there"),
+    ?assertEqual(<<"there">>, value(<<"MESSAGE">>, journald:next(Other))),
+    recorder:stop(Other).
+
+%% As kernel's default handler, from the first line of a VM on that doesn't run the application.
+of_kernel(Config) ->
+    Kernel = io_lib:format(
+        "[{handler,default,systemd_journal_h,#{config=>#{path=>\"~s\"}}}]", [recorder:path(recorder(Config))]
+    ),
+    Ebin = code:lib_dir(systemd, ebin),
+    "" = os:cmd(io_lib:format(
+        "erl -noinput -pa ~s -kernel logger '~s' -eval 'logger:error(\"from kernel\"), halt().'", [Ebin, Kernel]
+    )),
+    ?assertEqual(<<"from kernel">>, value(<<"MESSAGE">>, journald:next(recorder(Config)))).
