@@ -40,6 +40,7 @@ defmodule Systemd.MixProject do
   def application do
     @properties
     |> Keyword.take([:mod, :env, :registered])
-    |> Keyword.put(:extra_applications, @properties[:applications])
+    # Logger first, where there is one: its handler is then there for `install_journal`.
+    |> Keyword.put(:extra_applications, @properties[:applications] ++ [logger: :optional])
   end
 end

@@ -137,6 +137,15 @@ defmodule Systemd do
   defdelegate booted(), to: :systemd
 
   @doc """
+  Whether standard output (`:standard_io`, `:user`) or standard error (`:standard_error`) goes to
+  the journal, as `JOURNAL_STREAM` says it: see systemd.exec(5).
+
+  `false` for any other device, and outside of systemd.
+  """
+  @spec is_journal(:standard_io | :standard_error | :user | IO.device()) :: boolean
+  defdelegate is_journal(device), to: :systemd
+
+  @doc """
   Unsets the variables of one part of the protocol for child processes.
 
   The application does that by itself when it starts, unless the config key `unset_env` is

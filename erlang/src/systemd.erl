@@ -19,6 +19,7 @@
     watchdog/1,
     reload/0, reload/1,
     booted/0,
+    is_journal/1,
     unset_env/1
 ]).
 
@@ -176,6 +177,12 @@ booted() ->
         {error, enotdir} -> {ok, false};
         {error, Reason} -> {error, Reason}
     end.
+
+%% @doc Whether standard output (`standard_io', `user') or standard error (`standard_error') goes
+%% to the journal, as `JOURNAL_STREAM' says it: see systemd.exec(5). `false' for any other device,
+%% and outside of systemd.
+-spec is_journal(standard_io | standard_error | user | io:device()) -> boolean().
+is_journal(Device) -> systemd_logger:is_journal(Device).
 
 %% @doc Unsets the variables of one part of the protocol for child processes. The application
 %% does that by itself when it starts, unless the config key `unset_env' is `false'.

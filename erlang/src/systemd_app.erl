@@ -5,6 +5,7 @@
 -export([start/2, prep_stop/1, stop/1]).
 
 start(_Type, _Args) ->
+    systemd_logger:install(),
     Variables = systemd_env:take(),
     case systemd_notify:open(systemd_env:value("NOTIFY_SOCKET", Variables)) of
         ok ->

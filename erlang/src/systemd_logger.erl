@@ -1,0 +1,86 @@
+%% @private
+%% What the application does with the handlers of `logger' when it starts.
+-module(systemd_logger).
+
+-export([install/0, is_journal/1]).
+
+%% @doc As the config keys `install_journal' and `install_kmsg' say, and only where the stream of a
+%% handler is the journal.
+-spec install() -> ok.
+install() ->
+    case application:get_env(systemd, install_kmsg, true) of
+        true -> lists:foreach(fun install_kmsg/1, logger:get_handler_config());
+        false -> ok;
+        Kmsg -> invalid(install_kmsg, Kmsg)
+    end,
+    case application:get_env(systemd, install_journal, false) of
+        true -> install_journal();
+        false -> ok;
+        Journal -> invalid(install_journal, Journal)
+    end.
+
+invalid(Key, Value) ->
+    logger:error("systemd: config key ~ts is ~0tP, which is neither true nor false", [Key, Value, 20]).
+
+%% @doc See {@link systemd:is_journal/1}.
+-spec is_journal(term()) -> boolean().
+is_journal(standard_io) -> is_stream(1);
+is_journal(user) -> is_stream(1);
+is_journal(standard_error) -> is_stream(2);
+is_journal(_) -> false.
+
+is_stream(Fd) ->
+    case os:getenv("JOURNAL_STREAM") of
+        false -> false;
+        Value -> systemd_nif:loaded() andalso systemd_nif:is_journal(Fd, unicode:characters_to_binary(Value))
+    end.
+
+install_journal() ->
+    case is_journal(standard_error) orelse is_journal(standard_io) of
+        true -> replace(place());
+        false -> ok
+    end.
+
+%% Elixir before 1.15 takes the default handler away, and has a handler with backends instead.
+place() ->
+    case logger:get_handler_config(default) of
+        {ok, Default} -> Default;
+        {error, _} ->
+            case logger:get_handler_config('Elixir.Logger') of
+                {ok, Elixir} -> Elixir;
+                {error, _} -> #{id => none}
+            end
+    end.
+
+replace(#{module := systemd_journal_h}) ->
+    ok;
+replace(#{id := Id} = Old) ->
+    Kept = maps:with([level, filters, filter_default], Old),
+    Handler = Kept#{config => #{metadata => all}},
+    %% Meanwhile both write, so that no line is lost.
+    case logger:add_handler(?MODULE, systemd_journal_h, Handler) of
+        ok ->
+            clear(Id),
+            ok = logger:add_handler(default, systemd_journal_h, Handler),
+            ok = logger:remove_handler(?MODULE);
+        {error, Reason} ->
+            logger:error("systemd: install_journal: the handler could not be added: ~0tp", [Reason])
+    end.
+
+clear(default) -> logger:remove_handler(default);
+clear('Elixir.Logger') -> 'Elixir.Logger':remove_backend(console);
+clear(none) -> ok.
+
+install_kmsg(#{id := Id, module := logger_std_h, formatter := {Module, Config}} = Handler) when
+    Module =/= systemd_kmsg_formatter
+->
+    case is_journal(device(Handler)) of
+        true -> logger:set_handler_config(Id, formatter, {systemd_kmsg_formatter, Config#{parent => Module}});
+        false -> ok
+    end;
+install_kmsg(_) ->
+    ok.
+
+device(#{config := #{type := {device, Device}}}) -> Device;
+device(#{config := #{type := Device}}) -> Device;
+device(_) -> undefined.

@@ -1,0 +1,166 @@
+%% systemd_kmsg_formatter, is_journal/1, and what the application does with the handlers.
+-module(kmsg_SUITE).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("stdlib/include/assert.hrl").
+
+all() ->
+    [
+        levels, every_line, unicode, parent, no_text, invalid_parent, installed_on_the_journal,
+        not_installed_elsewhere, not_installed_when_told, standard_error_alone, is_journal,
+        install_journal_elsewhere, install_journal_without_journald, invalid_config_keys
+    ].
+
+suite() -> [{timetrap, {minutes, 1}}].
+
+formatted(Level, Text, Config) ->
+    Event = #{level => Level, msg => {string, Text}, meta => #{time => 0}},
+    unicode:characters_to_binary(systemd_kmsg_formatter:format(Event, Config)).
+
+message(Level, Text) -> formatted(Level, Text, #{template => [msg, "\n"], single_line => false}).
+
+levels(_) ->
+    ?assertEqual(
+        [<<"<", N, ">x\n">> || N <- "01234567"],
+        [message(Level, "x") || Level <- [emergency, alert, critical, error, warning, notice, info, debug]]
+    ).
+
+every_line(_) ->
+    [
+        ?assertEqual({Text, Lines}, {Text, message(info, Text)})
+     || {Text, Lines} <- [
+            {"one\ntwo", <<"<6>one\n<6>two\n">>},
+            {"one\n\ntwo\n", <<"<6>one\n<6>\n<6>two\n">>},
+            {"one\n\n\n", <<"<6>one\n">>},
+            {"", <<"<6>\n">>}
+        ]
+    ].
+
+unicode(_) -> ?assertEqual(<<"<6>grüezi 🌍\n<6>ß\n"/utf8>>, message(info, "grüezi 🌍\nß")).
+
+%% A parent with a configuration of its own.
+format(#{msg := {string, Text}}, Config) -> ["parent ", lists:sort(maps:to_list(Config)), Text].
+
+check_config(#{bad := true}) -> {error, bad};
+check_config(Config) -> false = maps:is_key(parent, Config), ok.
+
+parent(_) ->
+    Event = #{level => error, msg => {string, "x"}, meta => #{}},
+    ?assertEqual(
+        <<"<3>parent x\n">>,
+        iolist_to_binary(systemd_kmsg_formatter:format(Event, #{parent => ?MODULE}))
+    ),
+    ?assertEqual(ok, systemd_kmsg_formatter:check_config(#{parent => ?MODULE, other => 1})).
+
+%% The handler knows what to do with it.
+no_text(_) ->
+    Event = #{level => error, msg => {string, <<255>>}, meta => #{}},
+    [_, Text] = systemd_kmsg_formatter:format(Event, #{parent => ?MODULE}),
+    ?assertEqual(["parent ", [], <<255>>], Text).
+
+invalid_parent(_) ->
+    Add = fun(Config) ->
+        logger:add_handler(kmsg, logger_std_h, #{formatter => {systemd_kmsg_formatter, Config}})
+    end,
+    ?assertEqual(
+        {error, {invalid_formatter_config, systemd_kmsg_formatter, {parent, nobody}}}, Add(#{parent => nobody})
+    ),
+    ?assertMatch({error, _}, Add(#{parent => "x"})),
+    ?assertMatch({error, _}, Add(#{parent => logger_formatter, template => x})),
+    ?assertEqual({error, bad}, Add(#{parent => ?MODULE, bad => true})),
+    ?assertEqual(ok, Add(#{})),
+    ok = logger:remove_handler(kmsg).
+
+%% What a VM writes whose standard output and error are files, one of which is "the journal".
+written(Stream, Env, Eval, Config) ->
+    Folder = filename:join(proplists:get_value(priv_dir, Config), integer_to_list(erlang:unique_integer([positive]))),
+    ok = file:make_dir(Folder),
+    Script = io_lib:format(
+        "cd ~s && touch out err && exec env ~s erl -noshell -pa ~s ~s -eval '"
+        "{ok, _} = application:ensure_all_started(systemd), ~s, logger:error(\"one~~ntwo\", []), timer:sleep(100), halt().' "
+        ">out 2>err </dev/null",
+        [
+            Folder,
+            case Stream of
+                none -> "-u JOURNAL_STREAM";
+                other -> "JOURNAL_STREAM=1:1";
+                File -> "JOURNAL_STREAM=$(stat -c %d:%i " ++ File ++ ")"
+            end,
+            code:lib_dir(systemd, ebin),
+            lists:join($\s, [io_lib:format("-systemd ~s ~s", [Key, Value]) || {Key, Value} <- Env]),
+            Eval
+        ]
+    ),
+    "" = os:cmd(Script),
+    {ok, Out} = file:read_file(filename:join(Folder, "out")),
+    {ok, Err} = file:read_file(filename:join(Folder, "err")),
+    {binary_to_list(Out), binary_to_list(Err)}.
+
+installed_on_the_journal(Config) ->
+    {Out, ""} = written("out", [], "ok", Config),
+    Lines = string:lexemes(Out, "\n"),
+    ?assertEqual("<3>one", lists:nth(length(Lines) - 1, Lines)),
+    ?assertEqual("<3>two", lists:last(Lines)),
+    ?assert(lists:all(fun(Line) -> string:prefix(Line, "<3>") =/= nomatch end, Lines)).
+
+not_installed_elsewhere(Config) ->
+    [
+        begin
+            {Out, ""} = written(Stream, [], "ok", Config),
+            ?assertEqual(nomatch, string:find(Out, "<3>"))
+        end
+     || Stream <- [none, other, "err"]
+    ].
+
+not_installed_when_told(Config) ->
+    {Out, ""} = written("out", [{install_kmsg, false}], "ok", Config),
+    ?assertEqual(nomatch, string:find(Out, "<3>")).
+
+standard_error_alone(Config) ->
+    {Out, Err} = written(
+        "err", [],
+        "logger:add_handler(err, logger_std_h, #{config => #{type => standard_error}}), "
+        "application:stop(systemd), application:start(systemd)",
+        Config
+    ),
+    ?assertEqual(nomatch, string:find(Out, "<3>one")),
+    ?assertNotEqual(nomatch, string:find(Err, "<3>")).
+
+is_journal(Config) ->
+    Eval = "io:format(\"~0p\", [[systemd:is_journal(D) || D <- [standard_io, user, standard_error, x, self()]]])",
+    [
+        begin
+            {Out, ""} = written(Stream, [], Eval, Config),
+            ?assertMatch({Stream, {match, _}}, {Stream, re:run(Out, Answer)})
+        end
+     || {Stream, Answer} <- [
+            {"out", "\\[true,true,false,false,false\\]"},
+            {"err", "\\[false,false,true,false,false\\]"},
+            {none, "\\[false,false,false,false,false\\]"},
+            {other, "\\[false,false,false,false,false\\]"}
+        ]
+    ].
+
+modules(Eval) -> Eval ++ "io:format(\"~0p~n\", [[{I, M} || #{id := I, module := M} <- logger:get_handler_config()]])".
+
+%% One configuration for a laptop and a server.
+install_journal_elsewhere(Config) ->
+    {Out, ""} = written(none, [{install_journal, true}], modules(""), Config),
+    ?assertNotEqual(nomatch, string:find(Out, "[{default,logger_std_h}]")),
+    ?assertEqual(nomatch, string:find(Out, "install_journal")).
+
+%% There is a stream to the journal, but not journald's own socket.
+install_journal_without_journald(Config) ->
+    case file:read_file_info("/run/systemd/journal/socket") of
+        {ok, _} ->
+            {skip, "there is a journald here"};
+        {error, enoent} ->
+            {Out, ""} = written("out", [{install_journal, true}], modules(""), Config),
+            ?assertNotEqual(nomatch, string:find(Out, "[{default,logger_std_h}]")),
+            ?assertNotEqual(nomatch, string:find(Out, "<3>systemd: install_journal")),
+            ?assertNotEqual(nomatch, string:find(Out, "enoent"))
+    end.
+
+invalid_config_keys(Config) ->
+    {Out, ""} = written(none, [{install_journal, "7"}, {install_kmsg, perhaps}], "ok", Config),
+    [?assertNotEqual(nomatch, string:find(Out, Text)) || Text <- ["install_journal is 7", "install_kmsg is perhaps"]].
