@@ -43,7 +43,11 @@ bytes(Value) ->
     catch error:_ -> term(Value)
     end.
 
-%% As Elixir's `to_string' writes it, where it can.
+%% As Elixir writes it, where it can.
+struct(#{'__exception__' := true} = Exception) ->
+    try 'Elixir.Exception':format_banner(error, Exception)
+    catch error:_ -> term(Exception)
+    end;
 struct(Value) ->
     try 'Elixir.String.Chars':to_string(Value)
     catch error:_ -> term(Value)

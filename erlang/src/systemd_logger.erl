@@ -41,15 +41,19 @@ install_journal() ->
         false -> ok
     end.
 
-%% Elixir before 1.15 takes the default handler away, and has a handler with backends instead.
+%% Elixir before 1.15 takes the default handler away. Its own has backends, and drops the reports of
+%% supervisors and the like by itself.
 place() ->
-    case logger:get_handler_config(default) of
-        {ok, Default} -> Default;
-        {error, _} ->
-            case logger:get_handler_config('Elixir.Logger') of
-                {ok, Elixir} -> Elixir;
-                {error, _} -> #{id => none}
-            end
+    case {logger:get_handler_config(default), logger:get_handler_config('Elixir.Logger')} of
+        {{ok, Default}, _} -> Default;
+        {_, {ok, #{filters := Filters} = Elixir}} -> Elixir#{filters := sasl() ++ Filters};
+        _ -> #{id => none}
+    end.
+
+sasl() ->
+    case application:get_env(logger, handle_sasl_reports, false) of
+        true -> [];
+        _ -> [{sasl, {fun logger_filters:domain/2, {stop, sub, [otp, sasl]}}}]
     end.
 
 replace(#{module := systemd_journal_h}) ->

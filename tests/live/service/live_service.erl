@@ -3,7 +3,8 @@
 -behaviour(application).
 -behaviour(supervisor).
 
--export([start/1, start/2, stop/1, init/1]).
+
+-export([start/1, start/2, stop/1, init/1, handle_call/3, handle_cast/2]).
 -export([child/1, block/1, busy/1]).
 
 %% FILE holds `{env, [{Key, Value}]}' for the application systemd, `{children, [Child]}', and
@@ -25,7 +26,13 @@ start(_Type, Children) -> supervisor:start_link({local, live_sup}, ?MODULE, Chil
 
 stop(_) -> ok.
 
+init(crasher) -> {ok, 1};
 init(Children) -> {ok, {#{}, [spec(Child) || Child <- Children]}}.
+
+%% A server that can be made to crash.
+handle_call(_, _, State) -> {reply, ok, State}.
+
+handle_cast({divide, By}, State) -> {noreply, State div By}.
 
 spec(ready) -> systemd:ready();
 spec({ready, Status}) -> systemd:ready(Status);

@@ -23,20 +23,22 @@ defmodule Lab do
     copy(Application.app_dir(:live, "ebin"), "/srv/live/ebin")
     File.mkdir_p!(path("/srv/live/priv"))
 
-    compile_nif(
-      Path.join(@project, "tests/live/service/live_block.c"),
-      path("/srv/live/priv/live_block.so")
-    )
+    include = Path.join(:code.root_dir(), "usr/include")
+    compile("live_block.c", ["-shared", "-fPIC", "-I", include, "-o"], "live_block.so")
+    compile("journal_swallow.c", ["-O2", "-o"], "journal_swallow")
+    compile("journal_floor.c", ["-O2", "-o"], "journal_floor", ["-l:libsystemd.so.0"])
 
     copy(Path.join(@project, "_build/default/lib/systemd/ebin"), "/srv/systemd/ebin")
     copy(Path.join(@project, "priv"), "/srv/systemd/priv")
+    copy(Path.join(@project, "_build/peer"), "/srv/peer")
     systemctl!(["log-level", "debug"])
     :ok
   end
 
-  defp compile_nif(source, library) do
-    include = Path.join(:code.root_dir(), "usr/include")
-    {"", 0} = System.cmd("gcc", ["-shared", "-fPIC", "-I", include, "-o", library, source])
+  defp compile(source, options, target, libraries \\ []) do
+    source = Path.join([@project, "tests/live/service", source])
+    target = path("/srv/live/priv/#{target}")
+    {"", 0} = System.cmd("gcc", options ++ [target, source | libraries])
   end
 
   @doc "The manager's pid, as this machine sees it."
@@ -123,12 +125,12 @@ defmodule Lab do
 
   defp control(name), do: "/run/live/#{name}.control"
 
-  @doc "Evaluates Erlang expressions in a service."
-  def eval(unit, expressions) do
+  @doc "Evaluates Erlang expressions in a service. Waits for so many milliseconds at most."
+  def eval(unit, expressions, timeout \\ 30_000) do
     address = {:local, path(control(Path.rootname(unit)))}
     {:ok, socket} = :gen_tcp.connect(address, 0, [:binary, packet: 4, active: false])
     :ok = :gen_tcp.send(socket, expressions <> ".")
-    reply = :gen_tcp.recv(socket, 0, 30_000)
+    reply = :gen_tcp.recv(socket, 0, timeout)
     :gen_tcp.close(socket)
     with {:ok, term} <- reply, do: :erlang.binary_to_term(term)
   end
@@ -189,6 +191,18 @@ defmodule Lab do
     # Early lines are not attributed to the unit when journald was quicker than the manager.
     matches = ["UNIT=#{unit}", "+", "_SYSTEMD_UNIT=#{unit}", "+", "SYSLOG_IDENTIFIER=#{unit}"]
     {output, 0} = run("journalctl", ["-o", "cat", "--no-pager" | matches])
+    output
+  end
+
+  @doc """
+  What `journalctl` shows of the main process of a unit, in an output format of its own.
+
+  By the pid, because journald may take early lines for the manager's.
+  """
+  def entries(unit, format, matches \\ []) do
+    {_, 0} = run("journalctl", ["--sync"])
+    args = ["-q", "--all", "-o", format, "_PID=#{show(unit, "MainPID")}" | matches]
+    {output, 0} = run("journalctl", args)
     output
   end
 

@@ -1,15 +1,20 @@
 defmodule Hello.Request do
   @moduledoc "One request on one connection."
 
+  require Logger
+
   @doc "Answers the request on the socket that is sent to this process."
   def serve do
     receive do
       {:serve, socket} ->
-        with {:ok, {:http_request, _method, {:abs_path, path}, _version}} <-
+        with {:ok, {:http_request, method, {:abs_path, path}, _version}} <-
                :gen_tcp.recv(socket, 0, 5000),
              :ok <- skip_headers(socket) do
+          request_id = Base.url_encode64(:rand.bytes(12))
+          Logger.metadata(request_id: request_id)
           {status, body} = respond(String.split(path, "/", trim: true))
-          :gen_tcp.send(socket, response(status, body))
+          :gen_tcp.send(socket, response(status, request_id, body))
+          Logger.info("#{method} #{path}: #{status}")
         end
 
         :gen_tcp.close(socket)
@@ -38,8 +43,8 @@ defmodule Hello.Request do
     end
   end
 
-  defp response(status, body) do
+  defp response(status, request_id, body) do
     "HTTP/1.1 #{status}\r\ncontent-type: text/plain\r\nconnection: close\r\n" <>
-      "content-length: #{byte_size(body)}\r\n\r\n#{body}"
+      "x-request-id: #{request_id}\r\ncontent-length: #{byte_size(body)}\r\n\r\n#{body}"
   end
 end

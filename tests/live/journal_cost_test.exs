@@ -1,0 +1,53 @@
+defmodule JournalCostTest do
+  @moduledoc "What one log call costs above formatting its message, where nobody has to be waited for."
+  use ExUnit.Case
+
+  @moduletag timeout: 300_000
+
+  # Runs `measurements` with a socket in journald's place that swallows everything.
+  defp swallowing(measurements) do
+    script = """
+    set -e
+    mount -t tmpfs tmpfs /run/systemd/journal
+    /srv/live/priv/journal_swallow /run/systemd/journal/socket &
+    trap "kill $!" EXIT
+    until [ -S /run/systemd/journal/socket ]; do sleep 0.01; done
+    #{measurements}
+    """
+
+    {output, 0} = Lab.run("unshare", ["--mount", "bash", "-c", script])
+    output
+  end
+
+  defp erl(path, handler),
+    do: "HOME=/root erl -noinput -pa /srv/live/ebin #{path} -run live_cost main #{handler}; echo"
+
+  test "at most 5 µs, and a quarter of what the hex package costs" do
+    round =
+      Enum.join(
+        [
+          erl("/srv/systemd/ebin", "live_cost"),
+          erl("/srv/systemd/ebin", "systemd_journal_h"),
+          erl("/srv/peer/*/ebin", "systemd_journal_h")
+        ],
+        "\n"
+      )
+
+    [base, ours, hex] =
+      swallowing(String.duplicate(round <> "\n", 3))
+      |> String.split()
+      |> Enum.map(&String.to_integer/1)
+      |> Enum.chunk_every(3)
+      |> Enum.zip_with(&Enum.min/1)
+
+    {ours, hex} = {ours - base, hex - base}
+
+    IO.puts(
+      "one log call, #{base} ns for its text alone: systemd_journal_h costs #{ours} ns more, " <>
+        "that of the hex package #{hex} ns; ratio #{Float.round(hex / ours, 2)}"
+    )
+
+    assert ours <= 5000
+    assert hex >= 4 * ours
+  end
+end
