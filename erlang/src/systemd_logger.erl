@@ -65,8 +65,9 @@ replace(#{id := Id} = Old) ->
     case logger:add_handler(?MODULE, systemd_journal_h, Handler) of
         ok ->
             clear(Id),
-            ok = logger:add_handler(default, systemd_journal_h, Handler),
-            ok = logger:remove_handler(?MODULE);
+            _ = logger:add_handler(default, systemd_journal_h, Handler) =:= ok andalso
+                logger:remove_handler(?MODULE),
+            ok;
         {error, Reason} ->
             logger:error("systemd: install_journal: the handler could not be added: ~0tp", [Reason])
     end.

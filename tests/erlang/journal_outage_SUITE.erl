@@ -102,7 +102,7 @@ counts_every_line(Config) ->
         spawn_monitor(fun() -> [logger:notice("~b", [N]) || _ <- lists:seq(1, 20)] end)
      || N <- lists:seq(1, 50)
     ],
-    Early = [Entry || _ <- lists:seq(1, 100), (Entry = slowly(Config)) =/= nothing],
+    Early = [Entry || _ <- lists:seq(1, 40), (Entry = slowly(Config)) =/= nothing],
     [receive {'DOWN', Monitor, _, _, Reason} -> ?assertEqual(normal, Reason) end || {_, Monitor} <- Loggers],
     {Texts, Late} = drain(Config),
     {EarlyReports, EarlyLines} = lists:partition(fun(Entry) -> value(<<"N_DROPPED">>, Entry) =/= undefined end, Early),
@@ -113,7 +113,7 @@ counts_every_line(Config) ->
 
 slowly(Config) ->
     timer:sleep(5),
-    journald:next(recorder(Config)).
+    journald:next(recorder(Config), 100).
 
 nobody_is_blocked(Config) ->
     journald:add(recorder(Config), #{send_timeout => 1000}),

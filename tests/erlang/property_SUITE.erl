@@ -149,7 +149,17 @@ journal(Config) ->
     check(
         ?FORALL(
             {First, Level, Metadata, Message, More},
-            {oneof([Sink, Sink, Sink, any_term()]), level(), metadata(), any_term(), any_term()},
+            ?LET(
+                {Term, Other},
+                {any_term(), any_term()},
+                {
+                    oneof([Sink, Sink, Sink, Term]),
+                    oneof([info, info, info, Other]),
+                    oneof([#{a => Term, b => Other, <<"k">> => Term, time => Other, Other => Term}, Term]),
+                    Term,
+                    Other
+                }
+            ),
             lists:all(
                 fun({Name, Args}) -> answers(Name, Args) end,
                 [
@@ -179,14 +189,6 @@ journal_nifs() ->
     ].
 
 fields() -> [{<<"L">>, level}, {<<"PRIORITY">>, priority}, {<<"T">>, time}, {<<"A">>, [a]}, {<<"B">>, [a, b]}].
-
-level() -> frequency([{3, info}, {1, any_term()}]).
-
-metadata() ->
-    frequency([
-        {3, ?LET(Pairs, list({oneof([a, b, time, pid, priority, <<"k">>]), any_term()}), maps:from_list(Pairs))},
-        {1, any_term()}
-    ]).
 
 journal_or(Journal, Term) when is_reference(Term) -> Journal;
 journal_or(_, Term) -> Term.

@@ -4,6 +4,14 @@ defmodule JournalCostTest do
 
   @moduletag timeout: 300_000
 
+  setup_all do
+    for name <- ["systemd", "enough"],
+        [folder] = Path.wildcard("#{Lab.rabbitmq()}/plugins/#{name}-*"),
+        do: Lab.copy(folder, "/srv/hex/#{name}")
+
+    :ok
+  end
+
   # Runs `measurements` with a socket in journald's place that swallows everything.
   defp swallowing(measurements) do
     script = """
@@ -28,7 +36,7 @@ defmodule JournalCostTest do
         [
           erl("/srv/systemd/ebin", "live_cost"),
           erl("/srv/systemd/ebin", "systemd_journal_h"),
-          erl("/srv/peer/*/ebin", "systemd_journal_h")
+          erl("/srv/hex/*/ebin", "systemd_journal_h")
         ],
         "\n"
       )

@@ -26,6 +26,11 @@ impl Limit {
     pub const NORMAL: Self = Self { cells: 16 * 1024, bytes: 64 * 1024 };
     /// For dirty schedulers.
     pub const NONE: Self = Self { cells: usize::MAX, bytes: usize::MAX };
+
+    /// Whether so many bytes are not beyond it.
+    pub fn allows(self, bytes: usize) -> bool {
+        bytes <= self.bytes
+    }
 }
 
 /// A binary as it is, a list flattened. Code points become UTF-8.

@@ -207,8 +207,8 @@ fn push<'a>(
     compound: &mut Vec<Vec<Term<'a>>>,
 ) -> Result<(), NotEncoded<'a>> {
     match entry.push_with(name, |bytes| value::append(bytes, value, limit)) {
-        Ok(()) => Ok(()),
-        Err(NotWritten::TooLong) => Err(NotEncoded::TooLong),
+        Ok(()) if limit.allows(entry.as_bytes().len()) => Ok(()),
+        Ok(()) | Err(NotWritten::TooLong) => Err(NotEncoded::TooLong),
         Err(NotWritten::Compound) => {
             compound.push(path.collect());
             Ok(())

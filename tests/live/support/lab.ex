@@ -30,10 +30,12 @@ defmodule Lab do
 
     copy(Path.join(@project, "_build/default/lib/systemd/ebin"), "/srv/systemd/ebin")
     copy(Path.join(@project, "priv"), "/srv/systemd/priv")
-    copy(Path.join(@project, "_build/peer"), "/srv/peer")
     systemctl!(["log-level", "debug"])
     :ok
   end
+
+  @doc "Debian's RabbitMQ, see tests/setup."
+  def rabbitmq, do: Path.join(@project, "_build/rabbitmq")
 
   defp compile(source, options, target, libraries \\ []) do
     source = Path.join([@project, "tests/live/service", source])
