@@ -158,11 +158,12 @@ reload(Restart, Args) ->
         undefined ->
             ok;
         _ ->
+            systemd_shutdown:restarting(true),
             case systemd_notify:send(reloading) of
                 ok ->
-                    systemd_shutdown:restarting(),
                     apply(Restart, Args);
                 {error, _} = Error ->
+                    systemd_shutdown:restarting(false),
                     Error
             end
     end.

@@ -2,13 +2,13 @@
 %% Says `STOPPING=1' once, when shutdown begins.
 -module(systemd_shutdown).
 
--export([install/0, begun/1, stopping/0, restarting/0]).
+-export([install/0, begun/1, stopping/0, restarting/1]).
 
 %% @doc Has kernel call {@link begun/1} before it takes the first application down. What was
 %% in that place before is called next.
 -spec install() -> ok.
 install() ->
-    persistent_term:erase({?MODULE, restarting}),
+    restarting(false),
     case application:get_env(kernel, shutdown_func) of
         {ok, {?MODULE, begun}} ->
             ok;
@@ -35,6 +35,10 @@ stopping() ->
         false -> systemd_notify:send(stopping)
     end.
 
-%% @doc What follows is a restart of the VM, and no `STOPPING=1' is to be sent on the way.
--spec restarting() -> ok.
-restarting() -> persistent_term:put({?MODULE, restarting}, true).
+%% @doc Whether what follows is a restart of the VM, with no `STOPPING=1' on the way.
+-spec restarting(boolean()) -> ok.
+restarting(true) ->
+    persistent_term:put({?MODULE, restarting}, true);
+restarting(false) ->
+    _ = persistent_term:erase({?MODULE, restarting}),
+    ok.
