@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-use std::io::IoSliceMut;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+mod common;
+
+use common::receive_with_fd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
@@ -100,18 +100,4 @@ fn a_barrier_is_reached_when_the_manager_closes_its_end() {
     assert_eq!(barrier.is_reached(), Ok(false));
     drop(fd);
     assert_eq!(barrier.is_reached(), Ok(true));
-}
-
-fn receive_with_fd(manager: &UnixDatagram) -> (String, OwnedFd) {
-    let mut bytes = [0; 100];
-    let mut data = [IoSliceMut::new(&mut bytes)];
-    let mut space = nix::cmsg_space!([RawFd; 1]);
-    let received =
-        recvmsg::<()>(manager.as_raw_fd(), &mut data, Some(&mut space), MsgFlags::empty())
-            .unwrap();
-    let (len, control) = (received.bytes, received.cmsgs().unwrap().next());
-    let Some(ControlMessageOwned::ScmRights(fds)) = control else { panic!("{control:?}") };
-    // SAFETY: the kernel has just made this descriptor for us.
-    let fd = unsafe { OwnedFd::from_raw_fd(fds[0]) };
-    (String::from_utf8(bytes[..len].to_vec()).unwrap(), fd)
 }

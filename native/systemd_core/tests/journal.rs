@@ -1,0 +1,134 @@
+//! The journal against a datagram socket in journald's place.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::receive_with_fd;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use systemd_core::{Entry, Errno, FieldName, Journal, Sent};
+
+fn path(test: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("systemd-core-{test}-{}", std::process::id()))
+}
+
+fn bind(path: &PathBuf) -> UnixDatagram {
+    let _ = std::fs::remove_file(path);
+    let journald = UnixDatagram::bind(path).unwrap();
+    journald.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    journald
+}
+
+fn entry(message: &str) -> Entry {
+    let mut entry = Entry::default();
+    entry.push(&FieldName::parse(b"MESSAGE").unwrap(), message.as_bytes());
+    entry
+}
+
+fn next(journald: &UnixDatagram) -> String {
+    let mut bytes = [0; 500];
+    let length = journald.recv(&mut bytes).unwrap();
+    String::from_utf8(bytes[..length].to_vec()).unwrap()
+}
+
+#[test]
+fn only_where_somebody_listens() {
+    let path = path("listens");
+    let _ = std::fs::remove_file(&path);
+    assert_eq!(Journal::open(&path).err(), Some(Errno::ENOENT));
+    let journald = bind(&path);
+    assert_eq!(Journal::open(&path).unwrap().try_send(&entry("x")), Ok(Sent::Done));
+    assert_eq!(next(&journald), "MESSAGE=x\n");
+    drop(journald);
+    assert_eq!(Journal::open(&path).err(), Some(Errno::ECONNREFUSED));
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn what_is_too_large_for_a_datagram_goes_in_a_sealed_memfd() {
+    let path = path("memfd");
+    let journald = bind(&path);
+    let journal = Journal::open(&path).unwrap();
+    let large = entry(&"a".repeat(1_000_000));
+    // Not by a thread that must not be held up.
+    assert_eq!(journal.try_send(&large), Ok(Sent::NotYet));
+    assert_eq!(journal.send(&large, Duration::ZERO), Ok(Sent::Done));
+    let (datagram, fd) = receive_with_fd(&journald);
+    assert_eq!(datagram, "");
+    let mut file = File::from(fd);
+    let mut bytes = Vec::new();
+    file.rewind().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, large.as_bytes());
+    assert!(file.set_len(0).is_err());
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_full_queue_is_waited_for_and_no_longer_than_told() {
+    let path = path("journal-full");
+    let journald = bind(&path);
+    let journal = Journal::open(&path).unwrap();
+    let mut queued = 0;
+    while journal.try_send(&entry("x")) == Ok(Sent::Done) {
+        queued += 1;
+    }
+    let started = Instant::now();
+    let timeout = Duration::from_millis(100);
+    assert_eq!(journal.send(&entry("y"), timeout), Err(Errno::EAGAIN));
+    assert!(started.elapsed() >= timeout);
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| journal.send(&entry("y"), Duration::from_secs(5)));
+        for _ in 0..queued {
+            assert_eq!(next(&journald), "MESSAGE=x\n");
+        }
+        assert_eq!(sender.join().unwrap(), Ok(Sent::Done));
+    });
+    assert_eq!(next(&journald), "MESSAGE=y\n");
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_missing_socket_is_waited_for_once() {
+    let path = path("missing");
+    let journald = bind(&path);
+    let journal = Journal::open(&path).unwrap();
+    drop(journald);
+    std::fs::remove_file(&path).unwrap();
+    let timeout = Duration::from_millis(200);
+    let timed = || {
+        let started = Instant::now();
+        (journal.send(&entry("x"), timeout), started.elapsed() >= timeout)
+    };
+    assert_eq!(timed(), (Err(Errno::ENOENT), true));
+    assert_eq!(timed(), (Err(Errno::ENOENT), false));
+    // Back again, it is as it was before.
+    let journald = bind(&path);
+    assert_eq!(timed(), (Ok(Sent::Done), false));
+    assert_eq!(next(&journald), "MESSAGE=x\n");
+    drop(journald);
+    assert_eq!(timed(), (Err(Errno::ECONNREFUSED), true));
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn few_threads_wait_at_a_time() {
+    let path = path("places");
+    let journald = bind(&path);
+    let journal = Journal::open(&path).unwrap();
+    while journal.try_send(&entry("x")) == Ok(Sent::Done) {}
+    let results = std::thread::scope(|scope| {
+        let send = || journal.send(&entry("y"), Duration::from_millis(300));
+        let senders: Vec<_> = (0..10).map(|_| scope.spawn(send)).collect();
+        senders.into_iter().map(|sender| sender.join().unwrap()).collect::<Vec<_>>()
+    });
+    let busy = results.iter().filter(|result| **result == Ok(Sent::NotYet)).count();
+    let full = results.iter().filter(|result| **result == Err(Errno::EAGAIN)).count();
+    assert_eq!((busy, full), (6, 4));
+    drop(journald);
+    std::fs::remove_file(path).unwrap();
+}
