@@ -69,6 +69,8 @@ reason(#{label := {supervisor, _}, report := Info}, _) when is_list(Info) ->
     {ok, proplists:get_value(supervisor, Info), proplists:get_value(reason, Info)};
 reason(#{label := {_, _}, name := Name, reason := Reason}, _) ->
     {ok, Name, Reason};
+reason(#{label := {_, terminating}, report := #{name := Name, reason := Reason}}, _) ->
+    {ok, Name, Reason};
 reason(_, #{meta := #{crash_reason := Reason} = Meta}) ->
     {ok, maps:get(registered_name, Meta, maps:get(pid, Meta, undefined)), Reason};
 reason(_, _) ->

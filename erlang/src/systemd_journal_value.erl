@@ -43,14 +43,14 @@ bytes(Value) ->
     catch error:_ -> term(Value)
     end.
 
-%% As Elixir writes it, where it can.
+%% As Elixir writes it, where it can: that is the user's code, which may do anything.
 struct(#{'__exception__' := true} = Exception) ->
     try 'Elixir.Exception':format_banner(error, Exception)
-    catch error:_ -> term(Exception)
+    catch _:_ -> term(Exception)
     end;
 struct(Value) ->
-    try 'Elixir.String.Chars':to_string(Value)
-    catch error:_ -> term(Value)
+    try iolist_to_binary('Elixir.String.Chars':to_string(Value))
+    catch _:_ -> term(Value)
     end.
 
 term(Value) -> unicode:characters_to_binary(io_lib:format("~0tp", [Value])).

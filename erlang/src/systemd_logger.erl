@@ -73,18 +73,26 @@ replace(#{id := Id} = Old) ->
     end.
 
 clear(default) -> logger:remove_handler(default);
-clear('Elixir.Logger') -> 'Elixir.Logger':remove_backend(console);
+clear('Elixir.Logger') -> catch 'Elixir.Logger':remove_backend(console);
 clear(none) -> ok.
 
 install_kmsg(#{id := Id, module := logger_std_h, formatter := {Module, Config}} = Handler) when
-    Module =/= systemd_kmsg_formatter
+    Module =/= systemd_kmsg_formatter, is_map(Config)
 ->
     case is_journal(device(Handler)) of
-        true -> logger:set_handler_config(Id, formatter, {systemd_kmsg_formatter, Config#{parent => Module}});
+        true -> set_formatter(Id, {systemd_kmsg_formatter, Config#{parent => Module}});
         false -> ok
     end;
 install_kmsg(_) ->
     ok.
+
+set_formatter(Id, Formatter) ->
+    case logger:set_handler_config(Id, formatter, Formatter) of
+        ok ->
+            ok;
+        {error, Reason} ->
+            logger:error("systemd: install_kmsg: not for handler ~0tp: ~0tP", [Id, Reason, 20])
+    end.
 
 device(#{config := #{type := {device, Device}}}) -> Device;
 device(#{config := #{type := Device}}) -> Device;

@@ -347,7 +347,15 @@ crash_reason_of_elixir(Config) ->
     Stack = [{'Elixir.My.Module', run, 1, [{file, "lib/my.ex"}, {line, 7}]}],
     Entry = logged(#{}, error, "GenServer terminating", #{crash_reason => {oops, Stack}, pid => self()}, Config),
     ?assertEqual(<<"oops">>, value(<<"CRASH_REASON">>, Entry)),
-    ?assertEqual(<<"My.Module.run/1 (lib/my.ex:7)">>, value(<<"CRASH_STACK">>, Entry)).
+    ?assertEqual(<<"My.Module.run/1 (lib/my.ex:7)">>, value(<<"CRASH_STACK">>, Entry)),
+    %% As a Task reports it, before Logger translates it.
+    Report = #{
+        label => {'Elixir.Task.Supervisor', terminating},
+        report => #{name => self(), starter => self(), function => f, args => [], reason => {oops, Stack}}
+    },
+    Task = logged(#{}, error, Report, #{}, Config),
+    ?assertEqual(<<"oops">>, value(<<"CRASH_REASON">>, Task)),
+    ?assertEqual(list_to_binary(pid_to_list(self())), value(<<"CRASH_PROCESS">>, Task)).
 
 add(Config, Handler) -> logger:add_handler(journal, systemd_journal_h, maps:merge(#{config => #{path => recorder:path(recorder(Config))}}, Handler)).
 

@@ -7,7 +7,7 @@
 all() ->
     [
         levels, every_line, unicode, parent, no_text, invalid_parent, installed_on_the_journal,
-        not_installed_elsewhere, not_installed_when_told, standard_error_alone, is_journal,
+        not_installed_elsewhere, not_installed_when_told, not_installed_on_other_configs, standard_error_alone, is_journal,
         install_journal_elsewhere, install_journal_without_journald, invalid_config_keys
     ].
 
@@ -115,6 +115,17 @@ not_installed_elsewhere(Config) ->
 not_installed_when_told(Config) ->
     {Out, ""} = written("out", [{install_kmsg, false}], "ok", Config),
     ?assertEqual(nomatch, string:find(Out, "<3>")).
+
+%% A formatter's configuration need not be a map, and so has no room for a parent.
+not_installed_on_other_configs(Config) ->
+    {Out, Err} = written(
+        "err", [],
+        "application:stop(systemd), logger:add_handler(odd, logger_std_h, #{formatter => {io_lib, [list]}, "
+        "level => none, config => #{type => standard_error}}), ok = application:start(systemd), "
+        "{ok, #{formatter := {io_lib, [list]}}} = logger:get_handler_config(odd), io:format(\"left alone~n\")",
+        Config
+    ),
+    ?assertEqual({"", match}, {Err, re:run(Out, "left alone", [{capture, none}])}).
 
 standard_error_alone(Config) ->
     {Out, Err} = written(
