@@ -13,19 +13,42 @@
 -spec send(systemd_journal_config:ready(), logger:level(), logger:metadata(), Message :: unicode:chardata(), more()) ->
     ok | {error, reason()}.
 send(#{sink := Sink} = Config, Level, Meta, Message, More) ->
-    case systemd_nif:journal_log(Sink, Level, Meta, Message, More) of
-        again -> wait(Config, Level, Meta, flat(Message), More);
-        {format, Paths} -> send(Config, Level, format(Paths, Meta), Message, More);
+    case systemd_nif:journal_log(Sink, Level, Meta, Message, More, []) of
+        {format, Paths} -> send(Config, Level, Meta, Message, More, texts(Paths, Meta));
+        again -> wait(Config, [Level, Meta, flat(Message), More], []);
         Result -> Result
     end.
 
-wait(#{sink := Sink, send_timeout := Timeout} = Config, Level, Meta, Message, More) ->
-    Wait = fun(Rest) ->
-        systemd_nif:journal_log_wait(Sink, Level, Meta, Message, More, Rest)
-    end,
-    case systemd_wait:until(systemd_wait:deadline(Timeout), Wait) of
-        {format, Paths} -> wait(Config, Level, format(Paths, Meta), Message, More);
+send(#{sink := Sink} = Config, Level, Meta, Message, More, Texts) ->
+    case systemd_nif:journal_log(Sink, Level, Meta, Message, More, Texts) of
+        again -> wait(Config, [Level, Meta, flat(Message), More], Texts);
         Result -> Result
+    end.
+
+%% In the order of their coming: otherwise one of many might wait for ever.
+wait(#{sink := Sink, send_timeout := Timeout}, [_, Meta | _] = Event, Texts) ->
+    Deadline = systemd_wait:deadline(Timeout),
+    {Ticket, Number, First} = systemd_nif:journal_join(Sink),
+    case First orelse is_next(Number, Timeout) of
+        true ->
+            try wait_first(Sink, Event, Texts, Deadline) of
+                {format, Paths} -> wait_first(Sink, Event, texts(Paths, Meta), Deadline);
+                Result -> Result
+            after
+                systemd_nif:journal_leave(Ticket)
+            end;
+        false ->
+            ok = systemd_nif:journal_leave(Ticket),
+            _ = is_next(Number, 0),
+            {error, eagain}
+    end.
+
+wait_first(Sink, Event, Texts, Deadline) ->
+    apply(systemd_nif, journal_log_wait, [Sink | Event] ++ [Texts, systemd_wait:rest(Deadline)]).
+
+is_next(Number, Timeout) ->
+    receive {systemd_journal, Number} -> true
+    after Timeout -> false
     end.
 
 %% The emulator's own function yields, where flattening a long list natively would not.
@@ -37,7 +60,5 @@ flat(Message) when is_list(Message) ->
 flat(Message) ->
     Message.
 
-format(Paths, Meta) -> lists:foldl(fun format_at/2, Meta, Paths).
-
-format_at([Key], Map) -> maps:update_with(Key, fun systemd_journal_value:text/1, Map);
-format_at([Key | Path], Map) -> maps:update_with(Key, fun(Value) -> format_at(Path, Value) end, Map).
+texts(Paths, Meta) ->
+    [systemd_journal_value:text(lists:foldl(fun maps:get/2, Meta, Path)) || Path <- Paths].

@@ -173,4 +173,4 @@ program() ->
 
 script_id() ->
     {Name, Version} = init:script_id(),
-    unicode:characters_to_binary([Name, $-, Version]).
+    unicode:characters_to_binary([Name, $\s, Version]).

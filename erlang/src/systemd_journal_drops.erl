@@ -5,39 +5,42 @@
 -export([count/3]).
 -export([init/2]).
 
-%% One try waits for this long, in milliseconds, so that what it tells is no older.
--define(TRY, 100).
+%% Between two tries, in milliseconds.
+-define(RETRY, 100).
 
-%% @doc Counts one line that could not be sent. The first one starts a process that ends when it
-%% could tell: where nothing is dropped there is none.
+%% @doc Counts one line that could not be sent. Where nobody tells of such lines yet, a process is
+%% started that does, and then ends.
 -spec count(systemd_journal_config:ready(), logger:metadata(), systemd_journal:reason()) -> ok.
 count(#{sink := Sink} = Config, Meta, Reason) ->
-    case systemd_nif:journal_drop(Sink, time(Meta)) of
-        1 ->
-            _ = spawn(?MODULE, init, [Config, Reason]),
+    case systemd_nif:journal_drop(Sink, maps:get(time, Meta, os:system_time(microsecond))) of
+        true ->
+            %% There may be no room for a process: the next one that is dropped tries again.
+            _ = catch spawn(?MODULE, init, [Config, Reason]),
             ok;
-        _ ->
+        false ->
             ok
     end.
 
-time(#{time := Time}) when is_integer(Time) -> Time;
-time(_) -> os:system_time(microsecond).
+init(#{sink := Sink} = Config, Reason) ->
+    case systemd_nif:journal_teller(Sink) of
+        true ->
+            #{path := Path} = systemd_journal_config:given(Config),
+            %% A full queue is told of by the journal itself.
+            _ = Reason =:= eagain orelse
+                systemd_log:to_stderr(
+                    "log lines are dropped, and counted: the journal at ~ts takes none: ~ts (~0tp)",
+                    [Path, file:format_error(Reason), Reason]
+                ),
+            tell(Config, Path);
+        false ->
+            ok
+    end.
 
-init(Config, eagain) ->
-    tell(Config);
-init(Config, Reason) ->
-    #{path := Path} = systemd_journal_config:given(Config),
-    systemd_log:to_stderr(
-        "log lines are dropped, and counted: the journal at ~ts takes none: ~ts (~0tp)",
-        [Path, file:format_error(Reason), Reason]
-    ),
-    tell(Config).
-
-tell(#{sink := Sink} = Config) ->
-    {Count, First, Last} = systemd_nif:journal_dropped(Sink),
-    case send(Config#{send_timeout := ?TRY}, Count, rfc3339(First), rfc3339(Last)) of
-        ok -> systemd_nif:journal_told(Sink, Count, Last) =:= 0 orelse tell(Config);
-        {error, Reason} -> retry(Config, Count, Reason)
+tell(#{sink := Sink} = Config, Path) ->
+    {Count, Last, From, To} = systemd_nif:journal_dropped(Sink),
+    case send(Config, Count, From, To) of
+        ok -> systemd_nif:journal_told(Sink, Count, Last) =:= 0 orelse tell(Config, Path);
+        {error, _} -> retry(Config, Path, Count)
     end.
 
 send(Config, Count, From, To) ->
@@ -52,17 +55,14 @@ send(Config, Count, From, To) ->
         {<<"DROPPED_TO">>, To}
     ]).
 
-retry(#{id := Id} = Config, Count, Reason) ->
+%% Nobody waits for a journal that the handler has left.
+retry(#{id := Id} = Config, Path, Count) ->
     case logger:get_handler_config(Id) of
-        {ok, _} ->
-            _ = Reason =:= eagain orelse timer:sleep(?TRY),
-            tell(Config);
-        {error, _} ->
-            #{path := Path} = systemd_journal_config:given(Config),
+        {ok, #{config := #{path := Path}}} ->
+            timer:sleep(?RETRY),
+            tell(Config, Path);
+        _ ->
             systemd_log:to_stderr(
                 "~b log lines were dropped, because the journal at ~ts did not take them", [Count, Path]
             )
     end.
-
-rfc3339(Time) ->
-    list_to_binary(calendar:system_time_to_rfc3339(Time, [{unit, microsecond}, {offset, "Z"}])).

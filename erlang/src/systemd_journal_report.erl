@@ -44,19 +44,22 @@ call(Callback, Report) -> Callback(?PREFIX, Report).
 field({Name, Value}) -> {systemd_journal_value:text(Name), systemd_journal_value:text(Value)}.
 
 crash(#{level := error} = Event, Report) ->
-    case reason(Report, Event) of
-        {ok, Process, Reason} ->
-            {Why, Stack} = split(Reason),
-            [
-                {<<"CRASH_PROCESS">>, process(Process)},
-                {<<"CRASH_REASON">>, systemd_journal_value:text(Why)},
-                {<<"CRASH_STACK">>, stack(Stack)}
-            ];
-        none ->
-            []
+    try reason(Report, Event) of
+        {ok, Process, Reason} -> crash_fields(Process, split(Reason));
+        none -> []
+    catch
+        %% It only looked like a report of OTP's.
+        error:_ -> []
     end;
 crash(_, _) ->
     [].
+
+crash_fields(Process, {Reason, Stack}) ->
+    [
+        {<<"CRASH_PROCESS">>, process(Process)},
+        {<<"CRASH_REASON">>, systemd_journal_value:text(Reason)},
+        {<<"CRASH_STACK">>, stack(Stack)}
+    ].
 
 %% The reports of OTP's behaviours, and what Elixir's Logger makes of them.
 reason(#{label := {proc_lib, crash}, report := [Info | _]}, #{meta := Meta}) when is_list(Info) ->
@@ -76,26 +79,45 @@ reason(_, #{meta := #{crash_reason := Reason} = Meta}) ->
 reason(_, _) ->
     none.
 
-split({Class, Reason, [{_, _, _, _} | _] = Stack}) when is_atom(Class) -> {Reason, Stack};
-split({Reason, [{_, _, _, _} | _] = Stack}) -> {Reason, Stack};
-split({Class, Reason, []}) when Class =:= error; Class =:= exit; Class =:= throw -> {Reason, []};
-split({Reason, []}) -> {Reason, []};
-split(Reason) -> {Reason, []}.
+split({Class, Reason, Stack}) when
+    Class =:= error, is_list(Stack); Class =:= exit, is_list(Stack); Class =:= throw, is_list(Stack)
+->
+    {Reason, frames(Stack)};
+split({Reason, Stack} = Whole) ->
+    case is_stack(Stack) of
+        true -> {Reason, Stack};
+        false -> {Whole, []}
+    end;
+split(Reason) ->
+    {Reason, []}.
+
+frames(Stack) ->
+    case is_stack(Stack) of
+        true -> Stack;
+        false -> []
+    end.
+
+%% A reason that holds data of the user's may look like one at first.
+is_stack(Stack) when length(Stack) > 0 -> lists:all(fun is_frame/1, Stack);
+is_stack(_) -> false.
+
+is_frame({Module, Function, Arity, Location}) when is_integer(Arity); length(Arity) >= 0 ->
+    is_atom(Module) andalso is_atom(Function) andalso is_list(Location);
+is_frame(_) ->
+    false.
 
 process({_, Name}) when is_atom(Name) -> systemd_journal_value:text(Name);
 process(Process) -> systemd_journal_value:text(Process).
 
 stack(Stack) -> iolist_to_binary(lists:join($\n, [frame(Frame) || Frame <- Stack])).
 
-frame({Module, Function, Arity, Location}) when is_atom(Module), is_atom(Function) ->
-    [systemd_journal_value:function({Module, Function, Arity}), place(Location)];
-frame(Frame) ->
-    systemd_journal_value:text(Frame).
+frame({Module, Function, Arity, Location}) ->
+    [systemd_journal_value:function({Module, Function, Arity}), place(Location)].
 
-place(Location) when is_list(Location) ->
-    case {proplists:get_value(file, Location), proplists:get_value(line, Location)} of
-        {undefined, _} -> [];
-        {File, Line} -> [" (", systemd_journal_value:text(File), $:, systemd_journal_value:text(Line), $)]
-    end;
-place(_) ->
-    [].
+place(Location) ->
+    case {lists:keyfind(file, 1, Location), lists:keyfind(line, 1, Location)} of
+        {{_, File}, {_, Line}} ->
+            [" (", systemd_journal_value:text(File), $:, systemd_journal_value:text(Line), $)];
+        _ ->
+            []
+    end.

@@ -27,7 +27,7 @@ once(What, Level, Format, Args) ->
 %% @doc For what can't be logged. Nobody waits for a terminal or a pipe that is stuck.
 -spec to_stderr(io:format(), [term()]) -> ok.
 to_stderr(Format, Args) ->
-    _ = spawn(io, format, [standard_error, "systemd: " ++ Format ++ "~n", Args]),
+    _ = catch spawn(io, format, [standard_error, "systemd: " ++ Format ++ "~n", Args]),
     ok.
 
 init([]) -> {ok, #{}}.

@@ -47,7 +47,7 @@ place() ->
     case {logger:get_handler_config(default), logger:get_handler_config('Elixir.Logger')} of
         {{ok, Default}, _} -> Default;
         {_, {ok, #{filters := Filters} = Elixir}} -> Elixir#{filters := sasl() ++ Filters};
-        _ -> #{id => none}
+        _ -> none
     end.
 
 sasl() ->
@@ -56,6 +56,8 @@ sasl() ->
         _ -> [{sasl, {fun logger_filters:domain/2, {stop, sub, [otp, sasl]}}}]
     end.
 
+replace(none) ->
+    ok;
 replace(#{module := systemd_journal_h}) ->
     ok;
 replace(#{id := Id} = Old) ->
@@ -73,8 +75,7 @@ replace(#{id := Id} = Old) ->
     end.
 
 clear(default) -> logger:remove_handler(default);
-clear('Elixir.Logger') -> catch 'Elixir.Logger':remove_backend(console);
-clear(none) -> ok.
+clear('Elixir.Logger') -> catch 'Elixir.Logger':remove_backend(console).
 
 install_kmsg(#{id := Id, module := logger_std_h, formatter := {Module, Config}} = Handler) when
     Module =/= systemd_kmsg_formatter, is_map(Config)

@@ -22,16 +22,19 @@
     journal_sink/4,
     journal_given/1,
     journal_complain/1,
-    journal_log/5,
-    journal_log_wait/6,
+    journal_log/6,
+    journal_join/1,
+    journal_leave/1,
+    journal_log_wait/7,
     journal_drop/2,
+    journal_teller/1,
     journal_dropped/1,
     journal_told/3,
     is_journal/2,
     load_error/0
 ]).
 
--export_type([notifier/0, barrier/0, watchdog/0, journal/0, sink/0, source/0]).
+-export_type([notifier/0, barrier/0, watchdog/0, journal/0, sink/0, ticket/0, source/0]).
 
 -on_load(load/0).
 
@@ -40,6 +43,7 @@
 -type watchdog() :: reference().
 -type journal() :: reference().
 -type sink() :: reference().
+-type ticket() :: reference().
 -type source() :: level | priority | time | {literal, binary()} | [Metakey :: atom()].
 
 -define(NOT_LOADED, erlang:nif_error(nif_not_loaded)).
@@ -125,9 +129,16 @@ journal_complain(_) -> ?NOT_LOADED.
     logger:level(),
     logger:metadata(),
     Message :: unicode:chardata(),
-    More :: [{Name :: binary(), Value :: binary()}]
+    More :: [{Name :: binary(), Value :: binary()}],
+    Texts :: [binary()]
 ) -> ok | again | {format, [Path :: [term()]]} | {error, invalid_message | badarg | file:posix()}.
-journal_log(_, _, _, _, _) -> ?NOT_LOADED.
+journal_log(_, _, _, _, _, _) -> ?NOT_LOADED.
+
+-spec journal_join(sink()) -> {ticket(), Number :: non_neg_integer(), First :: boolean()}.
+journal_join(_) -> ?NOT_LOADED.
+
+-spec journal_leave(ticket()) -> ok.
+journal_leave(_) -> ?NOT_LOADED.
 
 -spec journal_log_wait(
     sink(),
@@ -135,15 +146,19 @@ journal_log(_, _, _, _, _) -> ?NOT_LOADED.
     logger:metadata(),
     Message :: unicode:chardata(),
     More :: [{Name :: binary(), Value :: binary()}],
+    Texts :: [binary()],
     Millis :: non_neg_integer()
-) -> ok | busy | {format, [Path :: [term()]]} | {error, invalid_message | badarg | file:posix()}.
-journal_log_wait(_, _, _, _, _, _) -> ?NOT_LOADED.
+) -> ok | {format, [Path :: [term()]]} | {error, invalid_message | badarg | file:posix()}.
+journal_log_wait(_, _, _, _, _, _, _) -> ?NOT_LOADED.
 
--spec journal_drop(sink(), Time :: integer()) -> Count :: pos_integer().
+-spec journal_drop(sink(), Time :: term()) -> NobodyTells :: boolean().
 journal_drop(_, _) -> ?NOT_LOADED.
 
+-spec journal_teller(sink()) -> boolean().
+journal_teller(_) -> ?NOT_LOADED.
+
 -spec journal_dropped(sink()) ->
-    {Count :: non_neg_integer(), First :: integer(), Last :: integer()}.
+    {Count :: non_neg_integer(), Last :: integer(), From :: binary(), To :: binary()}.
 journal_dropped(_) -> ?NOT_LOADED.
 
 -spec journal_told(sink(), Count :: non_neg_integer(), Last :: integer()) ->

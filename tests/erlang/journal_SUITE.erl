@@ -9,7 +9,7 @@
 
 all() ->
     [
-        exact_bytes, default_fields, special_fields, values, compound_values, metadata_all,
+        exact_bytes, default_fields, special_fields, values, compound_values, paths_and_all, metadata_all,
         metadata_keys, message_id, names_are_made_valid, names_that_are_taken, unicode_and_bytes,
         lines, large_messages, map_report, report_cb, report_cb_with_prefix, crash_of_gen_server,
         crash_of_process, crash_of_child, crash_reason_of_elixir, own_formatter, formatter_raises,
@@ -88,7 +88,7 @@ special_fields(Config) ->
         Config
     ),
     Pid = list_to_binary(os:getpid()),
-    Script = "Erlang/OTP-" ++ erlang:system_info(otp_release),
+    Script = "Erlang/OTP " ++ erlang:system_info(otp_release),
     ?assertEqual(
         [
             {<<"MESSAGE">>, <<"text">>},
@@ -132,13 +132,15 @@ values(Config) ->
             {Port, list_to_binary(port_to_list(Port))},
             {Fun, list_to_binary(erlang:fun_to_list(Fun))},
             {[otp, sasl], <<"otp.sasl">>},
-            {{m, f, 2}, <<"m:f/2">>},
-            {{'Elixir.My.Module', run, 2}, <<"My.Module.run/2">>},
             {undefined, none},
             {nil, none},
             {"", none},
             {<<>>, none}
         ]
+    ],
+    [
+        ?assertEqual([{<<"MESSAGE">>, <<"text">>}, {<<"MFA">>, Text}], logged([mfa], #{mfa => Mfa}, Config))
+     || {Mfa, Text} <- [{{m, f, 2}, <<"m:f/2">>}, {{'Elixir.My.Module', run, 2}, <<"My.Module.run/2">>}]
     ],
     %% Nested maps, an atom as the name, literals.
     ?assertEqual(
@@ -163,6 +165,8 @@ compound_values(Config) ->
             {Value, logged([{"K", k}, {"N", [n, n]}, {"L", l}], #{k => Value, n => #{n => Value}, l => 6}, Config)}
         )
      || {Value, Text} <- [
+            {{m, f, 2}, <<"{m,f,2}">>},
+            {'кл', <<"кл"/utf8>>},
             {{1, two, "3"}, <<"{1,two,\"3\"}">>},
             {#{a => <<"b">>}, <<"#{a => <<\"b\">>}">>},
             {1 bsl 100, <<"1267650600228229401496703205376">>},
@@ -175,6 +179,14 @@ compound_values(Config) ->
             {#{'__struct__' => 'Elixir.Nobody'}, <<"#{'__struct__' => 'Elixir.Nobody'}">>}
         ]
     ].
+
+%% The way through a map, and the map itself.
+paths_and_all(Config) ->
+    Meta = #{user => #{id => 7, tuple => {a, b}}},
+    Entry = logged(#{fields => [{"USER_ID", [user, id]}, {"USER_TUPLE", [user, tuple]}], metadata => all}, info, "text", Meta, Config),
+    ?assertEqual(<<"7">>, value(<<"USER_ID">>, Entry)),
+    ?assertEqual(<<"{a,b}">>, value(<<"USER_TUPLE">>, Entry)),
+    ?assertEqual(<<"#{id => 7,tuple => {a,b}}">>, value(<<"USER">>, Entry)).
 
 metadata_all(Config) ->
     Meta = #{
@@ -215,7 +227,7 @@ names_are_made_valid(Config) ->
     Long = list_to_atom(lists:duplicate(100, $a)),
     Entry = logged(
         #{fields => [], metadata => all}, info, "text",
-        #{'http.status-code' => 1, '_private' => 2, '2fa' => 3, 'ü=\n' => 4, Long => 5, <<"binary">> => 6},
+        #{'кл' => 7, 'http.status-code' => 1, '_private' => 2, '2fa' => 3, 'ü=\n' => 4, Long => 5, <<"binary">> => 6},
         Config
     ),
     [
@@ -231,6 +243,10 @@ names_are_made_valid(Config) ->
     ].
 
 names_that_are_taken(Config) ->
+    Report = #{message => "other", priority => 0},
+    Reported = logged(#{report_cb => fun maps:to_list/1}, info, Report, #{}, Config),
+    ?assertEqual([<<"6">>], proplists:get_all_values(<<"PRIORITY">>, Reported)),
+    ?assertEqual([<<"0">>, <<"other">>], [value(Name, Reported) || Name <- [<<"X_PRIORITY">>, <<"X_MESSAGE">>]]),
     Entry = logged(#{metadata => all}, info, "text", #{message => 1, priority => high, 'CODE_FILE' => x}, Config),
     ?assertEqual([<<"text">>], proplists:get_all_values(<<"MESSAGE">>, Entry)),
     ?assertEqual([<<"6">>], proplists:get_all_values(<<"PRIORITY">>, Entry)),
@@ -340,6 +356,20 @@ crash_of_child(Config) ->
     ?assertEqual(<<"my_sup">>, value(<<"CRASH_PROCESS">>, Entry)),
     ?assertEqual(<<"killed">>, value(<<"CRASH_REASON">>, Entry)),
     ?assertEqual(undefined, value(<<"CRASH_STACK">>, Entry)),
+    %% What only looks like a report, or like a stack, is sent as well.
+    [
+        begin
+            Odd = logged(#{}, error, Like, #{}, Config),
+            ?assertEqual(undefined, value(<<"CRASH_STACK">>, Odd))
+        end
+     || Like <- [
+            #{label => {gen_server, terminate}, name => x, reason => {bad_rows, [{user, email, <<"x">>, 1}]}},
+            #{label => {gen_server, terminate}, name => x, reason => {bad_rows, [{user, email, 1, []} | x]}},
+            #{label => {gen_server, terminate}, name => x, reason => {error, x, [{user, email, [a | b], []}]}},
+            #{label => {supervisor, x}, report => [a | b]},
+            #{label => {proc_lib, crash}, report => [[a | b]]}
+        ]
+    ],
     %% No error, no crash.
     ?assertEqual(undefined, value(<<"CRASH_REASON">>, logged(#{}, info, Report, #{}, Config))).
 

@@ -8,7 +8,8 @@
 
 all() ->
     [
-        waits_for_room, drops_after_the_bound, counts_every_line, nobody_is_blocked, a_bound_of_zero,
+        waits_for_room, in_the_order_of_their_coming, killed_in_line, drops_after_the_bound, counts_every_line, nobody_is_blocked, a_bound_of_zero,
+        odd_times, a_killed_teller,
         back_within_the_bound, gone_for_long, gone_with_the_handler, no_process_without_drops
     ].
 
@@ -67,6 +68,44 @@ waits_for_room(Config) ->
     {Texts, _} = drain(Config),
     receive {took, Millis} -> ?assert(Millis >= 300) end,
     ?assertEqual(<<"last">>, lists:last(Texts)).
+
+%% Loggers of one line each, that wait in this order.
+in_line(Config, Count) ->
+    journald:add(recorder(Config), #{send_timeout => 0}),
+    _ = fill(),
+    ok = logger:update_handler_config(journal, config, #{send_timeout => 10000}),
+    [
+        begin
+            Logger = spawn_monitor(fun() -> log(integer_to_list(N)), exit({mailbox, process_info(self(), messages)}) end),
+            timer:sleep(10),
+            Logger
+        end
+     || N <- lists:seq(1, Count)
+    ].
+
+in_the_order_of_their_coming(Config) ->
+    Loggers = in_line(Config, 20),
+    {Texts, _} = drain(Config),
+    Numbers = [binary_to_integer(Text) || Text <- Texts, Text =/= <<"fill">>],
+    ?assertEqual(lists:seq(1, 20), lists:sort(Numbers)),
+    %% The first four of the line have a thread each, and race. Nobody comes before them.
+    [?assert(Number =< Place + 3) || {Number, Place} <- lists:zip(Numbers, lists:seq(1, 20))],
+    [
+        receive {'DOWN', Monitor, _, _, Reason} -> ?assertEqual({mailbox, {messages, []}}, Reason) end
+     || {_, Monitor} <- Loggers
+    ].
+
+%% Those who are killed hold up nobody, wherever they stood.
+killed_in_line(Config) ->
+    Loggers = in_line(Config, 20),
+    {Even, Odd} = lists:partition(fun({N, _}) -> N rem 2 =:= 0 end, lists:zip(lists:seq(1, 20), Loggers)),
+    [exit(Pid, kill) || {_, {Pid, _}} <- Even],
+    [receive {'DOWN', Monitor, _, _, killed} -> ok end || {_, {_, Monitor}} <- Even],
+    {Texts, _} = drain(Config),
+    [?assert(lists:member(integer_to_binary(N), Texts)) || {N, _} <- Odd],
+    [receive {'DOWN', Monitor, _, _, {mailbox, {messages, []}}} -> ok end || {_, {_, Monitor}} <- Odd],
+    ?assert(log("after") < 100),
+    ?assertEqual({[<<"after">>], []}, drain(Config)).
 
 drops_after_the_bound(Config) ->
     journald:add(recorder(Config), #{send_timeout => 300}),
@@ -148,6 +187,34 @@ a_bound_of_zero(Config) ->
     ?assert(Millis < 1000),
     {Texts, Reports} = drain(Config),
     ?assertEqual(1000, length(Texts) + dropped(Reports)).
+
+%% Whatever the metadata holds, the handler stays, and the drops are told of.
+odd_times(Config) ->
+    journald:add(recorder(Config), #{send_timeout => 0}),
+    Filled = fill(),
+    Times = [1 bsl 70, -(1 bsl 62), 1 bsl 62, x, erlang:monotonic_time()],
+    alone(fun() -> [logger:notice("x", #{time => Time}) || Time <- Times] end),
+    ?assertMatch({ok, _}, logger:get_handler_config(journal)),
+    {Texts, Reports} = drain(Config),
+    ?assertEqual(Filled + 1 + length(Times), length(Texts) + dropped(Reports)),
+    ?assertEqual([], stderr:lines()).
+
+%% OTP's own handlers don't bear such events.
+alone(Fun) ->
+    Others = [{Id, Level} || #{id := Id, level := Level} <- logger:get_handler_config(), Id =/= journal],
+    [ok = logger:set_handler_config(Id, level, none) || {Id, _} <- Others],
+    Fun(),
+    [ok = logger:set_handler_config(Id, level, Level) || {Id, Level} <- Others].
+
+a_killed_teller(Config) ->
+    journald:add(recorder(Config), #{send_timeout => 0}),
+    Filled = fill(),
+    wait(fun() -> length(tellers()) =:= 1 end),
+    [exit(Teller, kill) || Teller <- tellers()],
+    wait(fun() -> tellers() =:= [] end),
+    log("dropped"),
+    {Texts, Reports} = drain(Config),
+    ?assertEqual(Filled + 2, length(Texts) + dropped(Reports)).
 
 back_within_the_bound(Config) ->
     journald:add(recorder(Config), #{send_timeout => 5000}),

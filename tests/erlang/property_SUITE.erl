@@ -80,7 +80,9 @@ is_answer({ok, Result}) -> is_result(Result).
 is_result(ok) -> true;
 is_result(again) -> true;
 is_result({format, Paths}) -> is_list(Paths);
-is_result({Count, First, Last}) -> lists:all(fun is_integer/1, [Count, First, Last]);
+is_result({Ticket, Number, First}) when is_reference(Ticket) -> is_integer(Number) andalso is_boolean(First);
+is_result({Count, Last, From, To}) ->
+    is_integer(Count) andalso is_integer(Last) andalso is_binary(From) andalso is_binary(To);
 is_result({Journal, Given}) when is_reference(Journal) -> is_binary(Given);
 is_result(Count) when is_integer(Count) -> true;
 is_result(busy) -> true;
@@ -167,12 +169,15 @@ journal(Config) ->
                     {journal_sink, [Journal, [{<<"A">>, Message}], [a, More], <<>>]},
                     {journal_given, [First]},
                     {journal_complain, [First]},
-                    {journal_log, [First, Level, Metadata, Message, More]},
-                    {journal_log, [Sink, info, #{a => Message}, <<"text">>, []]},
-                    {journal_log_wait, [First, Level, Metadata, Message, More, 0]},
-                    {journal_log_wait, [Sink, info, #{a => Message}, More, [], bounded(Level)]},
+                    {journal_log, [First, Level, Metadata, Message, More, []]},
+                    {journal_log, [Sink, info, #{a => Message}, <<"text">>, [], More]},
+                    {journal_join, [First]},
+                    {journal_leave, [First]},
+                    {journal_log_wait, [First, Level, Metadata, Message, More, [], 0]},
+                    {journal_log_wait, [Sink, info, #{a => Message}, More, [], More, bounded(Level)]},
                     {journal_drop, [First, Message]},
                     {journal_dropped, [First]},
+                    {journal_teller, [First]},
                     {journal_told, [First, Message, More]},
                     {is_journal, [Message, More]}
                 ]

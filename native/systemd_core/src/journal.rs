@@ -4,7 +4,6 @@ use crate::entry::Entry;
 use crate::field_name::FieldName;
 use crate::memfd;
 use crate::notifier::Sent;
-use crate::place::Places;
 use crate::socket::{Socket, peer_is_gone, wait_for};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
@@ -19,7 +18,6 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Journal {
     socket: Socket,
-    places: Places,
     /// Somebody has waited in vain for a socket to be there.
     lost: AtomicBool,
 }
@@ -38,7 +36,7 @@ impl Journal {
     pub fn open(path: &Path) -> Result<Self, Errno> {
         let socket = Socket::open(UnixAddr::new(path)?)?;
         socket.connect()?;
-        Ok(Self { socket, places: Places::default(), lost: AtomicBool::new(false) })
+        Ok(Self { socket, lost: AtomicBool::new(false) })
     }
 
     /// Sends by one system call that doesn't block, or not at all.
@@ -59,31 +57,28 @@ impl Journal {
     ///
     /// `EAGAIN` when the queue still is full. Nobody waits for a missing socket once somebody
     /// has done so in vain, until it is there again.
-    pub fn send(&self, entry: &Entry, timeout: Duration) -> Result<Sent, Errno> {
-        let place = self.places.take();
-        let wait = if place.is_some() { timeout } else { Duration::ZERO };
-        let deadline = Instant::now() + wait;
+    pub fn send(&self, entry: &Entry, timeout: Duration) -> Result<(), Errno> {
+        let deadline = Instant::now() + timeout;
         let mut sealed = None;
+        let mut reconnected = false;
         loop {
             match self.send_as(entry, sealed.as_ref()) {
                 Ok(()) => {
                     self.lost.store(false, Ordering::Relaxed);
-                    return Ok(Sent::Done);
+                    return Ok(());
                 }
                 Err(Errno::EINTR) => (),
                 Err(errno) if is_too_large(errno) && sealed.is_none() => {
                     sealed = Some(memfd::sealed("journal-entry", entry.as_bytes())?);
                 }
                 Err(Errno::EAGAIN) => {
-                    match wait_for(self.socket.as_fd(), PollFlags::POLLOUT, deadline) {
-                        Err(Errno::EAGAIN) if wait < timeout => return Ok(Sent::NotYet),
-                        result => result?,
-                    }
+                    wait_for(self.socket.as_fd(), PollFlags::POLLOUT, deadline)?;
                 }
                 Err(errno) if peer_is_gone(errno) => match self.socket.connect() {
-                    Ok(()) => (),
+                    Ok(()) if !reconnected => reconnected = true,
+                    Ok(()) if Instant::now() >= deadline => return Err(errno),
+                    Ok(()) => thread::sleep(Self::RETRY),
                     Err(errno) if self.lost.load(Ordering::Relaxed) => return Err(errno),
-                    Err(_) if wait < timeout => return Ok(Sent::NotYet),
                     Err(errno) if Instant::now() >= deadline => {
                         self.lost.store(true, Ordering::Relaxed);
                         return Err(errno);

@@ -2,6 +2,13 @@
 
 const DAY: i64 = 24 * 60 * 60;
 
+/// The time that is `usec` microseconds after the beginning of 1970, as RFC 3339 has it, in UTC.
+pub fn rfc3339(usec: i64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write(&mut bytes, usec);
+    bytes
+}
+
 /// Appends the time that is `usec` microseconds after the beginning of 1970.
 pub fn write(bytes: &mut Vec<u8>, usec: i64) {
     let (seconds, fraction) = (usec.div_euclid(1_000_000), usec.rem_euclid(1_000_000));
@@ -53,9 +60,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn text(usec: i64) -> String {
-        let mut bytes = Vec::new();
-        write(&mut bytes, usec);
-        String::from_utf8(bytes).unwrap()
+        String::from_utf8(rfc3339(usec)).unwrap()
     }
 
     #[test]

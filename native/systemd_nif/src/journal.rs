@@ -3,7 +3,7 @@
 use crate::chardata::Limit;
 use crate::layout::{Event, Invalid, Layout, NotEncoded};
 use crate::{atoms, binary, error, reason};
-use rustler::{Atom, Binary, Encoder, Env, Resource, ResourceArc, Term};
+use rustler::{Atom, Binary, Encoder, Env, LocalPid, Resource, ResourceArc, Term};
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use systemd_core::{Entry, Errno, Journal, Sent, is_journal_stream};
+use systemd_core::{Entry, Errno, Journal, Line, Sent, is_journal_stream, rfc3339};
 
 /// What a handler of `logger` needs to log, in one term, which is copied at every log call.
 struct SinkResource {
@@ -28,26 +28,57 @@ impl Resource for SinkResource {}
 /// A socket to journald, and what did not get through it. It outlives a handler's configuration.
 struct JournalResource {
     journal: Journal,
+    line: Line<LocalPid>,
     dropped: Mutex<Dropped>,
 }
 
 #[rustler::resource_impl]
 impl Resource for JournalResource {}
 
+/// A place in the line of those who wait. It is left at the latest when its owner ends.
+struct Ticket {
+    number: u64,
+    left: AtomicBool,
+    journal: ResourceArc<JournalResource>,
+}
+
+#[rustler::resource_impl]
+impl Resource for Ticket {
+    const IMPLEMENTS_DESTRUCTOR: bool = true;
+
+    fn destructor(self, env: Env<'_>) {
+        self.leave(env);
+    }
+}
+
+impl Ticket {
+    /// Tells who is among the first by that: `{systemd_journal, Number}`.
+    fn leave(&self, env: Env<'_>) {
+        if !self.left.swap(true, Ordering::Relaxed) {
+            self.journal.line.leave(self.number, |next, who| {
+                // One who has ended leaves by itself.
+                let _ = env.send(&who, (atoms::systemd_journal(), next));
+            });
+        }
+    }
+}
+
 /// Times are those of the events, in microseconds since 1970.
-#[derive(Default, Clone, Copy)]
+#[derive(Default)]
 struct Dropped {
     count: u64,
     first: i64,
     last: i64,
+    teller: Option<LocalPid>,
 }
 
 #[rustler::nif]
 fn journal_open<'a>(env: Env<'a>, path: Binary<'a>) -> Term<'a> {
     match Journal::open(Path::new(OsStr::from_bytes(path.as_slice()))) {
         Ok(journal) => {
-            let dropped = Mutex::default();
-            (atoms::ok(), ResourceArc::new(JournalResource { journal, dropped })).encode(env)
+            let (line, dropped) = (Line::default(), Mutex::default());
+            (atoms::ok(), ResourceArc::new(JournalResource { journal, line, dropped }))
+                .encode(env)
         }
         Err(errno) => error(env, reason::posix(env, errno)),
     }
@@ -85,8 +116,9 @@ fn journal_complain(sink: ResourceArc<SinkResource>) -> bool {
     !sink.complained.swap(true, Ordering::Relaxed)
 }
 
-/// One non-blocking system call; `again` when it takes more, or more time.
+/// One non-blocking system call; `again` when it takes more, or more time, or many wait already.
 #[rustler::nif]
+#[allow(clippy::too_many_arguments)]
 fn journal_log<'a>(
     env: Env<'a>,
     sink: ResourceArc<SinkResource>,
@@ -94,15 +126,37 @@ fn journal_log<'a>(
     metadata: Term<'a>,
     message: Term<'a>,
     more: Term<'a>,
+    texts: Term<'a>,
 ) -> Term<'a> {
-    let event = Event { level, metadata, message, more };
-    sent(env, sink.layout.entry(&event, Limit::NORMAL), atoms::again(), |entry| {
+    let event = Event { level, metadata, message, more, texts };
+    sent(env, sink.layout.entry(&event, Limit::NORMAL), |entry| {
+        if sink.journal.line.is_long() {
+            return Ok(Sent::NotYet);
+        }
         sink.journal.journal.try_send(entry)
     })
 }
 
-/// Waits for room in journald's queue; `busy` when enough callers do already.
+/// Joins the line: `{Ticket, Number, true}` for one of the first, who may call
+/// [`journal_log_wait`] at once. The others get a message when it is their turn.
+#[rustler::nif]
+fn journal_join<'a>(env: Env<'a>, sink: ResourceArc<SinkResource>) -> Term<'a> {
+    let (number, first) = sink.journal.line.join(env.pid());
+    let ticket = Ticket { number, left: AtomicBool::new(false), journal: sink.journal.clone() };
+    (ResourceArc::new(ticket), number, first).encode(env)
+}
+
+/// To be called on a normal scheduler: from a dirty one a process that is being killed can't tell
+/// the next. The ticket of such a one leaves by itself.
+#[rustler::nif]
+fn journal_leave<'a>(env: Env<'a>, ticket: ResourceArc<Ticket>) -> Atom {
+    ticket.leave(env);
+    atoms::ok()
+}
+
+/// Waits for room in journald's queue.
 #[rustler::nif(schedule = "DirtyIo")]
+#[allow(clippy::too_many_arguments)]
 fn journal_log_wait<'a>(
     env: Env<'a>,
     sink: ResourceArc<SinkResource>,
@@ -110,19 +164,19 @@ fn journal_log_wait<'a>(
     metadata: Term<'a>,
     message: Term<'a>,
     more: Term<'a>,
+    texts: Term<'a>,
     timeout: u32,
 ) -> Term<'a> {
-    let event = Event { level, metadata, message, more };
+    let event = Event { level, metadata, message, more, texts };
     let timeout = Duration::from_millis(timeout.into());
-    sent(env, sink.layout.entry(&event, Limit::NONE), atoms::busy(), |entry| {
-        sink.journal.journal.send(entry, timeout)
+    sent(env, sink.layout.entry(&event, Limit::NONE), |entry| {
+        sink.journal.journal.send(entry, timeout).map(|()| Sent::Done)
     })
 }
 
 fn sent<'a>(
     env: Env<'a>,
     encoded: Result<Entry, NotEncoded<'a>>,
-    not_yet: Atom,
     send: impl FnOnce(&Entry) -> Result<Sent, Errno>,
 ) -> Term<'a> {
     let entry = match encoded {
@@ -131,37 +185,58 @@ fn sent<'a>(
     };
     match send(&entry) {
         Ok(Sent::Done) => atoms::ok().encode(env),
-        Ok(Sent::NotYet) => not_yet.encode(env),
+        Ok(Sent::NotYet) => atoms::again().encode(env),
         Err(errno) => error(env, reason::posix(env, errno)),
     }
 }
 
-/// Counts an event that did not get through: how many these are now.
+/// Counts an event that did not get through: whether there is nobody yet to tell of it.
 #[rustler::nif]
-fn journal_drop(sink: ResourceArc<SinkResource>, time: i64) -> u64 {
+fn journal_drop<'a>(env: Env<'a>, sink: ResourceArc<SinkResource>, time: Term<'a>) -> bool {
+    // What is no time for the kernel is none for us.
+    let time = time.decode().unwrap_or_default();
     let mut dropped = sink.journal.dropped();
     if dropped.count == 0 {
-        *dropped = Dropped { count: 0, first: time, last: time };
+        dropped.first = time;
+        dropped.last = time;
     }
     dropped.count += 1;
     dropped.first = dropped.first.min(time);
     dropped.last = dropped.last.max(time);
-    dropped.count
+    !dropped.teller.is_some_and(|teller| teller.is_alive(env))
 }
 
-/// `{Count, First, Last}`.
+/// Makes the caller the one who tells, unless there is one.
 #[rustler::nif]
-fn journal_dropped(sink: ResourceArc<SinkResource>) -> (u64, i64, i64) {
-    let Dropped { count, first, last } = *sink.journal.dropped();
-    (count, first, last)
+fn journal_teller(env: Env<'_>, sink: ResourceArc<SinkResource>) -> bool {
+    let mut dropped = sink.journal.dropped();
+    if dropped.count == 0 || dropped.teller.is_some_and(|teller| teller.is_alive(env)) {
+        return false;
+    }
+    dropped.teller = Some(env.pid());
+    true
 }
 
-/// That many have been told of, up to that time: how many there are that have not.
+/// `{Count, Last, From, To}`: from the first to the last, which is a number for [`journal_told`].
+#[rustler::nif]
+fn journal_dropped<'a>(env: Env<'a>, sink: ResourceArc<SinkResource>) -> Term<'a> {
+    let (count, first, last) = {
+        let dropped = sink.journal.dropped();
+        (dropped.count, dropped.first, dropped.last)
+    };
+    (count, last, binary(env, &rfc3339(first)), binary(env, &rfc3339(last))).encode(env)
+}
+
+/// That many have been told of, up to that time: how many there are that have not. When there are
+/// none, the caller is no teller any more.
 #[rustler::nif]
 fn journal_told(sink: ResourceArc<SinkResource>, count: u64, last: i64) -> u64 {
     let mut dropped = sink.journal.dropped();
     dropped.count = dropped.count.saturating_sub(count);
     dropped.first = last;
+    if dropped.count == 0 {
+        dropped.teller = None;
+    }
     dropped.count
 }
 

@@ -10,6 +10,8 @@ mod atoms {
     rustler::atoms! {
         level, priority, time, literal, all,
         emergency, alert, critical, error, warning, notice, info, debug,
+        // functions in the metadata
+        mfa, initial_call,
         // what logger keeps in the metadata for its own use
         gl, report_cb, error_logger, erl_level, crash_reason, logger_formatter,
     }
@@ -46,6 +48,9 @@ pub struct Event<'a> {
     pub message: Term<'a>,
     /// `[{Name, Value}]`, both binaries.
     pub more: Term<'a>,
+    /// The texts of the compound values, in the order in which they are come upon: an answer to
+    /// [`NotEncoded::Compound`].
+    pub texts: Term<'a>,
 }
 
 /// Why an event is no entry.
@@ -83,8 +88,8 @@ impl Layout {
         for key in proper(metadata).ok_or(Invalid::Fields(metadata))? {
             let atom = Atom::from_term(key).map_err(|_| Invalid::Fields(key))?;
             if !layout.own_keys().contains(&atom) {
-                let name = chardata::text_or_atom(key).map_err(|_| Invalid::Name(key))?;
-                layout.fields.push((layout.free_name(&name), Source::Metadata(vec![atom])));
+                let name = layout.free_name(&name_of(key));
+                layout.fields.push((name, Source::Metadata(vec![atom])));
             }
         }
         Ok(layout)
@@ -98,7 +103,7 @@ impl Layout {
                 NotText::TooLong => NotEncoded::TooLong,
             },
         )?;
-        let mut compound = Vec::new();
+        let mut values = Values { limit, texts: event.texts, compound: Vec::new() };
         for (name, source) in &self.fields {
             match source {
                 Source::Literal(value) => entry.push(name, value),
@@ -117,34 +122,33 @@ impl Layout {
                 }
                 Source::Metadata(path) => {
                     if let Some(value) = at_path(event.metadata, path) {
-                        let path = path.iter().map(|key| key.to_term(value.get_env()));
-                        push(&mut entry, name, value, limit, path, &mut compound)?;
+                        let keys = path.iter().map(|key| key.to_term(value.get_env()));
+                        values.push(&mut entry, name, value, keys.collect())?;
                     }
                 }
             }
         }
-        self.push_all(&mut entry, event.metadata, limit, &mut compound)?;
-        push_more(&mut entry, event.more)?;
-        if compound.is_empty() { Ok(entry) } else { Err(NotEncoded::Compound(compound)) }
-    }
-
-    fn push_all<'a>(
-        &self,
-        entry: &mut Entry,
-        metadata: Term<'a>,
-        limit: Limit,
-        compound: &mut Vec<Vec<Term<'a>>>,
-    ) -> Result<(), NotEncoded<'a>> {
-        let Some(left_out) = &self.left_out else { return Ok(()) };
-        for (key, value) in MapIterator::new(metadata).ok_or(NotEncoded::NoEvent)? {
-            if left_out.iter().any(|&atom| atom == key) {
-                continue;
+        if let Some(left_out) = &self.left_out {
+            let metadata = MapIterator::new(event.metadata).ok_or(NotEncoded::NoEvent)?;
+            for (key, value) in metadata {
+                if !left_out.iter().any(|&atom| atom == key) {
+                    values.push(&mut entry, &self.free_name(&name_of(key)), value, vec![key])?;
+                }
             }
-            let Ok(name) = chardata::text_or_atom(key) else { continue };
-            let name = self.free_name(&name);
-            push(entry, &name, value, limit, std::iter::once(key), compound)?;
         }
-        Ok(())
+        for field in proper(event.more).ok_or(NotEncoded::NoEvent)? {
+            let (name, value): (Binary<'a>, Binary<'a>) =
+                field.decode().map_err(|_| NotEncoded::NoEvent)?;
+            if !limit.allows(entry.as_bytes().len() + value.len()) {
+                return Err(NotEncoded::TooLong);
+            }
+            entry.push(&self.free_name(name.as_slice()), value.as_slice());
+        }
+        if values.compound.is_empty() {
+            Ok(entry)
+        } else {
+            Err(NotEncoded::Compound(values.compound))
+        }
     }
 
     /// The keys of the metadata that are fields of their own.
@@ -198,31 +202,54 @@ fn logger_keys() -> Vec<Atom> {
     ]
 }
 
-fn push<'a>(
-    entry: &mut Entry,
-    name: &FieldName,
-    value: Term<'a>,
+/// The values of the metadata, on their way into an entry.
+struct Values<'a> {
     limit: Limit,
-    path: impl Iterator<Item = Term<'a>>,
-    compound: &mut Vec<Vec<Term<'a>>>,
-) -> Result<(), NotEncoded<'a>> {
-    match entry.push_with(name, |bytes| value::append(bytes, value, limit)) {
-        Ok(()) if limit.allows(entry.as_bytes().len()) => Ok(()),
-        Ok(()) | Err(NotWritten::TooLong) => Err(NotEncoded::TooLong),
-        Err(NotWritten::Compound) => {
-            compound.push(path.collect());
-            Ok(())
+    texts: Term<'a>,
+    compound: Vec<Vec<Term<'a>>>,
+}
+
+impl<'a> Values<'a> {
+    fn push(
+        &mut self,
+        entry: &mut Entry,
+        name: &FieldName,
+        value: Term<'a>,
+        path: Vec<Term<'a>>,
+    ) -> Result<(), NotEncoded<'a>> {
+        let is_function = path.last().is_some_and(|&key| {
+            is_atom(key, atoms::mfa()) || is_atom(key, atoms::initial_call())
+        });
+        let written = entry.push_with(name, |bytes| {
+            if is_function && value.is_tuple() {
+                value::append_function(bytes, value)
+            } else {
+                value::append(bytes, value, self.limit)
+            }
+        });
+        match written {
+            Err(NotWritten::TooLong) => return Err(NotEncoded::TooLong),
+            Err(NotWritten::Compound) => match self.texts.list_get_cell() {
+                Ok((text, rest)) => {
+                    self.texts = rest;
+                    let text: Binary<'a> = text.decode().map_err(|_| NotEncoded::NoEvent)?;
+                    entry.push(name, text.as_slice());
+                }
+                Err(_) => self.compound.push(path),
+            },
+            Ok(()) => (),
         }
+        if self.limit.allows(entry.as_bytes().len()) { Ok(()) } else { Err(NotEncoded::TooLong) }
     }
 }
 
-fn push_more<'a>(entry: &mut Entry, more: Term<'a>) -> Result<(), NotEncoded<'a>> {
-    for field in proper(more).ok_or(NotEncoded::NoEvent)? {
-        let (name, value): (Binary<'a>, Binary<'a>) =
-            field.decode().map_err(|_| NotEncoded::NoEvent)?;
-        entry.push(&FieldName::from_any(name.as_slice()), value.as_slice());
+/// The text of a key of the metadata.
+fn name_of(key: Term<'_>) -> Vec<u8> {
+    match chardata::text_or_atom(key) {
+        Ok(name) => name.into_owned(),
+        // Rustler reads no atom that is not Latin-1.
+        Err(_) => format!("{key:?}").into_bytes(),
     }
-    Ok(())
 }
 
 fn at_path<'a>(metadata: Term<'a>, path: &[Atom]) -> Option<Term<'a>> {

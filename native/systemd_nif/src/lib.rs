@@ -38,8 +38,9 @@ mod atoms {
         ready,
         stopping,
         status,
-        // messages to the owner of a watchdog
+        // messages to the owner of a watchdog, and to one who waits for the journal
         systemd_watchdog,
+        systemd_journal,
         tick,
         ping_failed,
     }

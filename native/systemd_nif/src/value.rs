@@ -19,8 +19,7 @@ mod atoms {
 }
 
 /// Appends what says the same to a human: text as it is, numbers and pids as Erlang writes them,
-/// modules as their language does, `{M, F, A}` as a function, a list of atoms with dots.
-/// Appends nothing for `undefined` and `nil`.
+/// modules as their language does, a list of atoms with dots. Appends nothing for `undefined` and `nil`.
 pub fn append(bytes: &mut Vec<u8>, term: Term<'_>, limit: Limit) -> Result<(), NotWritten> {
     match term.get_type() {
         TermType::Atom => append_atom(bytes, term),
@@ -38,10 +37,9 @@ pub fn append(bytes: &mut Vec<u8>, term: Term<'_>, limit: Limit) -> Result<(), N
         }
         TermType::Binary => append_text(bytes, term, limit),
         TermType::List => match term.list_get_cell() {
-            Ok((head, _)) if head.is_atom() => append_path(bytes, term),
+            Ok((head, _)) if head.is_atom() => append_path(bytes, term, limit),
             _ => append_text(bytes, term, limit),
         },
-        TermType::Tuple => append_function(bytes, term),
         _ => Err(NotWritten::Compound),
     }
 }
@@ -86,12 +84,16 @@ fn append_text(bytes: &mut Vec<u8>, term: Term<'_>, limit: Limit) -> Result<(), 
     })
 }
 
-fn append_path(bytes: &mut Vec<u8>, list: Term<'_>) -> Result<(), NotWritten> {
+fn append_path(bytes: &mut Vec<u8>, list: Term<'_>, limit: Limit) -> Result<(), NotWritten> {
     let start = bytes.len();
     let mut rest = list;
     while let Ok((head, tail)) = rest.list_get_cell() {
         if bytes.len() > start {
             bytes.push(b'.');
+        }
+        if !limit.allows(bytes.len() - start) {
+            bytes.truncate(start);
+            return Err(NotWritten::TooLong);
         }
         if !head.is_atom() || append_atom(bytes, head).is_err() {
             bytes.truncate(start);
@@ -107,7 +109,8 @@ fn append_path(bytes: &mut Vec<u8>, list: Term<'_>) -> Result<(), NotWritten> {
     }
 }
 
-fn append_function(bytes: &mut Vec<u8>, tuple: Term<'_>) -> Result<(), NotWritten> {
+/// Appends `{M, F, A}` as the module's language writes it.
+pub fn append_function(bytes: &mut Vec<u8>, tuple: Term<'_>) -> Result<(), NotWritten> {
     let (module, function, arity): (Term<'_>, Term<'_>, u32) =
         tuple.decode().map_err(|_| NotWritten::Compound)?;
     if !module.is_atom() || !function.is_atom() {
