@@ -63,6 +63,15 @@ defmodule JournalLoadTest do
     end
   end
 
+  test "200,000 events of 1,000 processes at once: nobody is passed over until its line is dropped" do
+    unit = service("many")
+    micros = Lab.eval(unit, ~s[live_flood:flood("many", 1000, #{@lines})], 120_000)
+    IO.puts("#{@lines} events of 1000 processes: #{micros} µs")
+    assert count(stored(unit, "many")) == @lines
+    assert dropped(unit) == {0, 0}
+    empty_journal()
+  end
+
   test "journald restarts five times under 5,000 lines/s: what is missing is accounted for" do
     unit = service("restarts")
     flood = run_in(unit, ~s[live_flood:steady("steady", 10, 5000, 12)])
