@@ -18,7 +18,6 @@ mod line;
 mod memfd;
 mod message;
 mod notifier;
-mod place;
 mod socket;
 mod threads;
 mod timestamp;

@@ -2,7 +2,6 @@
 
 use crate::address::Address;
 use crate::message::Message;
-use crate::place::Places;
 use crate::socket::{Socket, peer_is_gone, wait_for};
 use crate::vsock;
 use nix::errno::Errno;
@@ -10,7 +9,7 @@ use nix::poll::PollFlags;
 use nix::sys::socket::VsockAddr;
 use std::io::{PipeReader, pipe};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,7 @@ use std::time::{Duration, Instant};
 pub struct Notifier {
     transport: Transport,
     announced: AtomicU8,
-    places: Places,
+    waiting: AtomicUsize,
     status: Mutex<Vec<u8>>,
 }
 
@@ -35,8 +34,8 @@ enum Transport {
 pub enum Sent {
     /// The receiver has it in its queue.
     Done,
-    /// From `try_send`: it takes more than one system call, so `send` it. From `send`: enough
-    /// threads wait already, so try again in a moment.
+    /// From a `try_send`: it takes more than one system call, so `send` it. From
+    /// [`Notifier::send`]: enough threads wait already, so try again in a moment.
     NotYet,
 }
 
@@ -52,6 +51,9 @@ pub enum Announcement {
     Status = 4,
 }
 
+/// Waiting threads come from a pool that others need too: the VM reads its files with it.
+const MOST_WAITING: usize = 4;
+
 impl Notifier {
     /// Only the socket can fail here. A manager that can't be reached shows when sending.
     pub fn open(address: Address) -> Result<Self, Errno> {
@@ -62,7 +64,7 @@ impl Notifier {
         Ok(Self {
             transport,
             announced: AtomicU8::new(0),
-            places: Places::default(),
+            waiting: AtomicUsize::new(0),
             status: Mutex::default(),
         })
     }
@@ -123,7 +125,7 @@ impl Notifier {
         fds: &[BorrowedFd<'_>],
         timeout: Duration,
     ) -> Result<Sent, Errno> {
-        let place = self.places.take();
+        let place = Place::among(&self.waiting);
         let wait = if place.is_some() { timeout } else { Duration::ZERO };
         let result = match &self.transport {
             Transport::Unix(socket) => socket.send_until(bytes, fds, Instant::now() + wait),
@@ -161,6 +163,22 @@ impl Barrier {
             Err(Errno::EAGAIN) => Ok(false),
             Err(errno) => Err(errno),
         }
+    }
+}
+
+/// One of the [`MOST_WAITING`].
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn among(waiting: &'a AtomicUsize) -> Option<Self> {
+        let place = Self(waiting);
+        (waiting.fetch_add(1, Ordering::AcqRel) < MOST_WAITING).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

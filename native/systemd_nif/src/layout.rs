@@ -4,6 +4,7 @@ use crate::chardata::{self, Limit, NotText, is_atom};
 use crate::list::proper;
 use crate::value::{self, NotWritten};
 use rustler::{Atom, Binary, Encoder, MapIterator, Term, TermType};
+use std::iter;
 use systemd_core::{Entry, FieldName};
 
 mod atoms {
@@ -123,7 +124,7 @@ impl Layout {
                 Source::Metadata(path) => {
                     if let Some(value) = at_path(event.metadata, path) {
                         let keys = path.iter().map(|key| key.to_term(value.get_env()));
-                        values.push(&mut entry, name, value, keys.collect())?;
+                        values.push(&mut entry, name, value, keys)?;
                     }
                 }
             }
@@ -132,7 +133,12 @@ impl Layout {
             let metadata = MapIterator::new(event.metadata).ok_or(NotEncoded::NoEvent)?;
             for (key, value) in metadata {
                 if !left_out.iter().any(|&atom| atom == key) {
-                    values.push(&mut entry, &self.free_name(&name_of(key)), value, vec![key])?;
+                    values.push(
+                        &mut entry,
+                        &self.free_name(&name_of(key)),
+                        value,
+                        iter::once(key),
+                    )?;
                 }
             }
         }
@@ -215,11 +221,12 @@ impl<'a> Values<'a> {
         entry: &mut Entry,
         name: &FieldName,
         value: Term<'a>,
-        path: Vec<Term<'a>>,
+        path: impl DoubleEndedIterator<Item = Term<'a>> + Clone,
     ) -> Result<(), NotEncoded<'a>> {
-        let is_function = path.last().is_some_and(|&key| {
-            is_atom(key, atoms::mfa()) || is_atom(key, atoms::initial_call())
-        });
+        let is_function = path
+            .clone()
+            .next_back()
+            .is_some_and(|key| is_atom(key, atoms::mfa()) || is_atom(key, atoms::initial_call()));
         let written = entry.push_with(name, |bytes| {
             if is_function && value.is_tuple() {
                 value::append_function(bytes, value)
@@ -235,7 +242,7 @@ impl<'a> Values<'a> {
                     let text: Binary<'a> = text.decode().map_err(|_| NotEncoded::NoEvent)?;
                     entry.push(name, text.as_slice());
                 }
-                Err(_) => self.compound.push(path),
+                Err(_) => self.compound.push(path.collect()),
             },
             Ok(()) => (),
         }
