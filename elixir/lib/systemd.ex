@@ -48,9 +48,35 @@ defmodule Systemd do
     * `{:invalid_value, key}`: the value under that key breaks a rule of sd_notify(3);
     * `{:invalid_notify_socket, value}`: `NOTIFY_SOCKET` is no absolute path, `@name` or
       `vsock:CID:PORT`, or is too long;
+    * `:bad_descriptor`: one of the descriptors is closed, or is none;
+    * `{:invalid_fd_name, name}`: not 1 to 255 printable ASCII characters without a colon;
+    * `{:no_such_fd, name}`: the manager handed nothing over under that name;
+    * `{:several_fds, name, fds}`: it handed over several; take them by their numbers;
+    * `{:unfit_fd, info}`: neither `:gen_tcp` nor `:gen_udp` can listen on it;
+    * `{:fd_store_max, n}`: the unit may store n descriptors and no more, see
+      `FileDescriptorStoreMax=` in systemd.service(5);
     * `:nif_not_loaded`: the native library is missing; the log says why.
   """
   @type reason :: :systemd.reason()
+
+  @typedoc """
+  A descriptor that the manager handed over, with its name, a charlist, if it has one:
+  `FileDescriptorName=` in systemd.socket(5), which is the name of the socket unit by default, or what
+  it was stored under.
+  """
+  @type fd :: :systemd.fd()
+
+  @typedoc "1 to 255 printable ASCII characters without a colon: an atom, a string or a charlist."
+  @type fd_name :: :systemd.fd_name()
+
+  @typedoc "What a socket is. `address` is the local one, as `:inet.sockname/1` has it."
+  @type fd_info :: :systemd.fd_info()
+
+  @typedoc "A descriptor or a socket, alone or in a pair with the name to store it under."
+  @type storable :: :systemd.storable()
+
+  @typedoc "What `LoadCredential=` or `SetCredential=` in systemd.exec(5) call it."
+  @type credential :: :systemd.credential()
 
   @doc """
   A child that says `READY=1` when it is started, see sd_notify(3).
@@ -153,4 +179,150 @@ defmodule Systemd do
   """
   @spec unset_env(:notify | :watchdog | :listen_fds) :: :ok
   defdelegate unset_env(part), to: :systemd
+
+  @doc """
+  The descriptors that the manager handed over, from socket units and from its store, in order:
+  see sd_listen_fds(3).
+
+  They are open, and child processes don't inherit them. Empty outside of systemd; also, with a line
+  in the log, where `LISTEN_FDS` is meant for another process or does not fit what is there.
+
+  They stay open for as long as the VM runs: a socket that is made of one by `fd: fd` may be closed
+  and made again.
+
+      iex> Systemd.listen_fds()
+      []
+  """
+  @spec listen_fds() :: [fd]
+  defdelegate listen_fds(), to: :systemd
+
+  @doc """
+  Options that make `:gen_tcp.listen/2` take over a listening socket, or `:gen_udp.open/2` one for
+  datagrams, whatever its family is. The port is then 0.
+
+  They have a `backlog` of 4096, because `:gen_tcp.listen/2` would replace the socket's own by 5; the
+  kernel limits it (`net.core.somaxconn`). Of `:inet`, `:inet6` and `:local` the first one in a list
+  counts: put other options behind these. Leave out `:ip`, which would bind the socket once more.
+
+      iex> Systemd.listen_opts("http")
+      {:error, {:no_such_fd, "http"}}
+  """
+  @spec listen_opts(fd_name | non_neg_integer) ::
+          {:ok, [:gen_tcp.listen_option()] | [:gen_udp.open_option()]} | {:error, reason}
+  defdelegate listen_opts(name_or_fd), to: :systemd
+
+  @doc """
+  The port and the options to listen with: on what systemd handed over under that name, or else on
+  that port.
+
+      iex> {port, options} = Systemd.listen_opts("http", 0)
+      iex> {:ok, _socket} = :gen_tcp.listen(port, options ++ [:inet6, :binary, active: false])
+
+  With Bandit, and in the `:http` of a Phoenix endpoint that runs on it:
+
+      {Bandit, plug: MyPlug, port: port, thousand_island_options: [transport_options: options]}
+
+  Thousand Island (1.0 or later) alone:
+
+      {ThousandIsland, handler_module: MyHandler, port: port, transport_options: options}
+
+  Plug.Cowboy, and in the `:http` of a Phoenix endpoint that runs on it:
+
+      {Plug.Cowboy,
+       scheme: :http, plug: MyPlug, port: port, transport_options: [socket_opts: options]}
+
+  Cowboy and Ranch alone, one of whose listening sockets is all that one descriptor can be:
+
+      :cowboy.start_clear(:http, %{socket_opts: [{:port, port} | options]}, %{env: env})
+
+  It also works in `config/runtime.exs`, before the application is started.
+  """
+  @spec listen_opts(fd_name | non_neg_integer, :inet.port_number()) ::
+          {:inet.port_number(), [:gen_tcp.listen_option()] | [:gen_udp.open_option()]}
+          | {:error, reason}
+  defdelegate listen_opts(name_or_fd, port), to: :systemd
+
+  @doc """
+  What systemd handed over under that name, or any descriptor, as a `t::socket.socket/0` that
+  belongs to the caller.
+
+  Closing it closes a connection, which is handed out once; anything else stays open for the next one
+  who asks.
+  """
+  @spec listen_socket(fd_name | non_neg_integer) :: {:ok, :socket.socket()} | {:error, reason}
+  defdelegate listen_socket(name_or_fd), to: :systemd
+
+  @doc """
+  What the kernel says of it.
+
+  `{:error, :enotsock}` for anything but a socket, which `/dev/fd/N` opens as a file.
+  """
+  @spec listen_info(fd_name | non_neg_integer) :: {:ok, fd_info} | {:error, reason}
+  defdelegate listen_info(name_or_fd), to: :systemd
+
+  @doc """
+  Has the manager keep descriptors while the service restarts, see `FDSTORE=1` in sd_notify(3).
+
+      Systemd.store_fds([{socket, "connection"}, {listener, "http"}])
+
+  The next process finds them in `listen_fds/0`, under the same names; those without a name are called
+  `stored`. Needs `FileDescriptorStoreMax=` in the unit.
+
+  When one is closed, or a name is illegal, nothing is stored. The manager drops in silence what is
+  beyond `FileDescriptorStoreMax=`. From systemd 254 on it tells the service that number, and more at
+  once, or any where it is 0, is `{:error, {:fd_store_max, n}}`; before that nobody can know.
+  `barrier/1` returns when they are stored.
+
+  The manager also drops a socket that hangs up. The option `poll: false` (`FDPOLL=0`) has it keep
+  them.
+  """
+  @spec store_fds([storable], poll: boolean) :: :ok | {:error, reason}
+  def store_fds(fds, options \\ []), do: :systemd.store_fds(fds, options)
+
+  @doc """
+  Has the manager forget what is stored under these names, see `FDSTOREREMOVE=1` in sd_notify(3).
+
+  What this process has of them stays open, but for what `store_term/2` stored.
+  """
+  @spec clear_fds([fd_name]) :: :ok | {:error, reason}
+  defdelegate clear_fds(names), to: :systemd
+
+  @doc """
+  Keeps a term over restarts of the service, also after a crash, in the manager's descriptor store:
+  see `store_fds/2` for what the unit needs.
+
+  It takes the place of the one that was stored before under that name, which has 236 characters at
+  most, and stays until `clear_fds/1` or until the service is stopped.
+
+  Pids, references, ports and funs of one life mean nothing in the next. The term is in memory alone.
+  """
+  @spec store_term(fd_name, term) :: :ok | {:error, reason}
+  defdelegate store_term(name, term), to: :systemd
+
+  @doc """
+  The term that was stored last under that name, by this process or by the one before it.
+
+      iex> Systemd.fetch_term("state")
+      {:error, {:no_such_fd, "state"}}
+  """
+  @spec fetch_term(fd_name) :: {:ok, term} | {:error, reason}
+  defdelegate fetch_term(name), to: :systemd
+
+  @doc """
+  The path of a credential, see `LoadCredential=` in systemd.exec(5) and `$CREDENTIALS_DIRECTORY`.
+
+  `{:error, :enoent}` when there is none of that name, and outside of systemd. Also works in
+  `config/runtime.exs`, before the application is started.
+  """
+  @spec credentials(credential) :: {:ok, Path.t()} | {:error, File.posix()}
+  defdelegate credentials(name), to: :systemd
+
+  @doc """
+  The content of a credential, see `credentials/1`. It is never logged.
+
+      iex> Systemd.read_credential("database_password")
+      {:error, :enoent}
+  """
+  @spec read_credential(credential) :: {:ok, binary} | {:error, File.posix()}
+  defdelegate read_credential(name), to: :systemd
 end

@@ -22,8 +22,21 @@
     is_journal/1,
     unset_env/1
 ]).
+-export([
+    listen_fds/0,
+    listen_opts/1, listen_opts/2,
+    listen_socket/1,
+    listen_info/1,
+    store_fds/1, store_fds/2,
+    clear_fds/1,
+    store_term/2,
+    fetch_term/1,
+    credentials/1,
+    read_credential/1
+]).
 
 -export_type([state/0, statuses/0, sd_timeout/0, reason/0]).
+-export_type([fd/0, fd_name/0, fd_info/0, fd_source/0, storable/0, credential/0]).
 
 -include_lib("kernel/include/file.hrl").
 
@@ -60,6 +73,12 @@
     | {invalid_state, term()}
     | {invalid_value, Key :: term()}
     | {invalid_notify_socket, binary()}
+    | bad_descriptor
+    | {invalid_fd_name, term()}
+    | {no_such_fd, fd_name()}
+    | {several_fds, fd_name(), [non_neg_integer()]}
+    | {unfit_fd, fd_info()}
+    | {fd_store_max, integer()}
     | nif_not_loaded.
 %% Why nothing was sent.
 %% <ul>
@@ -71,8 +90,41 @@
 %% <li>`{invalid_value, Key}': the value under that key breaks a rule of sd_notify(3).</li>
 %% <li>`{invalid_notify_socket, Value}': `NOTIFY_SOCKET' is no absolute path, `@name' or
 %% `vsock:CID:PORT', or is too long.</li>
+%% <li>`bad_descriptor': one of the descriptors is closed, or is none.</li>
+%% <li>`{invalid_fd_name, Name}': not 1 to 255 printable ASCII characters without a colon.</li>
+%% <li>`{no_such_fd, Name}': the manager handed nothing over under that name.</li>
+%% <li>`{several_fds, Name, Fds}': it handed over several; take them by their numbers.</li>
+%% <li>`{unfit_fd, Info}': neither `gen_tcp' nor `gen_udp' can listen on it.</li>
+%% <li>`{fd_store_max, N}': the unit may store N descriptors and no more, see
+%% `FileDescriptorStoreMax=' in systemd.service(5).</li>
 %% <li>`nif_not_loaded': the native library is missing; the log says why.</li>
 %% </ul>
+
+-type fd() :: non_neg_integer() | {non_neg_integer(), Name :: string()}.
+%% A descriptor that the manager handed over, with its name if it has one: `FileDescriptorName=' in
+%% systemd.socket(5), which is the name of the socket unit by default, or what it was stored under.
+
+-type fd_name() :: atom() | unicode:chardata().
+%% 1 to 255 printable ASCII characters without a colon.
+
+-type fd_info() :: #{
+    fd := non_neg_integer(),
+    family := inet | inet6 | local,
+    type := stream | dgram | seqpacket | raw | undefined,
+    listening := boolean(),
+    connected := boolean(),
+    address := {inet:ip_address(), inet:port_number()} | {local, binary()}
+}.
+%% What a socket is. `address' is the local one, as `inet:sockname/1' has it.
+
+-type fd_source() :: non_neg_integer() | gen_tcp:socket() | gen_udp:socket() | socket:socket().
+%% A descriptor, or a socket that has one.
+
+-type storable() :: fd_source() | {fd_source(), fd_name()}.
+%% What to store, and the name to store it under.
+
+-type credential() :: atom() | unicode:chardata().
+%% What `LoadCredential=' or `SetCredential=' in systemd.exec(5) call it.
 
 %% @doc A child that says `READY=1' when it is started, see sd_notify(3). Its start returns only
 %% after the send. Put it behind the children that must be up first. Unless the service has set
@@ -192,3 +244,102 @@ unset_env(notify) -> systemd_env:unset(["NOTIFY_SOCKET"]);
 unset_env(watchdog) -> systemd_env:unset(["WATCHDOG_USEC", "WATCHDOG_PID"]);
 unset_env(listen_fds) -> systemd_env:unset(["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]);
 unset_env(Part) -> error(badarg, [Part]).
+
+%% @doc The descriptors that the manager handed over, from socket units and from its store, in
+%% order: see sd_listen_fds(3). They are open, and child processes don't inherit them. Empty outside
+%% of systemd; also, with a line in the log, where `LISTEN_FDS' is meant for another process or does
+%% not fit what is there.
+%%
+%% They stay open for as long as the VM runs: a socket that is made of one by `{fd, Fd}' may be
+%% closed and made again.
+-spec listen_fds() -> [fd()].
+listen_fds() -> systemd_listen:fds().
+
+%% @doc Options that make `gen_tcp:listen/2' take over a listening socket, or `gen_udp:open/2' one
+%% for datagrams, whatever its family is. The port is then 0.
+%%
+%% `{error, {no_such_fd, Name}}' when nothing was handed over under that name: see
+%% {@link listen_opts/2} to fall back on a port.
+%%
+%% They have a `backlog' of 4096, because `gen_tcp:listen/2' would replace the socket's own by 5;
+%% the kernel limits it (`net.core.somaxconn'). Of `inet', `inet6' and `local' the first one in a
+%% list counts: put other options behind these.
+-spec listen_opts(fd_name() | non_neg_integer()) ->
+    {ok, [gen_tcp:listen_option()] | [gen_udp:open_option()]} | {error, reason()}.
+listen_opts(NameOrFd) -> systemd_listen:opts(NameOrFd).
+
+%% @doc The port and the options to listen with: on what systemd handed over under that name, or
+%% else on that port.
+%% ```
+%% {Port, Options} = systemd:listen_opts(http, 4000),
+%% {ok, Socket} = gen_tcp:listen(Port, Options ++ [inet6, binary, {active, false}])
+%% '''
+-spec listen_opts(fd_name() | non_neg_integer(), inet:port_number()) ->
+    {inet:port_number(), [gen_tcp:listen_option()] | [gen_udp:open_option()]} | {error, reason()}.
+listen_opts(NameOrFd, Port) when is_integer(Port), Port >= 0, Port < 65536 ->
+    systemd_listen:opts(NameOrFd, Port);
+listen_opts(NameOrFd, Port) ->
+    error(badarg, [NameOrFd, Port]).
+
+%% @doc What systemd handed over under that name, or any descriptor, as a `socket:socket()' that
+%% belongs to the caller. Closing it closes a connection, which is handed out once; anything else
+%% stays open for the next one who asks.
+-spec listen_socket(fd_name() | non_neg_integer()) -> {ok, socket:socket()} | {error, reason()}.
+listen_socket(NameOrFd) -> systemd_listen:socket(NameOrFd).
+
+%% @doc What the kernel says of it. `{error, enotsock}' for anything but a socket, which
+%% `/dev/fd/N' opens as a file.
+-spec listen_info(fd_name() | non_neg_integer()) -> {ok, fd_info()} | {error, reason()}.
+listen_info(NameOrFd) -> systemd_listen:info(NameOrFd).
+
+%% @equiv store_fds(Fds, [])
+-spec store_fds([storable()]) -> ok | {error, reason()}.
+store_fds(Fds) -> store_fds(Fds, []).
+
+%% @doc Has the manager keep descriptors while the service restarts, see `FDSTORE=1' in
+%% sd_notify(3). The next process finds them in {@link listen_fds/0}, under the same names; those
+%% without a name are called `stored'. Needs `FileDescriptorStoreMax=' in the unit.
+%%
+%% When one is closed, or a name is illegal, nothing is stored. The manager drops in silence what
+%% is beyond `FileDescriptorStoreMax='. From systemd 254 on it tells the service that number, and
+%% more at once, or any where it is 0, is `{error, {fd_store_max, N}}'; before that nobody can know.
+%% {@link barrier/1} returns when they are stored.
+%%
+%% The manager also drops a socket that hangs up. The option `{poll, false}' (`FDPOLL=0') has it keep
+%% them.
+-spec store_fds([storable()], Options :: [{poll, boolean()}]) -> ok | {error, reason()}.
+store_fds(Fds, []) when length(Fds) >= 0 -> systemd_fd_store:store(Fds, true);
+store_fds(Fds, [{poll, Poll}]) when length(Fds) >= 0, is_boolean(Poll) ->
+    systemd_fd_store:store(Fds, Poll);
+store_fds(Fds, Options) -> error(badarg, [Fds, Options]).
+
+%% @doc Has the manager forget what is stored under these names, see `FDSTOREREMOVE=1' in
+%% sd_notify(3). What this process has of them stays open, but for what {@link store_term/2} stored.
+-spec clear_fds([fd_name()]) -> ok | {error, reason()}.
+clear_fds(Names) when length(Names) >= 0 -> systemd_fd_store:clear(Names);
+clear_fds(Names) -> error(badarg, [Names]).
+
+%% @doc Keeps a term over restarts of the service, also after a crash, in the manager's descriptor
+%% store: see {@link store_fds/2} for what the unit needs. It takes the place of the one that was
+%% stored before under that name, which has 236 characters at most, and stays until
+%% {@link clear_fds/1} or until the service is stopped.
+%%
+%% Pids, references, ports and funs of one life mean nothing in the next. The term is in memory
+%% alone.
+-spec store_term(fd_name(), term()) -> ok | {error, reason()}.
+store_term(Name, Term) -> systemd_term:store(Name, Term).
+
+%% @doc The term that was stored last under that name, by this process or by the one before it.
+%% `{error, {no_such_fd, Name}}' when there is none, and outside of systemd.
+-spec fetch_term(fd_name()) -> {ok, term()} | {error, reason()}.
+fetch_term(Name) -> systemd_term:fetch(Name).
+
+%% @doc The path of a credential, see `LoadCredential=' in systemd.exec(5) and
+%% `$CREDENTIALS_DIRECTORY'. `{error, enoent}' when there is none of that name, and outside of
+%% systemd. Also works in `config/runtime.exs', before the application is started.
+-spec credentials(credential()) -> {ok, file:filename_all()} | {error, file:posix()}.
+credentials(Name) -> systemd_credentials:path(Name).
+
+%% @doc The content of a credential, see {@link credentials/1}. It is never logged.
+-spec read_credential(credential()) -> {ok, binary()} | {error, file:posix()}.
+read_credential(Name) -> systemd_credentials:read(Name).

@@ -13,6 +13,8 @@ start(_Type, _Args) ->
         {error, Reason} ->
             logger:error("systemd: nothing can be sent: ~ts", [systemd_notify:explain(Reason)])
     end,
+    systemd_listen:open(Variables),
+    systemd_fd_store:open(Variables),
     {ok, Supervisor} = systemd_sup:start_link(children(systemd_notify:notifier(), Variables)),
     {ok, Supervisor, Variables}.
 
@@ -25,6 +27,8 @@ stop(Variables) ->
     systemd_sighup:uninstall(),
     _ = persistent_term:erase(systemd_watchdog),
     systemd_notify:close(),
+    systemd_listen:close(),
+    systemd_fd_store:close(),
     systemd_env:restore(Variables).
 
 children(undefined, _) ->

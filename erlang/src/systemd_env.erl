@@ -2,17 +2,31 @@
 %% The variables by which the service manager speaks to the process that it starts.
 -module(systemd_env).
 
--export([take/0, restore/1, value/2, unset/1]).
+-export([read/0, take/0, restore/1, value/2, unset/1]).
+
+-export_type([variables/0]).
 
 -type variables() :: #{Name :: string() => binary()}.
 
--define(NAMES, ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]).
+-define(NAMES, [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "FDSTORE"
+]).
 
-%% @doc Reads them, and unsets them for child processes. A restart of the VM finds them again
-%% among those that the process was started with, whatever was unset since.
+%% @doc A restart of the VM finds them again among those that the process was started with,
+%% whatever was unset since.
+-spec read() -> variables().
+read() -> maps:from_list([{Name, Value} || Name <- ?NAMES, (Value = read(Name)) =/= false]).
+
+%% @doc Reads them, and unsets them for child processes.
 -spec take() -> variables().
 take() ->
-    Variables = maps:from_list([{Name, Value} || Name <- ?NAMES, (Value = read(Name)) =/= false]),
+    Variables = read(),
     case application:get_env(systemd, unset_env, true) of
         false -> ok;
         _ -> unset(maps:keys(Variables))

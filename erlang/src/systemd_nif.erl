@@ -31,6 +31,15 @@
     journal_dropped/1,
     journal_told/3,
     is_journal/2,
+    listen_fds/3,
+    socket_info/1,
+    release/1,
+    fd_name/1,
+    are_open/1,
+    store_fds/5,
+    clear_fds/3,
+    store_term/4,
+    fetch_term/1,
     load_error/0
 ]).
 
@@ -45,6 +54,8 @@
 -type sink() :: reference().
 -type ticket() :: reference().
 -type source() :: level | priority | time | {literal, binary()} | [Metakey :: atom()].
+
+-type variable() :: binary() | false.
 
 -define(NOT_LOADED, erlang:nif_error(nif_not_loaded)).
 
@@ -167,3 +178,51 @@ journal_told(_, _, _) -> ?NOT_LOADED.
 
 -spec is_journal(Fd :: 1 | 2, JournalStream :: binary()) -> boolean().
 is_journal(_, _) -> ?NOT_LOADED.
+
+-spec listen_fds(Fds :: variable(), Pid :: variable(), Names :: variable()) ->
+    {ok, [{non_neg_integer(), Name :: binary() | false}]}
+    | {error,
+        {invalid_value, Variable :: binary()}
+        | {other_process, pos_integer() | nil}
+        | {closed, Fd :: pos_integer()}}.
+listen_fds(_, _, _) -> ?NOT_LOADED.
+
+-spec socket_info(Fd :: non_neg_integer()) ->
+    {ok, {
+        inet | inet6 | local,
+        stream | dgram | seqpacket | raw | undefined,
+        Listening :: boolean(),
+        Connected :: boolean(),
+        Address :: term()
+    }}
+    | {error, file:posix()}.
+socket_info(_) -> ?NOT_LOADED.
+
+-spec release(Fd :: non_neg_integer()) -> ok | {error, file:posix()}.
+release(_) -> ?NOT_LOADED.
+
+-spec fd_name(term()) -> {ok, binary()} | {error, {invalid_fd_name, term()}}.
+fd_name(_) -> ?NOT_LOADED.
+
+-spec are_open([Fd :: non_neg_integer()]) -> boolean().
+are_open(_) -> ?NOT_LOADED.
+
+-spec store_fds(
+    notifier(),
+    Name :: binary() | false,
+    Poll :: boolean(),
+    Fds :: [non_neg_integer()],
+    Millis :: non_neg_integer()
+) -> ok | busy | {error, systemd:reason()}.
+store_fds(_, _, _, _, _) -> ?NOT_LOADED.
+
+-spec clear_fds(notifier(), Name :: binary(), Millis :: non_neg_integer()) ->
+    ok | busy | {error, systemd:reason()}.
+clear_fds(_, _, _) -> ?NOT_LOADED.
+
+-spec store_term(notifier(), Name :: binary(), binary(), Millis :: non_neg_integer()) ->
+    ok | busy | {error, systemd:reason()}.
+store_term(_, _, _, _) -> ?NOT_LOADED.
+
+-spec fetch_term(Name :: binary()) -> {ok, binary()} | undefined | {error, file:posix()}.
+fetch_term(_) -> ?NOT_LOADED.

@@ -3,6 +3,7 @@
 -module(systemd_notify).
 
 -export([open/1, close/0, notifier/0, send/1, barrier/1, has_announced/1, explain/1]).
+-export([under_systemd/2, until/1]).
 
 %% A manager that reads nothing for this long, in milliseconds, has lost the notification.
 -define(LONGEST_WAIT, 2000).
@@ -52,34 +53,52 @@ send(States) ->
     end.
 
 wait(Notifier, States) ->
-    Wait = fun(Rest) -> systemd_nif:notify_wait(Notifier, States, Rest) end,
-    case systemd_wait:until(systemd_wait:deadline(?LONGEST_WAIT), Wait) of
+    case until(fun(Rest) -> systemd_nif:notify_wait(Notifier, States, Rest) end) of
         ok -> ok;
         {error, _} = Error -> failed(States, Error)
+    end.
+
+%% @doc Calls `Wait' with the milliseconds that it may wait for the manager.
+-spec until(fun((non_neg_integer()) -> busy | ok | {error, systemd:reason()})) ->
+    ok | {error, systemd:reason()}.
+until(Wait) -> systemd_wait:until(systemd_wait:deadline(?LONGEST_WAIT), Wait).
+
+%% @doc `ok' when not under systemd. Logs the error that `Fun' returns or throws, as one of `What'.
+-spec under_systemd(
+    What :: atom(), fun((systemd_nif:notifier()) -> ok | {error, systemd:reason()})
+) -> ok | {error, systemd:reason()}.
+under_systemd(What, Fun) ->
+    case notifier() of
+        undefined -> ok;
+        {error, _} = Error -> failed(What, Error);
+        Notifier ->
+            try Fun(Notifier) of
+                ok -> ok;
+                {error, _} = Error -> failed(What, Error)
+            catch
+                throw:{error, _} = Error -> failed(What, Error)
+            end
     end.
 
 %% @doc See {@link systemd:barrier/1}.
 -spec barrier(timeout()) -> ok | {error, systemd:reason()}.
 barrier(Timeout) ->
-    case notifier() of
-        undefined -> ok;
-        {error, _} = Error -> failed(barrier, Error);
-        Notifier ->
-            Deadline = systemd_wait:deadline(Timeout),
-            Wait = fun(Rest) -> systemd_nif:barrier(Notifier, Rest) end,
-            case systemd_wait:until(Deadline, Wait) of
-                {ok, Barrier} -> reach(Barrier, Deadline, 1);
-                {error, _} = Error -> failed(barrier, Error)
-            end
-    end.
+    under_systemd(barrier, fun(Notifier) ->
+        Deadline = systemd_wait:deadline(Timeout),
+        Wait = fun(Rest) -> systemd_nif:barrier(Notifier, Rest) end,
+        case systemd_wait:until(Deadline, Wait) of
+            {ok, Barrier} -> reach(Barrier, Deadline, 1);
+            {error, _} = Error -> Error
+        end
+    end).
 
 reach(Barrier, Deadline, Sleep) ->
     case systemd_nif:barrier_reached(Barrier) of
         true -> ok;
-        {error, _} = Error -> failed(barrier, Error);
+        {error, _} = Error -> Error;
         false ->
             case systemd_wait:rest(Deadline) of
-                0 -> failed(barrier, {error, etimedout});
+                0 -> {error, etimedout};
                 Rest ->
                     timer:sleep(min(Sleep, Rest)),
                     reach(Barrier, Deadline, min(2 * Sleep, 16))
@@ -114,6 +133,15 @@ explain({invalid_state, _}) ->
     "it is no systemd:state()";
 explain({invalid_value, Key}) ->
     io_lib:format("the value of ~0tP breaks a rule of sd_notify(3)", [Key, 20]);
+explain(bad_descriptor) ->
+    "one of the descriptors is closed, or is none";
+explain({invalid_fd_name, Name}) ->
+    io_lib:format(
+        "~0tP is no name for a descriptor: 1 to 255 printable ASCII characters without a colon",
+        [Name, 20]
+    );
+explain({fd_store_max, Most}) ->
+    io_lib:format("the unit may store ~b descriptors, see FileDescriptorStoreMax=", [Most]);
 explain(emsgsize) ->
     "it is longer than the 4096 bytes that the service manager reads";
 explain(eagain) ->

@@ -96,6 +96,11 @@ is_reason({invalid_value, _}) -> true;
 is_reason({invalid_notify_socket, _}) -> true;
 is_reason({invalid_field_name, _}) -> true;
 is_reason({invalid_fields, _}) -> true;
+is_reason({invalid_fd_name, _}) -> true;
+is_reason({no_such_fd, _}) -> true;
+is_reason({unfit_fd, _}) -> true;
+is_reason({other_process, _}) -> true;
+is_reason({closed, _}) -> true;
 is_reason(Reason) -> is_atom(Reason).
 
 check(Property) ->
@@ -111,7 +116,7 @@ nifs(Config) ->
         Function
      || {Name, Arity} = Function <- systemd_nif:module_info(exports),
         Arity > 0,
-        not lists:member(Name, [module_info, watchdog_start | journal_nifs()])
+        not lists:member(Name, [module_info, watchdog_start, release | journal_nifs()])
     ],
     io:format(user, "~n~b x ~0p~n", [?COUNT, Functions]),
     check(
@@ -124,7 +129,12 @@ nifs(Config) ->
                     ({barrier, 2}) -> answers(barrier, [First, bounded(Millis)]);
                     ({Name, 1}) -> answers(Name, [First]) andalso answers(Name, [Second]);
                     ({Name, 2}) -> answers(Name, [First, Second]);
-                    ({Name, 3}) -> answers(Name, [First, Second, Third])
+                    ({clear_fds, 3}) -> answers(clear_fds, [First, Second, bounded(Millis)]);
+                    ({Name, 3}) -> answers(Name, [First, Second, Third]);
+                    ({store_term, 4}) ->
+                        answers(store_term, [First, Second, Third, bounded(Millis)]) andalso
+                            answers(clear_fds, [First, Second, 0]);
+                    ({store_fds, 5}) -> answers(store_fds, [First, Second, Third =/= [], [Second, Third], bounded(Millis)])
                 end,
                 Functions
             )
@@ -225,7 +235,16 @@ calls(Term) ->
         watchdog(Term) andalso
         %% An empty list is no bad input, and would restart this VM.
         (Term =:= [] orelse is_answer(result(fun() -> systemd:reload(Term) end))) andalso
-        is_answer(result(fun() -> systemd:unset_env(Term) end)).
+        is_answer(result(fun() -> systemd:unset_env(Term) end)) andalso
+        is_answer(result(fun() -> systemd:listen_opts(Term) end)) andalso
+        is_answer(result(fun() -> systemd:listen_info(Term) end)) andalso
+        is_answer(result(fun() -> systemd:store_fds(Term) end)) andalso
+        is_answer(result(fun() -> systemd:store_fds([{0, Term}, Term], [{poll, true}]) end)) andalso
+        is_answer(result(fun() -> systemd:store_term(Term, Term) end)) andalso
+        is_answer(result(fun() -> systemd:fetch_term(Term) end)) andalso
+        is_answer(result(fun() -> systemd:clear_fds([Term]) end)) andalso
+        is_answer(result(fun() -> systemd:clear_fds(Term) end)) andalso
+        is_answer(result(fun() -> systemd:read_credential(Term) end)).
 
 not_long(Term) when is_integer(Term), Term > 0; Term =:= infinity -> 0;
 not_long(Term) -> Term.

@@ -1,7 +1,7 @@
 %% A datagram socket in the manager's place, that records the exact bytes.
 -module(recorder).
 
--export([start/0, start/1, stop/1, path/1, next/1, next/2, all/1, drain/1, buffer/2]).
+-export([start/0, start/1, stop/1, path/1, next/1, next/2, all/1, all_with_fds/1, drain/1, buffer/2]).
 
 -record(recorder, {path, socket}).
 
@@ -37,6 +37,16 @@ all(Recorder) ->
     case next(Recorder, 0) of
         nothing -> [];
         Bytes -> [Bytes | all(Recorder)]
+    end.
+
+%% What came so far, each with the number of descriptors that came with it.
+all_with_fds(#recorder{socket = Socket} = Recorder) ->
+    case socket:recvmsg(Socket, 4096, 4096, [], 0) of
+        {ok, #{iov := Iov, ctrl := Ctrl}} ->
+            Fds = [Fd || #{type := rights, data := Data} <- Ctrl, <<Fd:32/native>> <= Data],
+            [{iolist_to_binary(Iov), length(Fds)} | all_with_fds(Recorder)];
+        {error, timeout} ->
+            []
     end.
 
 %% Reads until it is stopped.

@@ -1,5 +1,7 @@
 //! The assignments that sd_notify(3) knows, each with its rule.
 
+use crate::fd_name::FdName;
+
 /// One `KEY=value` of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Assignment<'a> {
@@ -32,6 +34,15 @@ pub enum Assignment<'a> {
     ExtendTimeoutUsec(u64),
     /// `RESTART_RESET=1`: forget how often the unit was restarted.
     RestartReset,
+    /// `FDSTORE=1`: keep the descriptors that come with the message.
+    FdStore {
+        /// `FDNAME=`; the manager calls those without one `stored`.
+        name: Option<FdName<'a>>,
+        /// `FDPOLL=0` when false: also keep one that hangs up.
+        poll: bool,
+    },
+    /// `FDSTOREREMOVE=1`: forget those of that name.
+    FdStoreRemove(FdName<'a>),
     /// Any other. The key is sent in upper case; neither part may hold a line break or a NUL.
     Custom {
         /// Not empty, without `=`.

@@ -26,7 +26,7 @@ pub fn watchdog_timeout(
     }
 }
 
-fn positive(value: &[u8]) -> Option<u64> {
+pub(crate) fn positive(value: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(value).ok()?;
     let number = digits.parse().ok().filter(|&number: &u64| number > 0)?;
     digits.starts_with(|first: char| first.is_ascii_digit()).then_some(number)

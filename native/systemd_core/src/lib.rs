@@ -4,6 +4,10 @@
 //! [`Assignment`]s, and a [`Watchdog`] is the thread that keeps `WatchdogSec=` satisfied for
 //! as long as its owner answers. See sd_notify(3) and sd_watchdog_enabled(3).
 //!
+//! [`listen_fds`] are the descriptors that the manager hands over, [`socket_info`] tells what they are,
+//! and [`stored_term`] keeps what is to outlive the process. See sd_listen_fds(3), and `FDSTORE=1` in
+//! sd_notify(3).
+//!
 //! A [`Journal`] owns the socket to journald, and an [`Entry`] is what it sends: see
 //! systemd-journald.service(8) and systemd.journal-fields(7).
 
@@ -11,14 +15,18 @@ mod address;
 mod assignment;
 mod entry;
 mod environment;
+mod fd_name;
 mod field_name;
 mod journal;
 mod journal_stream;
 mod line;
+mod listen_fds;
 mod memfd;
 mod message;
 mod notifier;
 mod socket;
+mod socket_info;
+pub mod stored_term;
 mod threads;
 mod timestamp;
 mod vsock;
@@ -28,12 +36,16 @@ pub use address::{Address, InvalidAddress};
 pub use assignment::{Assignment, NotifyAccess};
 pub use entry::Entry;
 pub use environment::{InvalidVariable, watchdog_timeout};
+pub use fd_name::FdName;
 pub use field_name::FieldName;
 pub use journal::Journal;
 pub use journal_stream::is_journal_stream;
 pub use line::Line;
+pub use listen_fds::{Named, NotHandedOver, is_open, listen_fds, release};
 pub use message::{Message, Rejected};
 pub use nix::errno::Errno;
+pub use nix::sys::socket::SockType;
 pub use notifier::{Announcement, Barrier, Notifier, Sent};
+pub use socket_info::{LocalAddress, SocketInfo, socket_info};
 pub use timestamp::rfc3339;
 pub use watchdog::{Question, Watchdog};

@@ -70,6 +70,15 @@ impl Message {
             WatchdogUsec(usec) => self.number(b"WATCHDOG_USEC", usec),
             ExtendTimeoutUsec(usec) => self.number(b"EXTEND_TIMEOUT_USEC", usec),
             RestartReset => self.line(b"RESTART_RESET", b"1"),
+            FdStore { name, poll } => {
+                self.line(b"FDSTORE", b"1")?;
+                name.map_or(Ok(()), |name| self.line(b"FDNAME", name.as_bytes()))?;
+                if poll { Ok(()) } else { self.line(b"FDPOLL", b"0") }
+            }
+            FdStoreRemove(name) => {
+                self.line(b"FDSTOREREMOVE", b"1")?;
+                self.line(b"FDNAME", name.as_bytes())
+            }
             Custom { key, value } => self.custom(key, value),
         }
     }
@@ -170,6 +179,7 @@ fn monotonic_usec() -> u64 {
 mod tests {
     use super::*;
     use crate::assignment::NotifyAccess as Access;
+    use crate::fd_name::FdName;
     use proptest::prelude::*;
 
     fn encoded(assignments: &[Assignment<'_>]) -> Result<String, Rejected> {
@@ -181,6 +191,7 @@ mod tests {
     #[test]
     fn every_assignment() {
         use Assignment::*;
+        let name = FdName::parse(b"http");
         for (assignment, expected) in [
             (Ready, "READY=1\n"),
             (Stopping, "STOPPING=1\n"),
@@ -197,6 +208,9 @@ mod tests {
             (WatchdogUsec(u64::MAX), "WATCHDOG_USEC=18446744073709551615\n"),
             (ExtendTimeoutUsec(0), "EXTEND_TIMEOUT_USEC=0\n"),
             (RestartReset, "RESTART_RESET=1\n"),
+            (FdStore { name: None, poll: true }, "FDSTORE=1\n"),
+            (FdStore { name, poll: false }, "FDSTORE=1\nFDNAME=http\nFDPOLL=0\n"),
+            (FdStoreRemove(name.unwrap()), "FDSTOREREMOVE=1\nFDNAME=http\n"),
             (Custom { key: b"x_a", value: b"b=c" }, "X_A=b=c\n"),
         ] {
             assert_eq!(encoded(&[assignment]).as_deref(), Ok(expected));

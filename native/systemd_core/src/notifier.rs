@@ -71,8 +71,17 @@ impl Notifier {
 
     /// Sends by one system call that doesn't block, or not at all.
     pub fn try_send(&self, message: &Message) -> Result<Sent, Errno> {
+        self.try_send_with_fds(message, &[])
+    }
+
+    /// [`Self::try_send`] with descriptors, 253 at most.
+    pub fn try_send_with_fds(
+        &self,
+        message: &Message,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Sent, Errno> {
         let Transport::Unix(socket) = &self.transport else { return Ok(Sent::NotYet) };
-        match socket.try_send(message.as_bytes()) {
+        match socket.send_with_fds(message.as_bytes(), fds) {
             Ok(()) => Ok(self.sent(message)),
             Err(errno) if is_passing(errno) => Ok(Sent::NotYet),
             Err(errno) => Err(errno),
@@ -82,7 +91,17 @@ impl Notifier {
     /// Sends, and waits for at most `timeout` while the manager's queue is full. `EAGAIN` when
     /// it still is.
     pub fn send(&self, message: &Message, timeout: Duration) -> Result<Sent, Errno> {
-        self.send_with_fds(message.as_bytes(), &[], timeout).map(|sent| match sent {
+        self.send_with_fds(message, &[], timeout)
+    }
+
+    /// [`Self::send`] with descriptors, 253 at most.
+    pub fn send_with_fds(
+        &self,
+        message: &Message,
+        fds: &[BorrowedFd<'_>],
+        timeout: Duration,
+    ) -> Result<Sent, Errno> {
+        self.send_bytes(message.as_bytes(), fds, timeout).map(|sent| match sent {
             Sent::Done => self.sent(message),
             Sent::NotYet => Sent::NotYet,
         })
@@ -92,7 +111,7 @@ impl Notifier {
     /// sd_notify_barrier(3). `None` when enough threads wait already.
     pub fn barrier(&self, timeout: Duration) -> Result<Option<Barrier>, Errno> {
         let (reader, writer) = pipe().map_err(|error| errno_of(&error))?;
-        match self.send_with_fds(b"BARRIER=1", &[writer.as_fd()], timeout)? {
+        match self.send_bytes(b"BARRIER=1", &[writer.as_fd()], timeout)? {
             Sent::Done => Ok(Some(Barrier(reader))),
             Sent::NotYet => Ok(None),
         }
@@ -119,7 +138,7 @@ impl Notifier {
         }
     }
 
-    fn send_with_fds(
+    fn send_bytes(
         &self,
         bytes: &[u8],
         fds: &[BorrowedFd<'_>],

@@ -1,19 +1,20 @@
 //! The NIF library of the Erlang module `systemd_nif`: terms in, terms out.
 
 mod chardata;
+mod environment;
+mod fd_store;
 mod immediate;
 mod journal;
 mod layout;
 mod list;
+mod listen;
 mod notifier;
 mod reason;
 mod states;
 mod value;
 mod watchdog;
 
-use rustler::{Binary, Encoder, Env, NewBinary, Term};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use rustler::{Encoder, Env, NewBinary, Term};
 
 rustler::init!("systemd_nif");
 
@@ -34,25 +35,27 @@ mod atoms {
         invalid_message,
         invalid_field_name,
         invalid_fields,
+        invalid_fd_name,
+        bad_descriptor,
+        other_process,
+        closed,
         // announcements
         ready,
         stopping,
         status,
+        // sockets
+        inet,
+        inet6,
+        local,
+        stream,
+        dgram,
+        seqpacket,
+        raw,
         // messages to the owner of a watchdog, and to one who waits for the journal
         systemd_watchdog,
         systemd_journal,
         tick,
         ping_failed,
-    }
-}
-
-/// A variable of the environment that the process was started with, which outlives
-/// `os:unsetenv/1` and `init:restart/0`; `false` if it was not set.
-#[rustler::nif]
-fn initial_env<'a>(env: Env<'a>, name: Binary<'a>) -> Term<'a> {
-    match std::env::var_os(OsStr::from_bytes(name.as_slice())) {
-        Some(value) => binary(env, value.as_bytes()),
-        None => false.encode(env),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The resource behind `systemd:watchdog/1`. It belongs to the process that started it.
 
+use crate::environment::value;
 use crate::notifier::NotifierResource;
 use crate::{atoms, error, reason};
-use rustler::{Binary, Encoder, Env, LocalPid, Monitor, OwnedEnv, Resource, ResourceArc, Term};
+use rustler::{Encoder, Env, LocalPid, Monitor, OwnedEnv, Resource, ResourceArc, Term};
 use std::time::Duration;
 use systemd_core::{Question, Watchdog, watchdog_timeout};
 
@@ -27,11 +28,6 @@ fn watchdog_usec<'a>(env: Env<'a>, usec: Term<'a>, pid: Term<'a>) -> Term<'a> {
         Ok(None) => atoms::undefined().encode(env),
         Err(invalid) => error(env, (atoms::invalid_value(), invalid.0)),
     }
-}
-
-/// A variable that is not set is `false`, as `os:getenv/1` has it.
-fn value(variable: Term<'_>) -> Option<&[u8]> {
-    variable.decode::<Binary<'_>>().ok().map(|value| value.as_slice())
 }
 
 /// Starts the thread, which sends `{systemd_watchdog, tick, Tick}` to the caller.

@@ -37,6 +37,8 @@ handle_cast({divide, By}, State) -> {noreply, State div By}.
 spec(ready) -> systemd:ready();
 spec({ready, Status}) -> systemd:ready(Status);
 spec({set_status, Statuses}) -> systemd:set_status(Statuses);
+spec({answer, Name}) ->
+    #{id => Name, start => {live_sockets, start_link, [Name]}, shutdown => brutal_kill};
 spec(Child) ->
     #{id => Child, start => {?MODULE, child, [Child]}, shutdown => 30000}.
 

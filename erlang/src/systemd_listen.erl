@@ -1,0 +1,168 @@
+%% @private
+%% The descriptors that the service manager hands over, see sd_listen_fds(3).
+-module(systemd_listen).
+
+-export([open/1, close/0, fds/0, opts/1, opts/2, socket/1, info/1]).
+
+-type handed_over() :: [{non_neg_integer(), Name :: binary() | false}].
+
+%% As much as the kernel allows (net.core.somaxconn). Listening once more replaces the backlog of
+%% the socket, with 5 if nothing is said.
+-define(BACKLOG, 4096).
+
+%% @doc Takes them over, and tells when it can't.
+-spec open(systemd_env:variables()) -> ok.
+open(Variables) ->
+    Fds =
+        case read(Variables) of
+            {ok, HandedOver} ->
+                HandedOver;
+            {error, Reason} ->
+                Format = "systemd: no descriptor is taken over: LISTEN_FDS=~ts, but ~ts",
+                Count = systemd_env:value("LISTEN_FDS", Variables),
+                logger:error(Format, [Count, explain(Reason, Variables)]),
+                []
+        end,
+    persistent_term:put(?MODULE, Fds).
+
+-spec close() -> ok.
+close() ->
+    _ = persistent_term:erase(?MODULE),
+    ok.
+
+-spec read(systemd_env:variables()) -> {ok, handed_over()} | {error, term()}.
+read(Variables) ->
+    Value = fun(Name) -> systemd_env:value(Name, Variables) end,
+    case {Value("LISTEN_FDS"), systemd_nif:loaded()} of
+        {false, _} -> {ok, []};
+        {_, false} -> {error, nif_not_loaded};
+        {Fds, true} -> systemd_nif:listen_fds(Fds, Value("LISTEN_PID"), Value("LISTEN_FDNAMES"))
+    end.
+
+explain(nif_not_loaded, _) ->
+    systemd_notify:explain(nif_not_loaded);
+explain({invalid_value, Name}, Variables) ->
+    Value = systemd_env:value(binary_to_list(Name), Variables),
+    io_lib:format("~ts=~ts is not what the service manager sets", [Name, Value]);
+explain({other_process, nil}, _) ->
+    "LISTEN_PID is not set";
+explain({other_process, Pid}, _) ->
+    io_lib:format(
+        "LISTEN_PID=~b is another process than this one, ~s: what ExecStart= runs must exec the VM",
+        [Pid, os:getpid()]
+    );
+explain({closed, Fd}, _) ->
+    io_lib:format("~b is closed", [Fd]).
+
+%% Before the application is started, `config/runtime.exs' may ask already.
+handed_over() ->
+    case persistent_term:get(?MODULE, unread) of
+        unread ->
+            case read(systemd_env:read()) of
+                {ok, Fds} -> Fds;
+                {error, _} -> []
+            end;
+        Fds ->
+            Fds
+    end.
+
+%% @doc See {@link systemd:listen_fds/0}.
+-spec fds() -> [systemd:fd()].
+fds() -> [named(Fd, Name) || {Fd, Name} <- handed_over()].
+
+named(Fd, false) -> Fd;
+named(Fd, Name) -> {Fd, binary_to_list(Name)}.
+
+find(Fd) when is_integer(Fd), Fd >= 0, Fd < 1 bsl 31 ->
+    case systemd_nif:loaded() of
+        true -> {ok, Fd};
+        false -> {error, nif_not_loaded}
+    end;
+find(Name) ->
+    case [Fd || {Fd, Given} <- handed_over(), {ok, Given} =:= systemd_nif:fd_name(Name)] of
+        [Fd] -> {ok, Fd};
+        [] -> {error, {no_such_fd, Name}};
+        Several -> {error, {several_fds, Name, Several}}
+    end.
+
+%% @doc See {@link systemd:listen_info/1}.
+-spec info(systemd:fd_name() | non_neg_integer()) ->
+    {ok, systemd:fd_info()} | {error, systemd:reason()}.
+info(NameOrFd) ->
+    case find(NameOrFd) of
+        {ok, Fd} -> info_of(Fd);
+        {error, _} = Error -> Error
+    end.
+
+info_of(Fd) ->
+    case systemd_nif:socket_info(Fd) of
+        {ok, {Family, Type, Listening, Connected, Address}} ->
+            {ok, #{
+                fd => Fd,
+                family => Family,
+                type => Type,
+                listening => Listening,
+                connected => Connected,
+                address => Address
+            }};
+        {error, ebadf} ->
+            {error, bad_descriptor};
+        {error, _} = Error ->
+            Error
+    end.
+
+%% @doc See {@link systemd:listen_opts/1}.
+-spec opts(systemd:fd_name() | non_neg_integer()) ->
+    {ok, [gen_tcp:listen_option()] | [gen_udp:open_option()]} | {error, systemd:reason()}.
+opts(NameOrFd) ->
+    case info(NameOrFd) of
+        {ok, #{fd := Fd, family := Family, type := stream, listening := true}} ->
+            {ok, [{fd, Fd}, Family, {backlog, ?BACKLOG}]};
+        {ok, #{fd := Fd, family := Family, type := dgram}} ->
+            {ok, [{fd, Fd}, Family]};
+        {ok, Info} ->
+            {error, {unfit_fd, Info}};
+        {error, _} = Error ->
+            Error
+    end.
+
+%% @doc See {@link systemd:listen_opts/2}.
+-spec opts(systemd:fd_name() | non_neg_integer(), inet:port_number()) ->
+    {inet:port_number(), [gen_tcp:listen_option()] | [gen_udp:open_option()]}
+    | {error, systemd:reason()}.
+opts(NameOrFd, Port) ->
+    case opts(NameOrFd) of
+        {ok, Options} -> {0, Options};
+        {error, {no_such_fd, _}} -> {Port, []};
+        {error, _} = Error -> Error
+    end.
+
+%% @doc See {@link systemd:listen_socket/1}.
+-spec socket(systemd:fd_name() | non_neg_integer()) ->
+    {ok, socket:socket()} | {error, systemd:reason()}.
+socket(NameOrFd) ->
+    case info(NameOrFd) of
+        {ok, #{fd := Fd} = Info} ->
+            case socket:open(Fd) of
+                {ok, Socket} ->
+                    give_away(Info),
+                    {ok, Socket};
+                {error, _} = Error ->
+                    Error
+            end;
+        {error, _} = Error ->
+            Error
+    end.
+
+%% A connection ends when its socket is closed: nobody else may hold it open.
+give_away(#{fd := Fd, type := stream, connected := true}) ->
+    HandedOver = handed_over(),
+    case lists:keytake(Fd, 1, HandedOver) of
+        {value, _, Rest} ->
+            _ = systemd_nif:release(Fd),
+            persistent_term:put(?MODULE, Rest);
+        false ->
+            ok
+    end;
+give_away(_) ->
+    ok.

@@ -1,0 +1,147 @@
+//! State that outlives this process: each piece under a name, in a sealed memfd. The manager's
+//! store has one descriptor of it, this process another.
+//!
+//! That other one is found by the name of its file in `/proc/self/fd`: one that the manager
+//! handed over, and after a restart of the VM in place one that was stored before it.
+
+use crate::fd_name::FdName;
+use crate::listen_fds::{is_handed_over, release};
+use crate::memfd::sealed;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, SealFlag, fcntl};
+use nix::unistd::dup3;
+use std::collections::BTreeMap;
+use std::fs::{File, read_dir, read_link};
+use std::io::Error;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, PoisonError};
+
+const PREFIX: &str = "systemd-term:";
+
+type Terms = BTreeMap<Vec<u8>, OwnedFd>;
+
+/// `None` until they have been looked for.
+static TERMS: Mutex<Option<Terms>> = Mutex::new(None);
+
+/// A file with these bytes for the manager's store, and for [`fetch`]. `EINVAL` for a name of more
+/// than 236 bytes.
+pub fn keep(name: FdName<'_>, bytes: &[u8]) -> Result<OwnedFd, Errno> {
+    let file_name = format!("{PREFIX}{}", String::from_utf8_lossy(name.as_bytes()));
+    with_terms(|terms| {
+        let file = sealed(&file_name, bytes)?;
+        match terms.get_mut(name.as_bytes()) {
+            Some(slot) => dup3(&file, slot, OFlag::O_CLOEXEC)?,
+            None => {
+                let kept = file.try_clone().map_err(errno_of)?;
+                terms.insert(name.as_bytes().to_vec(), kept);
+            }
+        }
+        Ok(file)
+    })
+}
+
+/// What was kept last under that name, by this process or by the one before it.
+pub fn fetch(name: FdName<'_>) -> Result<Option<Vec<u8>>, Errno> {
+    with_terms(|terms| terms.get(name.as_bytes()).map(read).transpose())
+}
+
+/// [`fetch`] finds nothing from now on.
+pub fn forget(name: FdName<'_>) -> Result<(), Errno> {
+    with_terms(|terms| terms.remove(name.as_bytes()).map_or(Ok(()), discard))
+}
+
+/// The lock is held for no longer than a file in memory takes to be written or read. Files are made
+/// under it, so that nobody who looks for them takes one for left over.
+fn with_terms<T>(action: impl FnOnce(&mut Terms) -> Result<T, Errno>) -> Result<T, Errno> {
+    let mut terms = TERMS.lock().unwrap_or_else(PoisonError::into_inner);
+    match &mut *terms {
+        Some(terms) => action(terms),
+        None => action(terms.insert(find()?)),
+    }
+}
+
+fn find() -> Result<Terms, Errno> {
+    let mut terms = Terms::new();
+    for entry in read_dir("/proc/self/fd").map_err(errno_of)?.flatten() {
+        let link = read_link(entry.path()).unwrap_or_default();
+        let name = link.as_os_str().as_bytes();
+        let name =
+            name.strip_prefix(b"/memfd:").and_then(|name| name.strip_suffix(b" (deleted)"));
+        let Some(name) = name.and_then(|name| name.strip_prefix(PREFIX.as_bytes())) else {
+            continue;
+        };
+        let fd = entry.file_name().to_str().and_then(|fd| fd.parse().ok());
+        if let Some(fd) = fd.filter(|&fd: &RawFd| is_sealed(fd)) {
+            // SAFETY: files of that name belong to this module alone.
+            let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+            if let Some(other) = terms.insert(name.to_vec(), fd) {
+                discard(other)?;
+            }
+        }
+    }
+    Ok(terms)
+}
+
+fn is_sealed(fd: RawFd) -> bool {
+    // SAFETY: only asked about, and it was open a moment ago.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    let seals = fcntl(fd, FcntlArg::F_GET_SEALS).map(SealFlag::from_bits_truncate);
+    seals.is_ok_and(|seals| seals.contains(SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK))
+        && fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).is_ok()
+}
+
+fn read(fd: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    let file = File::from(fd.try_clone().map_err(errno_of)?);
+    let mut bytes = vec![0; file.metadata().map_err(errno_of)?.len() as usize];
+    file.read_exact_at(&mut bytes, 0).map_err(errno_of)?;
+    Ok(bytes)
+}
+
+fn discard(fd: OwnedFd) -> Result<(), Errno> {
+    if is_handed_over(fd.as_fd().as_raw_fd()) { release(fd.into_raw_fd()) } else { Ok(()) }
+}
+
+fn errno_of(error: Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> FdName<'_> {
+        FdName::parse(name.as_bytes()).unwrap()
+    }
+
+    fn fetched(of: &str) -> Option<Vec<u8>> {
+        fetch(name(of)).unwrap()
+    }
+
+    /// All in one test: other threads would share the descriptors.
+    #[test]
+    fn the_last_one_is_fetched_also_by_those_who_look_for_it_anew() {
+        keep(name("state"), b"one").unwrap();
+        keep(name("state"), b"two").unwrap();
+        keep(name("other"), &vec![7; 5_000_000]).unwrap();
+        assert_eq!(fetched("state").as_deref(), Some(&b"two"[..]));
+
+        // As after a restart in place: the descriptors are all that is left.
+        for (_, fd) in TERMS.lock().unwrap().take().unwrap() {
+            let _ = fd.into_raw_fd();
+        }
+        assert_eq!(fetched("state").as_deref(), Some(&b"two"[..]));
+        assert_eq!(fetched("other").map(|bytes| bytes.len()), Some(5_000_000));
+
+        forget(name("state")).unwrap();
+        forget(name("state")).unwrap();
+        assert_eq!(fetched("state"), None);
+        assert!(find().unwrap().keys().eq([b"other"]));
+
+        let longest = "n".repeat(236);
+        keep(name(&longest), b"").unwrap();
+        assert_eq!(fetched(&longest), Some(vec![]));
+        assert_eq!(keep(name(&"n".repeat(237)), b"").err(), Some(Errno::EINVAL));
+    }
+}

@@ -1,0 +1,210 @@
+%% What goes to the manager's descriptor store.
+-module(fd_store_SUITE).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("stdlib/include/assert.hrl").
+
+all() ->
+    [
+        names_and_counts, every_kind_of_socket, options, closed_ones, illegal_names, most,
+        clear, terms, failed_sends, without_systemd
+    ].
+
+-define(VARIABLES, ["NOTIFY_SOCKET", "FDSTORE", "MEMORY_PRESSURE_WATCH"]).
+
+init_per_testcase(without_systemd, Config) ->
+    init(Config);
+init_per_testcase(_, Config) ->
+    Recorder = recorder:start(),
+    os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
+    [{recorder, Recorder} | init(Config)].
+
+init(Config) ->
+    log_counter:start(),
+    ok = application:start(systemd),
+    Config.
+
+end_per_testcase(_, Config) ->
+    application:stop(systemd),
+    application:unload(systemd),
+    [os:unsetenv(Name) || Name <- ?VARIABLES],
+    log_counter:stop(),
+    [recorder:stop(Recorder) || {recorder, Recorder} <- Config].
+
+%% All messages so far, each with the number of its descriptors.
+sent(Config) -> recorder:all_with_fds(proplists:get_value(recorder, Config)).
+
+file() ->
+    {ok, Socket} = socket:open(inet, dgram),
+    {ok, Fd} = socket:getopt(Socket, {otp, fd}),
+    Fd.
+
+names_and_counts(Config) ->
+    Fd = file(),
+    Store = fun(Fds) ->
+        ?assertEqual(ok, systemd:store_fds(Fds)),
+        sent(Config)
+    end,
+    ?assertEqual([], Store([])),
+    ?assertEqual([{<<"FDSTORE=1\n">>, 1}], Store([Fd])),
+    ?assertEqual([{<<"FDSTORE=1\nFDNAME=http\n">>, 1}], Store([{Fd, http}])),
+    ?assertEqual(
+        [{<<"FDSTORE=1\n">>, 2}, {<<"FDSTORE=1\nFDNAME=a\n">>, 3}, {<<"FDSTORE=1\nFDNAME=b c\n">>, 1}],
+        lists:sort(Store([{Fd, "a"}, Fd, {Fd, <<"b c">>}, {Fd, a}, Fd, {Fd, [<<"a">>]}]))
+    ),
+    ?assertEqual([{<<"FDSTORE=1\n">>, 253}], Store(lists:duplicate(253, Fd))),
+    ?assertEqual(
+        [{<<"FDSTORE=1\nFDNAME=x\n">>, 253}, {<<"FDSTORE=1\nFDNAME=x\n">>, 1}],
+        Store(lists:duplicate(254, {Fd, x}))
+    ).
+
+every_kind_of_socket(Config) ->
+    {ok, Tcp} = gen_tcp:listen(0, []),
+    {ok, Tcp2} = gen_tcp:listen(0, [{inet_backend, socket}]),
+    {ok, Udp} = gen_udp:open(0, []),
+    {ok, Udp2} = gen_udp:open(0, [{inet_backend, socket}]),
+    {ok, Socket} = socket:open(local, stream),
+    Sockets = [Tcp, Tcp2, Udp, Udp2, Socket],
+    ok = systemd:store_fds(Sockets),
+    ?assertEqual([{<<"FDSTORE=1\n">>, 5}], sent(Config)),
+    ok = systemd:store_fds([{Each, s} || Each <- Sockets]),
+    ?assertEqual([{<<"FDSTORE=1\nFDNAME=s\n">>, 5}], sent(Config)),
+    [gen_tcp:close(Each) || Each <- [Tcp, Tcp2]],
+    [gen_udp:close(Each) || Each <- [Udp, Udp2]],
+    socket:close(Socket),
+    [
+        begin
+            ?assertEqual({error, bad_descriptor}, systemd:store_fds([Each])),
+            ?assertEqual({error, bad_descriptor}, systemd:store_fds([{Each, s}]))
+        end
+     || Each <- Sockets
+    ],
+    ?assertEqual([], sent(Config)).
+
+options(Config) ->
+    Fd = file(),
+    ok = systemd:store_fds([Fd], [{poll, true}]),
+    ok = systemd:store_fds([{Fd, a}], [{poll, false}]),
+    ?assertEqual([{<<"FDSTORE=1\n">>, 1}, {<<"FDSTORE=1\nFDNAME=a\nFDPOLL=0\n">>, 1}], sent(Config)),
+    [
+        ?assertError(badarg, systemd:store_fds([Fd], Options))
+     || Options <- [[{poll, no}], [poll], [{other, true}], #{}, [{poll, true} | x]]
+    ],
+    ?assertError(badarg, systemd:store_fds(Fd)),
+    ?assertError(badarg, systemd:store_fds([Fd | Fd])),
+    ?assertEqual([], sent(Config)).
+
+%% One of them is enough: nothing is sent, also not of the others.
+closed_ones(Config) ->
+    Fd = file(),
+    [
+        ?assertEqual({error, bad_descriptor}, systemd:store_fds([{Fd, a}, Bad, {Fd, b}]))
+     || Bad <- [
+            999999, -1, 1 bsl 31, 1 bsl 70, {999999, c}, foo, {foo, c}, "3", {{1, 2}, c}, #{}, self(),
+            hd(erlang:ports()), {'$socket', make_ref()}, {'$inet', m, s}
+        ]
+    ],
+    ?assertEqual([], sent(Config)),
+    ?assertEqual(
+        ["systemd: store_fds was not sent: one of the descriptors is closed, or is none"],
+        log_counter:messages()
+    ).
+
+illegal_names(Config) ->
+    Fd = file(),
+    Longest = lists:duplicate(255, $n),
+    [
+        begin
+            ?assertEqual({error, {invalid_fd_name, Name}}, systemd:store_fds([{Fd, a}, {Fd, Name}])),
+            ?assertEqual({error, {invalid_fd_name, Name}}, systemd:clear_fds([a, Name])),
+            ?assertEqual({error, {invalid_fd_name, Name}}, systemd:store_term(Name, term)),
+            ?assertEqual({error, {invalid_fd_name, Name}}, systemd:fetch_term(Name))
+        end
+     || Name <- ["a:b", "", '', "a\nb", "a\tb", <<127>>, "ü", <<255>>, [$n | Longest], {a}, 7, [a]]
+    ],
+    ?assertEqual([], sent(Config)),
+    ok = systemd:store_fds([{Fd, Longest}]),
+    ?assertEqual([{list_to_binary(["FDSTORE=1\nFDNAME=", Longest, "\n"]), 1}], sent(Config)).
+
+%% What systemd 254 and later say.
+most(Config) ->
+    Fd = file(),
+    Restart = fun(Variables) ->
+        ok = application:stop(systemd),
+        [os:unsetenv(Name) || Name <- ["FDSTORE", "MEMORY_PRESSURE_WATCH"]],
+        [os:putenv(Name, Value) || {Name, Value} <- Variables],
+        ok = application:start(systemd),
+        sent(Config)
+    end,
+    Restart([{"FDSTORE", "1"}, {"MEMORY_PRESSURE_WATCH", "/dev/null"}]),
+    ?assertEqual(false, os:getenv("FDSTORE")),
+    ?assertEqual(ok, systemd:store_fds([Fd])),
+    ?assertEqual({error, {fd_store_max, 1}}, systemd:store_fds([Fd, {Fd, a}])),
+    ?assertEqual(ok, systemd:store_term(t, 1)),
+    ?assertEqual(3, length(sent(Config))),
+    Restart([{"MEMORY_PRESSURE_WATCH", "/dev/null"}]),
+    ?assertEqual({error, {fd_store_max, 0}}, systemd:store_fds([Fd])),
+    ?assertEqual({error, {fd_store_max, 0}}, systemd:store_term(t, 2)),
+    ?assertEqual([], sent(Config)),
+    Restart([{"FDSTORE", "many"}]),
+    ?assertEqual(ok, systemd:store_fds([Fd, Fd])),
+    Restart([]),
+    ?assertEqual(ok, systemd:store_fds([Fd, Fd])),
+    ok = systemd:clear_fds([t]),
+    ?assertMatch(
+        ["systemd: store_fds was not sent: the unit may store 1 descriptors, see FileDescriptorStoreMax=" | _],
+        log_counter:messages()
+    ).
+
+clear(Config) ->
+    ok = systemd:clear_fds([]),
+    ok = systemd:clear_fds([a, "b c", <<"a">>]),
+    ?assertEqual(
+        [{<<"FDSTOREREMOVE=1\nFDNAME=a\n">>, 0}, {<<"FDSTOREREMOVE=1\nFDNAME=b c\n">>, 0}],
+        sent(Config)
+    ),
+    ?assertError(badarg, systemd:clear_fds(a)).
+
+terms(Config) ->
+    ?assertEqual({error, {no_such_fd, state}}, systemd:fetch_term(state)),
+    Store = fun(Term) ->
+        ok = systemd:store_term(state, Term),
+        ?assertEqual(
+            [{<<"FDSTOREREMOVE=1\nFDNAME=state\n">>, 0}, {<<"FDSTORE=1\nFDNAME=state\n">>, 1}],
+            sent(Config)
+        ),
+        ?assertEqual({ok, Term}, systemd:fetch_term("state"))
+    end,
+    Large = #{large => binary:copy(<<"x">>, 20000000), list => [1.5, {a}]},
+    [Store(Term) || Term <- [1, Large, [], undefined]],
+    %% It outlives the application.
+    ok = application:stop(systemd),
+    ?assertEqual({ok, undefined}, systemd:fetch_term(<<"state">>)),
+    ok = application:start(systemd),
+    ?assertEqual({ok, undefined}, systemd:fetch_term(state)),
+    _ = sent(Config),
+    ok = systemd:clear_fds([state]),
+    ?assertEqual([{<<"FDSTOREREMOVE=1\nFDNAME=state\n">>, 0}], sent(Config)),
+    ?assertEqual({error, {no_such_fd, state}}, systemd:fetch_term(state)),
+    %% The name of a file in memory is shorter than that of a descriptor.
+    ?assertEqual({error, einval}, systemd:store_term(lists:duplicate(237, $n), 1)).
+
+failed_sends(Config) ->
+    recorder:stop(proplists:get_value(recorder, Config)),
+    Fd = file(),
+    [
+        ?assertMatch({error, Reason} when Reason =:= enoent; Reason =:= econnrefused, Result)
+     || Result <- [systemd:store_fds([Fd]), systemd:clear_fds([a]), systemd:store_term(a, 1)]
+    ],
+    ?assertMatch([_, _, _], log_counter:messages()).
+
+without_systemd(_) ->
+    [
+        ?assertEqual(ok, Result)
+     || Result <- [
+            systemd:store_fds([3]), systemd:store_fds([garbage], [{poll, false}]),
+            systemd:clear_fds([garbage, "a:b"]), systemd:store_term("a:b", 1)
+        ]
+    ],
+    ?assertEqual({error, {no_such_fd, nothing}}, systemd:fetch_term(nothing)),
+    ?assertEqual([], log_counter:messages()).

@@ -1,0 +1,246 @@
+%% What systemd hands over. That it does is shown in tests/live.
+-module(listen_SUITE).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("stdlib/include/assert.hrl").
+
+all() ->
+    [
+        wrong_environment, before_the_application, several_of_a_name, info_and_options, taken_over, no_such_fd,
+        credentials, library_missing
+    ].
+
+-define(VARIABLES, ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "CREDENTIALS_DIRECTORY"]).
+
+init_per_testcase(_, Config) ->
+    log_counter:start(),
+    application:load(systemd),
+    Config.
+
+end_per_testcase(_, _) ->
+    application:stop(systemd),
+    application:unload(systemd),
+    [os:unsetenv(Name) || Name <- ?VARIABLES],
+    log_counter:stop().
+
+set(Variables) -> [os:putenv(Name, Value) || {Name, Value} <- Variables].
+
+%% Each is told in one line that names what is wrong.
+wrong_environment(_) ->
+    Own = os:getpid(),
+    [
+        begin
+            set(Variables),
+            ok = application:start(systemd),
+            ?assertEqual([], systemd:listen_fds()),
+            ?assertEqual({error, {no_such_fd, a}}, systemd:listen_opts(a)),
+            ok = application:stop(systemd),
+            [Line] = log_counter:messages(),
+            ct:pal("~ts", [Line]),
+            ?assertMatch([_ | _], string:find(Line, Part)),
+            ets:delete_all_objects(log_counter),
+            [os:unsetenv(Name) || Name <- ?VARIABLES]
+        end
+     || {Variables, Part} <- [
+            {[{"LISTEN_FDS", "1"}, {"LISTEN_PID", "1"}], "LISTEN_PID=1 is another process"},
+            {[{"LISTEN_FDS", "1"}], "LISTEN_PID is not set"},
+            {[{"LISTEN_FDS", "1"}, {"LISTEN_PID", "x"}], "LISTEN_PID=x is not"},
+            {[{"LISTEN_FDS", "zwölf"}, {"LISTEN_PID", Own}], "LISTEN_FDS=zwölf is not"},
+            {[{"LISTEN_FDS", "0"}, {"LISTEN_PID", Own}], "LISTEN_FDS=0 is not"},
+            {[{"LISTEN_FDS", "1"}, {"LISTEN_PID", Own}, {"LISTEN_FDNAMES", "a:b"}], "LISTEN_FDNAMES=a:b is not"},
+            {[{"LISTEN_FDS", "9"}, {"LISTEN_PID", Own}, {"LISTEN_FDNAMES", "a:b"}], "LISTEN_FDNAMES=a:b is not"},
+            {[{"LISTEN_FDS", "1000000"}, {"LISTEN_PID", Own}], " is closed"}
+        ]
+    ].
+
+%% What a VM says that is started with files as its descriptors 3, 4 and 5.
+with_three_fds(Names, Expression) ->
+    Command =
+        "exec 3</etc/passwd 4</etc/passwd 5</etc/passwd;"
+        " LISTEN_FDS=3 LISTEN_PID=$$ LISTEN_FDNAMES=" ++ Names ++
+            " exec erl -noinput -kernel logger_level none -pa " ++ code:lib_dir(systemd, ebin) ++
+            " -eval 'io:format(\"~w.\", [begin " ++ Expression ++ " end]), halt().'",
+    Port = open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", Command]}, exit_status]),
+    {ok, Tokens, _} = erl_scan:string(output(Port)),
+    {ok, Term} = erl_parse:parse_term(Tokens),
+    Term.
+
+output(Port) ->
+    receive
+        {Port, {data, Data}} -> Data ++ output(Port);
+        {Port, {exit_status, 0}} -> []
+    after 20000 -> error(timeout)
+    end.
+
+before_the_application(_) ->
+    Expected = [{3, "a"}, 4, {5, "a"}],
+    ?assertEqual(
+        {Expected, Expected, [false, false, false], Expected},
+        with_three_fds(
+            "a::a",
+            "One = systemd:listen_fds(),"
+            "ok = application:start(systemd),"
+            "Two = systemd:listen_fds(),"
+            "Unset = [os:getenv(Name) || Name <- [\"LISTEN_FDS\", \"LISTEN_PID\", \"LISTEN_FDNAMES\"]],"
+            "ok = application:stop(systemd),"
+            "{One, Two, Unset, systemd:listen_fds()}"
+        )
+    ).
+
+several_of_a_name(_) ->
+    Several = {error, {several_fds, a, [3, 5]}},
+    ?assertEqual(
+        {Several, Several, {error, enotsock}},
+        with_three_fds(
+            "a:b:a",
+            "ok = application:start(systemd),"
+            "{systemd:listen_opts(a), systemd:listen_opts(a, 80), systemd:listen_opts(b)}"
+        )
+    ).
+
+fd(Socket) ->
+    {ok, Fd} = inet:getfd(Socket),
+    Fd.
+
+local(Config) ->
+    Path = filename:join("/tmp", "systemd-" ++ os:getpid()),
+    _ = file:delete(Path),
+    {Path, [{ifaddr, {local, Path}} | Config]}.
+
+info_and_options(_) ->
+    ok = application:start(systemd),
+    {Path, Local} = local([]),
+    [
+        begin
+            {ok, Socket} = Open(Options),
+            {ok, Address} = inet:sockname(Socket),
+            Fd = fd(Socket),
+            Expected = #{
+                fd => Fd,
+                family => Family,
+                type => Type,
+                listening => Type =:= stream,
+                connected => false,
+                address => Address
+            },
+            ?assertEqual({ok, Expected}, systemd:listen_info(Fd)),
+            {ok, [{fd, Fd}, Family | More]} = systemd:listen_opts(Fd),
+            ?assertEqual([{backlog, 4096} || Type =:= stream], More),
+            Both = [{fd, Fd}, Family | More],
+            ?assertEqual({0, Both}, systemd:listen_opts(Fd, 80)),
+            gen_tcp:close(Socket),
+            ?assertEqual({error, bad_descriptor}, systemd:listen_info(Fd)),
+            ?assertEqual({error, bad_descriptor}, systemd:listen_opts(Fd)),
+            ?assertEqual({error, bad_descriptor}, systemd:listen_opts(Fd, 80)),
+            ?assertEqual({error, bad_descriptor}, systemd:listen_socket(Fd))
+        end
+     || {Open, Options, Family, Type} <- [
+            {fun listen/1, [inet, {ip, {127, 0, 0, 1}}], inet, stream},
+            {fun listen/1, [inet6], inet6, stream},
+            {fun listen/1, Local, local, stream},
+            {fun open/1, [inet], inet, dgram},
+            {fun open/1, [inet6, {ip, {0, 0, 0, 0, 0, 0, 0, 1}}], inet6, dgram}
+        ]
+    ],
+    file:delete(Path),
+    {ok, Listen} = listen([]),
+    {ok, Port} = inet:port(Listen),
+    {ok, Connection} = gen_tcp:connect("localhost", Port, []),
+    ?assertMatch(
+        {error, {unfit_fd, #{connected := true, listening := false, type := stream}}},
+        systemd:listen_opts(fd(Connection))
+    ),
+    ?assertEqual({error, enotsock}, systemd:listen_opts(0)).
+
+listen(Options) -> gen_tcp:listen(0, Options).
+open(Options) -> gen_udp:open(0, Options).
+
+%% The options make a socket that accepts, of both kinds that gen_tcp has; and again when it was
+%% closed, because OTP leaves a descriptor alone that it did not make.
+taken_over(_) ->
+    ok = application:start(systemd),
+    {ok, First} = socket:open(inet6, stream),
+    ok = socket:bind(First, #{family => inet6, addr => loopback, port => 0}),
+    ok = socket:listen(First),
+    {ok, #{port := Port}} = socket:sockname(First),
+    {ok, Fd} = socket:getopt(First, {otp, fd}),
+    {0, Options} = systemd:listen_opts(Fd, 80),
+    [
+        begin
+            {ok, Listen} = gen_tcp:listen(0, Backend ++ Options ++ [inet, binary, {active, false}]),
+            Client = client(Port),
+            {ok, Socket} = gen_tcp:accept(Listen, 5000),
+            ?assertEqual({ok, <<"hi">>}, gen_tcp:recv(Socket, 2, 5000)),
+            ok = gen_tcp:close(Socket),
+            ok = gen_tcp:close(Listen),
+            gen_tcp:close(Client)
+        end
+     || Backend <- [[], [], [{inet_backend, socket}], [{inet_backend, socket}]]
+    ],
+    {ok, Listen} = systemd:listen_socket(Fd),
+    Client = client(Port),
+    {ok, Socket} = socket:accept(Listen, 5000),
+    ?assertEqual({ok, <<"hi">>}, socket:recv(Socket, 2, 5000)),
+    [ok = socket:close(Each) || Each <- [Socket, Listen, First]],
+    gen_tcp:close(Client).
+
+client(Port) ->
+    {ok, Client} = gen_tcp:connect({0, 0, 0, 0, 0, 0, 0, 1}, Port, [inet6]),
+    ok = gen_tcp:send(Client, "hi"),
+    Client.
+
+no_such_fd(_) ->
+    ok = application:start(systemd),
+    [
+        begin
+            ?assertEqual({error, {no_such_fd, Name}}, systemd:listen_opts(Name)),
+            ?assertEqual({error, {no_such_fd, Name}}, systemd:listen_socket(Name)),
+            ?assertEqual({error, {no_such_fd, Name}}, systemd:listen_info(Name)),
+            ?assertEqual({4000, []}, systemd:listen_opts(Name, 4000))
+        end
+     || Name <- [http, "http", <<"http">>, "a:b", {no, name}, -1]
+    ],
+    ?assertError(badarg, systemd:listen_opts(http, 65536)),
+    ?assertEqual([], log_counter:messages()).
+
+credentials(Config) ->
+    Directory = proplists:get_value(priv_dir, Config),
+    ?assertEqual({error, enoent}, systemd:credentials(password)),
+    os:putenv("CREDENTIALS_DIRECTORY", Directory),
+    ok = file:write_file(filename:join(Directory, "pässword"), <<"s3cret", 0, 255>>),
+    [
+        begin
+            {ok, Path} = systemd:credentials(Name),
+            ?assertEqual({ok, <<"s3cret", 0, 255>>}, file:read_file(Path)),
+            ?assertEqual({ok, <<"s3cret", 0, 255>>}, systemd:read_credential(Name))
+        end
+     || Name <- ['pässword', "pässword", <<"pässword"/utf8>>]
+    ],
+    [
+        begin
+            ?assertEqual({error, Reason}, systemd:credentials(Name)),
+            ?assertEqual({error, Reason}, systemd:read_credential(Name))
+        end
+     || {Name, Reason} <- [
+            {other, enoent}, {"..", einval}, {"a/b", einval}, {"", einval}, {"a\0", einval}, {7, einval}
+        ]
+    ],
+    ?assertEqual([], log_counter:messages()).
+
+library_missing(_) ->
+    ok = application:start(systemd),
+    persistent_term:put(systemd_nif, "gone"),
+    try
+        ?assertEqual([], systemd:listen_fds()),
+        ?assertEqual({error, {no_such_fd, a}}, systemd:listen_opts(a)),
+        ?assertEqual({80, []}, systemd:listen_opts(a, 80)),
+        ?assertEqual({error, nif_not_loaded}, systemd:listen_info(3)),
+        ?assertEqual({error, {no_such_fd, a}}, systemd:fetch_term(a)),
+        application:stop(systemd),
+        set([{"LISTEN_FDS", "1"}, {"LISTEN_PID", os:getpid()}]),
+        ok = application:start(systemd),
+        ?assertEqual([], systemd:listen_fds()),
+        ?assertMatch(["systemd: no descriptor is taken over: LISTEN_FDS=1, but the native" ++ _], log_counter:messages())
+    after
+        persistent_term:erase(systemd_nif)
+    end.
