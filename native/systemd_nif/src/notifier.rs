@@ -3,7 +3,7 @@
 use crate::states::{Refused, message};
 use crate::{atoms, error, reason};
 use rustler::{Binary, Encoder, Env, NifResult, Resource, ResourceArc, Term};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use systemd_core::{Address, Announcement, Barrier, Errno, Message, Notifier, Sent};
 
@@ -13,8 +13,8 @@ pub struct NotifierResource(pub Arc<Notifier>);
 #[rustler::resource_impl]
 impl Resource for NotifierResource {}
 
-/// The manager holds the other end.
-struct BarrierResource(Barrier);
+/// The manager holds the other end. `None` once it was reached: the caller's garbage may wait long.
+struct BarrierResource(Mutex<Option<Barrier>>);
 
 #[rustler::resource_impl]
 impl Resource for BarrierResource {}
@@ -92,7 +92,8 @@ fn has_announced(notifier: ResourceArc<NotifierResource>, what: Term<'_>) -> Nif
 fn barrier<'a>(env: Env<'a>, notifier: ResourceArc<NotifierResource>, timeout: u32) -> Term<'a> {
     match notifier.0.barrier(Duration::from_millis(timeout.into())) {
         Ok(Some(barrier)) => {
-            (atoms::ok(), ResourceArc::new(BarrierResource(barrier))).encode(env)
+            (atoms::ok(), ResourceArc::new(BarrierResource(Mutex::new(Some(barrier)))))
+                .encode(env)
         }
         Ok(None) => atoms::busy().encode(env),
         Err(errno) => error(env, reason::posix(env, errno)),
@@ -102,8 +103,14 @@ fn barrier<'a>(env: Env<'a>, notifier: ResourceArc<NotifierResource>, timeout: u
 /// Whether the manager has come to the barrier.
 #[rustler::nif]
 fn barrier_reached<'a>(env: Env<'a>, barrier: ResourceArc<BarrierResource>) -> Term<'a> {
-    match barrier.0.is_reached() {
-        Ok(reached) => reached.encode(env),
+    let mut barrier = barrier.0.lock().unwrap_or_else(PoisonError::into_inner);
+    match barrier.as_ref().map_or(Ok(true), Barrier::is_reached) {
+        Ok(reached) => {
+            if reached {
+                *barrier = None;
+            }
+            reached.encode(env)
+        }
         Err(errno) => error(env, reason::posix(env, errno)),
     }
 }

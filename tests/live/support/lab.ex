@@ -149,6 +149,12 @@ defmodule Lab do
     socket
   end
 
+  @doc "The version of systemd, as a number."
+  def systemd_version do
+    [_, version] = Regex.run(~r/^systemd (\d+)/, systemctl!(["--version"]))
+    String.to_integer(version)
+  end
+
   @doc "One property of a unit."
   def show(unit, property),
     do: String.trim_trailing(systemctl!(["show", unit, "-p", property, "--value"]), "\n")
