@@ -8,8 +8,10 @@ defmodule HelloTest do
     Lab.copy(Path.join(@hello, "_build/prod/rel/hello"), "/opt/hello")
   end
 
+  defp write(unit), do: Lab.write_unit(unit, File.read!(Path.join([@hello, "systemd", unit])))
+
   defp start(unit) do
-    Lab.write_unit(unit, File.read!(Path.join([@hello, "systemd", unit])))
+    write(unit)
 
     case Lab.run("systemctl", ["start", unit]) do
       {_, 0} -> unit
@@ -100,11 +102,18 @@ defmodule HelloTest do
     assert Lab.entries(unit, "cat", ["_TRANSPORT=stdout"]) == ""
   end
 
-  test "the hardened unit: serves on port 80 as a dynamic user, watched, at 1.5 or less" do
-    unit = start("hello-hardened.service")
+  test "the hardened unit: started on port 80 by the first request, as a dynamic user without a capability, watched, at 1.5 or less" do
+    unit = write("hello-hardened.service")
+    Lab.systemctl!(["start", write("hello-hardened.socket")])
+    assert Lab.show(unit, "MainPID") == "0"
     assert get(80, "/") == "hello\n"
 
     pid = Lab.show(unit, "MainPID")
+    {status, 0} = Lab.run("cat", ["/proc/#{pid}/status"])
+
+    assert Regex.scan(~r/^Cap(\w+):\t(\d+)$/m, status, capture: :all_but_first) ==
+             for(set <- ~w(Inh Prm Eff Bnd Amb), do: [set, "0000000000000000"])
+
     {uid, 0} = Lab.run("stat", ["-c", "%u", "/proc/#{pid}"])
     assert String.to_integer(String.trim(uid)) in 61_184..65_519
 
