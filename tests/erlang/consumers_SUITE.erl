@@ -4,7 +4,9 @@
 
 -include_lib("stdlib/include/assert.hrl").
 
-all() -> [mix_release, rebar3_release].
+all() -> [{group, releases}].
+
+groups() -> [{releases, [parallel], [mix_release, rebar3_release]}].
 
 suite() -> [{timetrap, {minutes, 5}}].
 
