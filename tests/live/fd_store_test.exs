@@ -89,7 +89,10 @@ defmodule FdStoreTest do
 
   test "1, 253 and 254 descriptors, names, closed ones and illegal names" do
     unit = Lab.start_service("counted", [:ready], service: ["FileDescriptorStoreMax=600"])
-    store = fn fds -> Lab.eval(unit, "R = systemd:store_fds(#{fds}), ok = systemd:barrier(), R") end
+
+    store = fn fds ->
+      Lab.eval(unit, "R = systemd:store_fds(#{fds}), ok = systemd:barrier(), R")
+    end
 
     assert store.("live_sockets:sockets(1)") == :ok
     assert stored(unit) == 1
@@ -97,12 +100,18 @@ defmodule FdStoreTest do
     assert stored(unit) == 254
     assert store.("[{S, more} || S <- live_sockets:sockets(254)]") == :ok
     assert stored(unit) == 508
-    assert store.("[{S, N} || S <- live_sockets:sockets(1), N <- [twice, \"twice\", once]]") == :ok
+
+    assert store.("[{S, N} || S <- live_sockets:sockets(1), N <- [twice, \"twice\", once]]") ==
+             :ok
+
     # One file is stored once, under its first name.
     assert stored(unit) == 509
 
     assert store.("live_sockets:sockets(1) ++ [999999]") == {:error, :bad_descriptor}
-    assert store.("[{S, 'a:b'} || S <- live_sockets:sockets(1)]") == {:error, {:invalid_fd_name, :"a:b"}}
+
+    assert store.("[{S, 'a:b'} || S <- live_sockets:sockets(1)]") ==
+             {:error, {:invalid_fd_name, :"a:b"}}
+
     assert stored(unit) == 509
     assert Lab.eval(unit, "ok = systemd:clear_fds([many, once]), systemd:barrier()") == :ok
     assert stored(unit) == 255
@@ -116,14 +125,18 @@ defmodule FdStoreTest do
 
   test "FileDescriptorStoreMax= of 0 and of 1" do
     for {most, store} <- [{0, 1}, {1, 2}] do
-      unit = Lab.start_service("most-#{most}", [:ready], service: ["FileDescriptorStoreMax=#{most}"])
+      unit =
+        Lab.start_service("most-#{most}", [:ready], service: ["FileDescriptorStoreMax=#{most}"])
+
       result = Lab.eval(unit, "systemd:store_fds(live_sockets:sockets(#{store}))")
       assert Lab.eval(unit, "systemd:barrier()") == :ok
 
       if knows_most?() do
         assert result == {:error, {:fd_store_max, most}}
         assert stored(unit) == 0
-        assert Lab.journal(unit) =~ "the unit may store #{most} descriptors, see FileDescriptorStoreMax="
+
+        assert Lab.journal(unit) =~
+                 "the unit may store #{most} descriptors, see FileDescriptorStoreMax="
       else
         # Nobody tells the service.
         assert result == :ok
@@ -169,7 +182,10 @@ defmodule FdStoreTest do
     Lab.systemctl!(["start", "reloaded.socket", unit])
 
     for {term, reload} <- [{1, true}, {2, true}, {3, false}, {4, true}] do
-      assert Lab.eval(unit, "systemd:store_term(state, #{term - 1}), systemd:store_term(state, #{term})") == :ok
+      assert Lab.eval(
+               unit,
+               "systemd:store_term(state, #{term - 1}), systemd:store_term(state, #{term})"
+             ) == :ok
 
       if reload do
         assert Lab.eval(unit, "systemd:reload()") == :ok
@@ -245,7 +261,11 @@ defmodule FdStoreTest do
     ListenStream=5040
     """)
 
-    unit = Lab.write_service("parent", [:ready], service: ["Sockets=parent.socket", "WatchdogSec=10s" | @service])
+    unit =
+      Lab.write_service("parent", [:ready],
+        service: ["Sockets=parent.socket", "WatchdogSec=10s" | @service]
+      )
+
     Lab.systemctl!(["start", "parent.socket", unit])
     assert Lab.eval(unit, "systemd:store_term(state, 1), systemd:store_fds([{3, again}])") == :ok
     Lab.systemctl!(["restart", unit])
@@ -272,7 +292,10 @@ defmodule FdStoreTest do
   end
 
   defp child(unit) do
-    case Lab.eval(unit, "case whereis(child) of undefined -> undefined; P -> erlang:port_info(P, os_pid) end") do
+    case Lab.eval(
+           unit,
+           "case whereis(child) of undefined -> undefined; P -> erlang:port_info(P, os_pid) end"
+         ) do
       {:os_pid, pid} -> pid
       :undefined -> nil
     end

@@ -37,30 +37,30 @@ defmodule JournalLoadTest do
   test "200,000 events of 1 process and of 4: all stored, in order, in the time that C takes" do
     unit = service("flood")
 
-    for processes <- [1, 4] do
-      times =
-        for round <- 1..2 do
-          {output, 0} = Lab.run("/srv/live/priv/journal_floor", ["#{processes}", "#{@lines}"])
-          name = "flood-#{processes}-#{round}"
-          ours = Lab.eval(unit, ~s[live_flood:flood("#{name}", #{processes}, #{@lines})], 120_000)
-          stored = stored(unit, name)
-          each = Enum.to_list(1..div(@lines, processes))
-          assert stored == Map.new(1..processes, &{&1, each})
-          assert dropped(unit) == {0, 0}
-          empty_journal()
-          {ours, output |> String.trim() |> String.to_integer()}
-        end
+    for processes <- [1, 4], do: assert(ratio(unit, processes, []) <= 1.1)
+  end
 
-      {ours, floor} = Enum.unzip(times)
-      ratio = Enum.min(ours) / Enum.min(floor)
+  # Of the best of four rounds at most: other work of the machine only adds to a time.
+  defp ratio(unit, processes, earlier) do
+    {output, 0} = Lab.run("/srv/live/priv/journal_floor", ["#{processes}", "#{@lines}"])
+    name = "flood-#{processes}-#{length(earlier)}"
+    time = Lab.eval(unit, ~s[live_flood:flood("#{name}", #{processes}, #{@lines})], 120_000)
+    stored = stored(unit, name)
+    each = Enum.to_list(1..div(@lines, processes))
+    assert stored == Map.new(1..processes, &{&1, each})
+    assert dropped(unit) == {0, 0}
+    empty_journal()
 
-      IO.puts(
-        "#{@lines} events of #{processes} process(es): #{inspect(ours)} µs, " <>
-          "sd_journal_send: #{inspect(floor)} µs, ratio #{Float.round(ratio, 2)}"
-      )
+    rounds = [{time, output |> String.trim() |> String.to_integer()} | earlier]
+    {ours, floor} = Enum.unzip(rounds)
+    ratio = Enum.min(ours) / Enum.min(floor)
 
-      assert ratio <= 1.1
-    end
+    IO.puts(
+      "#{@lines} events of #{processes} process(es): #{inspect(ours)} µs, " <>
+        "sd_journal_send: #{inspect(floor)} µs, ratio #{Float.round(ratio, 2)}"
+    )
+
+    if ratio <= 1.1 or length(rounds) == 4, do: ratio, else: ratio(unit, processes, rounds)
   end
 
   test "200,000 events of 1,000 processes at once: nobody is passed over until its line is dropped" do
