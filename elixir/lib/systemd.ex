@@ -188,7 +188,7 @@ defmodule Systemd do
   in the log, where `LISTEN_FDS` is meant for another process or does not fit what is there.
 
   They stay open for as long as the VM runs: a socket that is made of one by `fd: fd` may be closed
-  and made again.
+  and made again. Two at a time would take each other's events away.
 
       iex> Systemd.listen_fds()
       []

@@ -251,7 +251,7 @@ unset_env(Part) -> error(badarg, [Part]).
 %% not fit what is there.
 %%
 %% They stay open for as long as the VM runs: a socket that is made of one by `{fd, Fd}' may be
-%% closed and made again.
+%% closed and made again. Two at a time would take each other's events away.
 -spec listen_fds() -> [fd()].
 listen_fds() -> systemd_listen:fds().
 
