@@ -13,19 +13,6 @@ defmodule ActivationTest do
     {"udp6", ["ListenDatagram=[::1]:5005"], "/dev/udp/::1/5005"}
   ]
 
-  defp write_sockets(service, sockets) do
-    for {name, lines, _} <- sockets do
-      Lab.write_unit("#{name}.socket", """
-      [Unit]
-      DefaultDependencies=no
-      [Socket]
-      Service=#{service}.service
-      FileDescriptorName=#{name}
-      #{Enum.join(lines, "\n")}
-      """)
-    end
-  end
-
   # Says a line, and returns the answer.
   defp ask(:unix), do: ask_unix("/run/live/activated.sock")
 
@@ -68,7 +55,9 @@ defmodule ActivationTest do
         service: ["Sockets=#{Enum.join(sockets, " ")}", "[Unit]", "StartLimitIntervalSec=0"]
       )
 
-    write_sockets("activated", @sockets)
+    for {name, lines, _} <- @sockets do
+      Lab.write_socket(name, ["Service=activated.service", "FileDescriptorName=#{name}" | lines])
+    end
 
     Lab.systemctl!(["start" | sockets])
 

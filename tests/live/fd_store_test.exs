@@ -167,12 +167,7 @@ defmodule FdStoreTest do
   end
 
   test "a term and a listener outlive a restart of the VM in place, and the last term is the one" do
-    Lab.write_unit("reloaded.socket", """
-    [Unit]
-    DefaultDependencies=no
-    [Socket]
-    ListenStream=5020
-    """)
+    Lab.write_socket("reloaded", ["ListenStream=5020"])
 
     unit =
       Lab.write_service("reloaded", [{:answer, ~c"reloaded.socket"}, :ready],
@@ -206,12 +201,7 @@ defmodule FdStoreTest do
   end
 
   test "1,000 rounds of store and clear, and of stop and start of the application, leak nothing" do
-    Lab.write_unit("rounds.socket", """
-    [Unit]
-    DefaultDependencies=no
-    [Socket]
-    ListenStream=5030
-    """)
+    Lab.write_socket("rounds", ["ListenStream=5030"])
 
     unit =
       Lab.write_service("rounds", [:ready],
@@ -254,12 +244,7 @@ defmodule FdStoreTest do
   end
 
   test "child processes inherit none of the descriptors and none of the variables" do
-    Lab.write_unit("parent.socket", """
-    [Unit]
-    DefaultDependencies=no
-    [Socket]
-    ListenStream=5040
-    """)
+    Lab.write_socket("parent", ["ListenStream=5040"])
 
     unit =
       Lab.write_service("parent", [:ready],

@@ -15,6 +15,7 @@ mod address;
 mod assignment;
 mod entry;
 mod environment;
+mod errno;
 mod fd_name;
 mod field_name;
 mod journal;

@@ -1,6 +1,7 @@
 //! The descriptors that the manager hands over, as sd_listen_fds(3) defines them.
 
 use crate::environment::{InvalidVariable, positive};
+use crate::errno::errno_of;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::stat::{SFlag, fstat, makedev};
@@ -68,8 +69,7 @@ pub(crate) fn is_handed_over(fd: RawFd) -> bool {
 /// Closes a handed-over descriptor. `/dev/null` takes its place, because `$LISTEN_FDS` goes on to
 /// name that number: no other file may come by it.
 pub fn release(fd: RawFd) -> Result<(), Errno> {
-    let null = File::open("/dev/null")
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
+    let null = File::open("/dev/null").map_err(errno_of)?;
     // SAFETY: numbers that the manager handed over have no other owner in this process.
     let fd = unsafe { nix::unistd::dup3_raw(null, fd, nix::fcntl::OFlag::O_CLOEXEC) }?;
     let _ = fd.into_raw_fd();

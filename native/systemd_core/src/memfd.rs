@@ -1,5 +1,6 @@
 //! Files in memory that nobody can change any more, see memfd_create(2).
 
+use crate::errno::errno_of;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -11,8 +12,7 @@ use std::os::fd::OwnedFd;
 pub fn sealed(name: &str, bytes: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
     let mut file = File::from(memfd_create(name, flags)?);
-    file.write_all(bytes)
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or_default()))?;
+    file.write_all(bytes).map_err(errno_of)?;
     let seals = SealFlag::F_SEAL_SHRINK
         | SealFlag::F_SEAL_GROW
         | SealFlag::F_SEAL_WRITE

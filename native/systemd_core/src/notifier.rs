@@ -1,6 +1,7 @@
 //! The way to the service manager.
 
 use crate::address::Address;
+use crate::errno::errno_of;
 use crate::message::Message;
 use crate::socket::{Socket, peer_is_gone, wait_for};
 use crate::vsock;
@@ -110,7 +111,7 @@ impl Notifier {
     /// Asks the manager to say when it has processed all that was sent before, see
     /// sd_notify_barrier(3). `None` when enough threads wait already.
     pub fn barrier(&self, timeout: Duration) -> Result<Option<Barrier>, Errno> {
-        let (reader, writer) = pipe().map_err(|error| errno_of(&error))?;
+        let (reader, writer) = pipe().map_err(errno_of)?;
         match self.send_bytes(b"BARRIER=1", &[writer.as_fd()], timeout)? {
             Sent::Done => Ok(Some(Barrier(reader))),
             Sent::NotYet => Ok(None),
@@ -203,8 +204,4 @@ impl Drop for Place<'_> {
 
 fn is_passing(errno: Errno) -> bool {
     matches!(errno, Errno::EAGAIN | Errno::EINTR) || peer_is_gone(errno)
-}
-
-fn errno_of(error: &std::io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }

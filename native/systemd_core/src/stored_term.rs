@@ -4,6 +4,7 @@
 //! That other one is found by the name of its file in `/proc/self/fd`: one that the manager
 //! handed over, and after a restart of the VM in place one that was stored before it.
 
+use crate::errno::errno_of;
 use crate::fd_name::FdName;
 use crate::listen_fds::{is_handed_over, release};
 use crate::memfd::sealed;
@@ -12,7 +13,6 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, SealFlag, fcntl};
 use nix::unistd::dup3;
 use std::collections::BTreeMap;
 use std::fs::{File, read_dir, read_link};
-use std::io::Error;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
@@ -101,10 +101,6 @@ fn read(fd: &OwnedFd) -> Result<Vec<u8>, Errno> {
 
 fn discard(fd: OwnedFd) -> Result<(), Errno> {
     if is_handed_over(fd.as_fd().as_raw_fd()) { release(fd.into_raw_fd()) } else { Ok(()) }
-}
-
-fn errno_of(error: Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }
 
 #[cfg(test)]

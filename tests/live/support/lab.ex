@@ -107,6 +107,16 @@ defmodule Lab do
     file
   end
 
+  @doc "Writes a socket unit with these lines of `[Socket]`."
+  def write_socket(name, lines) do
+    write_unit("#{name}.socket", """
+    [Unit]
+    DefaultDependencies=no
+    [Socket]
+    #{Enum.join(lines, "\n")}
+    """)
+  end
+
   defp remove_unit(file) do
     run("systemctl", ["kill", "--signal=KILL", file])
     run("systemctl", ["stop", file])
