@@ -215,7 +215,7 @@ defmodule Systemd do
   The port and the options to listen with: on what systemd handed over under that name, or else on
   that port.
 
-      iex> {port, options} = Systemd.listen_opts("http", 0)
+      iex> {:ok, port, options} = Systemd.listen_opts("http", 0)
       iex> {:ok, _socket} = :gen_tcp.listen(port, options ++ [:inet6, :binary, active: false])
 
   With Bandit, and in the `:http` of a Phoenix endpoint that runs on it:
@@ -238,7 +238,7 @@ defmodule Systemd do
   It also works in `config/runtime.exs`, before the application is started.
   """
   @spec listen_opts(fd_name | non_neg_integer, :inet.port_number()) ::
-          {:inet.port_number(), [:gen_tcp.listen_option()] | [:gen_udp.open_option()]}
+          {:ok, :inet.port_number(), [:gen_tcp.listen_option()] | [:gen_udp.open_option()]}
           | {:error, reason}
   defdelegate listen_opts(name_or_fd, port), to: :systemd
 

@@ -271,11 +271,12 @@ listen_opts(NameOrFd) -> systemd_listen:opts(NameOrFd).
 %% @doc The port and the options to listen with: on what systemd handed over under that name, or
 %% else on that port.
 %% ```
-%% {Port, Options} = systemd:listen_opts(http, 4000),
+%% {ok, Port, Options} = systemd:listen_opts(http, 4000),
 %% {ok, Socket} = gen_tcp:listen(Port, Options ++ [inet6, binary, {active, false}])
 %% '''
 -spec listen_opts(fd_name() | non_neg_integer(), inet:port_number()) ->
-    {inet:port_number(), [gen_tcp:listen_option()] | [gen_udp:open_option()]} | {error, reason()}.
+    {ok, inet:port_number(), [gen_tcp:listen_option()] | [gen_udp:open_option()]}
+    | {error, reason()}.
 listen_opts(NameOrFd, Port) when is_integer(Port), Port >= 0, Port < 65536 ->
     systemd_listen:opts(NameOrFd, Port);
 listen_opts(NameOrFd, Port) ->

@@ -128,12 +128,12 @@ opts(NameOrFd) ->
 
 %% @doc See {@link systemd:listen_opts/2}.
 -spec opts(systemd:fd_name() | non_neg_integer(), inet:port_number()) ->
-    {inet:port_number(), [gen_tcp:listen_option()] | [gen_udp:open_option()]}
+    {ok, inet:port_number(), [gen_tcp:listen_option()] | [gen_udp:open_option()]}
     | {error, systemd:reason()}.
 opts(NameOrFd, Port) ->
     case opts(NameOrFd) of
-        {ok, Options} -> {0, Options};
-        {error, {no_such_fd, _}} -> {Port, []};
+        {ok, Options} -> {ok, 0, Options};
+        {error, {no_such_fd, _}} -> {ok, Port, []};
         {error, _} = Error -> Error
     end.
 

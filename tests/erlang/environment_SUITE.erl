@@ -37,7 +37,7 @@ no_systemd(_) ->
     [?assertEqual(ok, systemd:unset_env(Part)) || Part <- [notify, watchdog, listen_fds]],
     ?assertEqual([], systemd:listen_fds()),
     ?assertEqual({error, {no_such_fd, http}}, systemd:listen_opts(http)),
-    ?assertEqual({4000, []}, systemd:listen_opts(http, 4000)),
+    ?assertEqual({ok, 4000, []}, systemd:listen_opts(http, 4000)),
     ?assertEqual({error, {no_such_fd, http}}, systemd:listen_socket(http)),
     ?assertEqual({error, {no_such_fd, http}}, systemd:listen_info(http)),
     ?assertEqual(ok, systemd:store_fds([{0, input}])),

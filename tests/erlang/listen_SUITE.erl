@@ -127,7 +127,7 @@ info_and_options(_) ->
             {ok, [{fd, Fd}, Family | More]} = systemd:listen_opts(Fd),
             ?assertEqual([{backlog, 4096} || Type =:= stream], More),
             Both = [{fd, Fd}, Family | More],
-            ?assertEqual({0, Both}, systemd:listen_opts(Fd, 80)),
+            ?assertEqual({ok, 0, Both}, systemd:listen_opts(Fd, 80)),
             gen_tcp:close(Socket),
             ?assertEqual({error, bad_descriptor}, systemd:listen_info(Fd)),
             ?assertEqual({error, bad_descriptor}, systemd:listen_opts(Fd)),
@@ -164,7 +164,7 @@ taken_over(_) ->
     ok = socket:listen(First),
     {ok, #{port := Port}} = socket:sockname(First),
     {ok, Fd} = socket:getopt(First, {otp, fd}),
-    {0, Options} = systemd:listen_opts(Fd, 80),
+    {ok, 0, Options} = systemd:listen_opts(Fd, 80),
     [
         begin
             {ok, Listen} = gen_tcp:listen(0, Backend ++ Options ++ [inet, binary, {active, false}]),
@@ -196,7 +196,7 @@ no_such_fd(_) ->
             ?assertEqual({error, {no_such_fd, Name}}, systemd:listen_opts(Name)),
             ?assertEqual({error, {no_such_fd, Name}}, systemd:listen_socket(Name)),
             ?assertEqual({error, {no_such_fd, Name}}, systemd:listen_info(Name)),
-            ?assertEqual({4000, []}, systemd:listen_opts(Name, 4000))
+            ?assertEqual({ok, 4000, []}, systemd:listen_opts(Name, 4000))
         end
      || Name <- [http, "http", <<"http">>, "a:b", {no, name}, -1]
     ],
@@ -233,7 +233,7 @@ library_missing(_) ->
     try
         ?assertEqual([], systemd:listen_fds()),
         ?assertEqual({error, {no_such_fd, a}}, systemd:listen_opts(a)),
-        ?assertEqual({80, []}, systemd:listen_opts(a, 80)),
+        ?assertEqual({ok, 80, []}, systemd:listen_opts(a, 80)),
         ?assertEqual({error, nif_not_loaded}, systemd:listen_info(3)),
         ?assertEqual({error, {no_such_fd, a}}, systemd:fetch_term(a)),
         application:stop(systemd),

@@ -13,7 +13,7 @@ defmodule Hello.Listener do
 
   @impl true
   def init(port: port) do
-    {port, options} = Systemd.listen_opts("http", port)
+    {:ok, port, options} = Systemd.listen_opts("http", port)
     more = [:inet6, :binary, packet: :http_bin, active: false, reuseaddr: true, backlog: 1024]
 
     with {:ok, socket} <- :gen_tcp.listen(port, options ++ more) do
