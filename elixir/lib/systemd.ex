@@ -202,7 +202,7 @@ defmodule Systemd do
 
   They have a `backlog` of 4096, because `:gen_tcp.listen/2` would replace the socket's own by 5; the
   kernel limits it (`net.core.somaxconn`). Of `:inet`, `:inet6` and `:local` the first one in a list
-  counts: put other options behind these. Leave out `:ip`, which would bind the socket once more.
+  counts: put other options behind these. A `backlog` behind it takes its place. Leave out `:ip`, which would bind the socket once more.
 
       iex> Systemd.listen_opts("http")
       {:error, {:no_such_fd, "http"}}

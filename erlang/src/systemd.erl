@@ -263,7 +263,7 @@ listen_fds() -> systemd_listen:fds().
 %%
 %% They have a `backlog' of 4096, because `gen_tcp:listen/2' would replace the socket's own by 5;
 %% the kernel limits it (`net.core.somaxconn'). Of `inet', `inet6' and `local' the first one in a
-%% list counts: put other options behind these.
+%% list counts: put other options behind these. A `backlog' behind it takes its place.
 -spec listen_opts(fd_name() | non_neg_integer()) ->
     {ok, [gen_tcp:listen_option()] | [gen_udp:open_option()]} | {error, reason()}.
 listen_opts(NameOrFd) -> systemd_listen:opts(NameOrFd).

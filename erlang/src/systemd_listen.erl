@@ -155,7 +155,7 @@ socket(NameOrFd) ->
     end.
 
 %% A connection ends when its socket is closed: nobody else may hold it open.
-give_away(#{fd := Fd, type := stream, connected := true}) ->
+give_away(#{fd := Fd, type := Type, connected := true}) when Type =:= stream; Type =:= seqpacket ->
     HandedOver = handed_over(),
     case lists:keytake(Fd, 1, HandedOver) of
         {value, _, Rest} ->

@@ -107,10 +107,14 @@ reach(Barrier, Deadline, Sleep) ->
 
 failed(States, {error, Reason} = Error) ->
     What = what(States),
-    systemd_log:once({What, Reason}, error, "systemd: ~0tp was not sent: ~ts", [
+    systemd_log:once({What, kind(Reason)}, error, "systemd: ~0tp was not sent: ~ts", [
         What, explain(Reason)
     ]),
     Error.
+
+%% What was given as a name may be long, or secret, where it isn't one.
+kind({invalid_fd_name, _}) -> invalid_fd_name;
+kind(Reason) -> Reason.
 
 %% Names what was to be sent, without its values: they may be long, or secret.
 what([State]) -> what(State);
@@ -135,11 +139,8 @@ explain({invalid_value, Key}) ->
     io_lib:format("the value of ~0tP breaks a rule of sd_notify(3)", [Key, 20]);
 explain(bad_descriptor) ->
     "one of the descriptors is closed, or is none";
-explain({invalid_fd_name, Name}) ->
-    io_lib:format(
-        "~0tP is no name for a descriptor: 1 to 255 printable ASCII characters without a colon",
-        [Name, 20]
-    );
+explain({invalid_fd_name, _}) ->
+    "a name for a descriptor is 1 to 255 printable ASCII characters without a colon";
 explain({fd_store_max, Most}) ->
     io_lib:format("the unit may store ~b descriptors, see FileDescriptorStoreMax=", [Most]);
 explain(emsgsize) ->

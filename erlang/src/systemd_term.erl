@@ -29,8 +29,16 @@ fetch(Name) ->
         {error, _} = Error -> Error;
         {ok, FdName} ->
             case systemd_nif:fetch_term(FdName) of
-                {ok, Bytes} -> {ok, binary_to_term(Bytes)};
+                {ok, Bytes} -> decode(Name, Bytes);
                 undefined -> {error, {no_such_fd, Name}};
                 {error, _} = Error -> Error
             end
+    end.
+
+%% Not every writer of such a file need be this module.
+decode(Name, Bytes) ->
+    try
+        {ok, binary_to_term(Bytes)}
+    catch
+        error:badarg -> {error, {no_such_fd, Name}}
     end.

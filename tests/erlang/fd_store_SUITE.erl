@@ -123,6 +123,9 @@ illegal_names(Config) ->
      || Name <- ["a:b", "", '', "a\nb", "a\tb", <<127>>, "ü", <<255>>, [$n | Longest], {a}, 7, [a]]
     ],
     ?assertEqual([], sent(Config)),
+    %% What was meant as a term is not logged as a name.
+    {error, _} = systemd:store_term(#{password => "s3cret"}, state),
+    [?assertEqual(nomatch, string:find(Line, "s3cret")) || Line <- log_counter:messages()],
     ok = systemd:store_fds([{Fd, Longest}]),
     ?assertEqual([{list_to_binary(["FDSTORE=1\nFDNAME=", Longest, "\n"]), 1}], sent(Config)).
 

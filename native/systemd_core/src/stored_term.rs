@@ -58,13 +58,13 @@ fn with_terms<T>(action: impl FnOnce(&mut Terms) -> Result<T, Errno>) -> Result<
     let mut terms = TERMS.lock().unwrap_or_else(PoisonError::into_inner);
     match &mut *terms {
         Some(terms) => action(terms),
-        None => action(terms.insert(find()?)),
+        None => action(terms.insert(find())),
     }
 }
 
-fn find() -> Result<Terms, Errno> {
-    let mut terms = Terms::new();
-    for entry in read_dir("/proc/self/fd").map_err(errno_of)?.flatten() {
+fn find() -> Terms {
+    let mut found = BTreeMap::new();
+    for entry in read_dir("/proc/self/fd").into_iter().flatten().flatten() {
         let link = read_link(entry.path()).unwrap_or_default();
         let name = link.as_os_str().as_bytes();
         let name =
@@ -73,20 +73,28 @@ fn find() -> Result<Terms, Errno> {
             continue;
         };
         let fd = entry.file_name().to_str().and_then(|fd| fd.parse().ok());
-        if let Some(fd) = fd.filter(|&fd: &RawFd| is_sealed(fd)) {
-            // SAFETY: files of that name belong to this module alone.
-            let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-            if let Some(other) = terms.insert(name.to_vec(), fd) {
-                discard(other)?;
-            }
+        if let Some(fd) = fd.filter(|&fd: &RawFd| is_ours(fd)) {
+            found.insert(fd, name.to_vec());
         }
     }
-    Ok(terms)
+    let mut terms = Terms::new();
+    for (fd, name) in found {
+        // The manager hands the newest of a name over first.
+        // SAFETY: nobody else opens such a file for writing, see `is_ours`.
+        terms.entry(name).or_insert_with(|| unsafe { OwnedFd::from_raw_fd(fd) });
+    }
+    terms
 }
 
-fn is_sealed(fd: RawFd) -> bool {
+/// Sealed, and open for writing as memfd_create(2) does it: one that somebody opened to read it isn't.
+fn is_ours(fd: RawFd) -> bool {
     // SAFETY: only asked about, and it was open a moment ago.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    let access = fcntl(fd, FcntlArg::F_GETFL)
+        .map(|flags| OFlag::from_bits_truncate(flags) & OFlag::O_ACCMODE);
+    if access != Ok(OFlag::O_RDWR) {
+        return false;
+    }
     let seals = fcntl(fd, FcntlArg::F_GET_SEALS).map(SealFlag::from_bits_truncate);
     seals.is_ok_and(|seals| seals.contains(SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK))
         && fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).is_ok()
@@ -130,10 +138,16 @@ mod tests {
         assert_eq!(fetched("state").as_deref(), Some(&b"two"[..]));
         assert_eq!(fetched("other").map(|bytes| bytes.len()), Some(5_000_000));
 
+        // A reader's own descriptor is left alone.
+        let file = keep(name("state"), b"two").unwrap();
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let reader = File::open(path).unwrap();
+        assert!(!is_ours(reader.as_raw_fd()));
+
         forget(name("state")).unwrap();
         forget(name("state")).unwrap();
         assert_eq!(fetched("state"), None);
-        assert!(find().unwrap().keys().eq([b"other"]));
+        assert!(find().keys().eq([b"other"]));
 
         let longest = "n".repeat(236);
         keep(name(&longest), b"").unwrap();

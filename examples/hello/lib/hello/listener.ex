@@ -14,7 +14,7 @@ defmodule Hello.Listener do
   @impl true
   def init(port: port) do
     {:ok, port, options} = Systemd.listen_opts("http", port)
-    more = [:inet6, :binary, packet: :http_bin, active: false, reuseaddr: true, backlog: 1024]
+    more = [:inet6, :binary, packet: :http_bin, active: false, reuseaddr: true, backlog: 4096]
 
     with {:ok, socket} <- :gen_tcp.listen(port, options ++ more) do
       {:ok, acceptor} = Task.start_link(fn -> accept(socket) end)
