@@ -38,7 +38,7 @@
     are_open/1,
     store_fds/5,
     clear_fds/3,
-    store_term/4,
+    store_term/3,
     fetch_term/1,
     load_error/0
 ]).
@@ -220,9 +220,8 @@ store_fds(_, _, _, _, _) -> ?NOT_LOADED.
     ok | busy | {error, systemd:reason()}.
 clear_fds(_, _, _) -> ?NOT_LOADED.
 
--spec store_term(notifier(), Name :: binary(), binary(), Millis :: non_neg_integer()) ->
-    ok | busy | {error, systemd:reason()}.
-store_term(_, _, _, _) -> ?NOT_LOADED.
+-spec store_term(notifier(), Name :: binary(), binary()) -> ok | busy | {error, systemd:reason()}.
+store_term(_, _, _) -> ?NOT_LOADED.
 
 -spec fetch_term(Name :: binary()) -> {ok, binary()} | undefined | {error, file:posix()}.
 fetch_term(_) -> ?NOT_LOADED.

@@ -15,8 +15,8 @@ store(Name, Term) ->
                 Error;
             {{ok, FdName}, ok} ->
                 Bytes = term_to_binary(Term),
-                systemd_notify:until(fun(Rest) ->
-                    systemd_nif:store_term(Notifier, FdName, Bytes, Rest)
+                systemd_notify:until(fun(_) ->
+                    systemd_nif:store_term(Notifier, FdName, Bytes)
                 end)
         end
     end).

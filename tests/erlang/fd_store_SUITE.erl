@@ -7,7 +7,7 @@
 all() ->
     [
         names_and_counts, every_kind_of_socket, options, closed_ones, illegal_names, most,
-        clear, terms, failed_sends, without_systemd
+        clear, terms, one_of_many, failed_sends, without_systemd
     ].
 
 -define(VARIABLES, ["NOTIFY_SOCKET", "FDSTORE", "MEMORY_PRESSURE_WATCH"]).
@@ -199,7 +199,30 @@ failed_sends(Config) ->
         ?assertMatch({error, Reason} when Reason =:= enoent; Reason =:= econnrefused, Result)
      || Result <- [systemd:store_fds([Fd]), systemd:clear_fds([a]), systemd:store_term(a, 1)]
     ],
+    ?assertEqual({error, {no_such_fd, a}}, systemd:fetch_term(a)),
     ?assertMatch([_, _, _], log_counter:messages()).
+
+%% However many do it at once: the manager has one, and it is the one that is kept.
+one_of_many(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    Self = self(),
+    Pids = [spawn_link(fun() -> ok = systemd:store_term(many, N), Self ! {done, self()} end) || N <- lists:seq(1, 50)],
+    Reader = fun Read(Sent) ->
+        case recorder:next(Recorder, 200) of
+            nothing -> Sent;
+            Bytes -> Read([Bytes | Sent])
+        end
+    end,
+    Sent = Reader([]),
+    [receive {done, Pid} -> ok end || Pid <- Pids],
+    Pairs = lists:append(lists:duplicate(50, [<<"FDSTORE=1\nFDNAME=many\n">>, <<"FDSTOREREMOVE=1\nFDNAME=many\n">>])),
+    ?assertEqual(Pairs, without_repeats(Sent)),
+    ok = systemd:clear_fds([many]).
+
+%% Where the queue was full it is removed once more.
+without_repeats([<<"FDSTOREREMOVE", _/binary>> = Same, Same | Rest]) -> without_repeats([Same | Rest]);
+without_repeats([Message | Rest]) -> [Message | without_repeats(Rest)];
+without_repeats([]) -> [].
 
 without_systemd(_) ->
     [

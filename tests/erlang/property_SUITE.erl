@@ -130,10 +130,10 @@ nifs(Config) ->
                     ({Name, 1}) -> answers(Name, [First]) andalso answers(Name, [Second]);
                     ({Name, 2}) -> answers(Name, [First, Second]);
                     ({clear_fds, 3}) -> answers(clear_fds, [First, Second, bounded(Millis)]);
-                    ({Name, 3}) -> answers(Name, [First, Second, Third]);
-                    ({store_term, 4}) ->
-                        answers(store_term, [First, Second, Third, bounded(Millis)]) andalso
+                    ({store_term, 3}) ->
+                        answers(store_term, [First, Second, Third]) andalso
                             answers(clear_fds, [First, Second, 0]);
+                    ({Name, 3}) -> answers(Name, [First, Second, Third]);
                     ({store_fds, 5}) -> answers(store_fds, [First, Second, Third =/= [], [Second, Third], bounded(Millis)])
                 end,
                 Functions

@@ -8,6 +8,7 @@ use crate::errno::errno_of;
 use crate::fd_name::FdName;
 use crate::listen_fds::{is_handed_over, release};
 use crate::memfd::sealed;
+use crate::notifier::Sent;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, SealFlag, fcntl};
 use nix::unistd::dup3;
@@ -25,20 +26,25 @@ type Terms = BTreeMap<Vec<u8>, OwnedFd>;
 /// `None` until they have been looked for.
 static TERMS: Mutex<Option<Terms>> = Mutex::new(None);
 
-/// A file with these bytes for the manager's store, and for [`fetch`]. `EINVAL` for a name of more
-/// than 236 bytes.
-pub fn keep(name: FdName<'_>, bytes: &[u8]) -> Result<OwnedFd, Errno> {
+/// Has `send` send a file with these bytes to the manager's store, and then keeps it for [`fetch`]. One
+/// at a time, so that what is kept is what was sent last: `send` must not wait. `EINVAL` for a name of
+/// more than 236 bytes.
+pub fn keep(
+    name: FdName<'_>,
+    bytes: &[u8],
+    send: impl FnOnce(BorrowedFd<'_>) -> Result<Sent, Errno>,
+) -> Result<Sent, Errno> {
     let file_name = format!("{PREFIX}{}", String::from_utf8_lossy(name.as_bytes()));
     with_terms(|terms| {
         let file = sealed(&file_name, bytes)?;
-        match terms.get_mut(name.as_bytes()) {
-            Some(slot) => dup3(&file, slot, OFlag::O_CLOEXEC)?,
-            None => {
-                let kept = file.try_clone().map_err(errno_of)?;
-                terms.insert(name.as_bytes().to_vec(), kept);
+        let sent = send(file.as_fd())?;
+        if sent == Sent::Done {
+            match terms.get_mut(name.as_bytes()) {
+                Some(slot) => dup3(&file, slot, OFlag::O_CLOEXEC)?,
+                None => drop(terms.insert(name.as_bytes().to_vec(), file)),
             }
         }
-        Ok(file)
+        Ok(sent)
     })
 }
 
@@ -119,6 +125,10 @@ mod tests {
         FdName::parse(name.as_bytes()).unwrap()
     }
 
+    fn kept(of: &str, bytes: &[u8]) {
+        assert_eq!(keep(name(of), bytes, |_| Ok(Sent::Done)), Ok(Sent::Done));
+    }
+
     fn fetched(of: &str) -> Option<Vec<u8>> {
         fetch(name(of)).unwrap()
     }
@@ -126,9 +136,9 @@ mod tests {
     /// All in one test: other threads would share the descriptors.
     #[test]
     fn the_last_one_is_fetched_also_by_those_who_look_for_it_anew() {
-        keep(name("state"), b"one").unwrap();
-        keep(name("state"), b"two").unwrap();
-        keep(name("other"), &vec![7; 5_000_000]).unwrap();
+        kept("state", b"one");
+        kept("state", b"two");
+        kept("other", &vec![7; 5_000_000]);
         assert_eq!(fetched("state").as_deref(), Some(&b"two"[..]));
 
         // As after a restart in place: the descriptors are all that is left.
@@ -139,19 +149,26 @@ mod tests {
         assert_eq!(fetched("other").map(|bytes| bytes.len()), Some(5_000_000));
 
         // A reader's own descriptor is left alone.
-        let file = keep(name("state"), b"two").unwrap();
+        let file = sealed(&format!("{PREFIX}state"), b"two").unwrap();
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let reader = File::open(path).unwrap();
         assert!(!is_ours(reader.as_raw_fd()));
+        drop(file);
 
         forget(name("state")).unwrap();
         forget(name("state")).unwrap();
         assert_eq!(fetched("state"), None);
-        assert!(find().keys().eq([b"other"]));
+        let found = std::mem::ManuallyDrop::new(find());
+        assert!(found.keys().eq([b"other"]));
 
         let longest = "n".repeat(236);
-        keep(name(&longest), b"").unwrap();
+        kept(&longest, b"");
         assert_eq!(fetched(&longest), Some(vec![]));
-        assert_eq!(keep(name(&"n".repeat(237)), b"").err(), Some(Errno::EINVAL));
+        let too_long = "n".repeat(237);
+        assert_eq!(keep(name(&too_long), b"", |_| Ok(Sent::Done)), Err(Errno::EINVAL));
+        // What was not sent is not kept.
+        assert_eq!(keep(name("failed"), b"", |_| Err(Errno::ENOENT)), Err(Errno::ENOENT));
+        assert_eq!(keep(name("failed"), b"", |_| Ok(Sent::NotYet)), Ok(Sent::NotYet));
+        assert_eq!(fetched("failed"), None);
     }
 }

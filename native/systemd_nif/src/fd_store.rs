@@ -4,7 +4,7 @@ use crate::chardata::text_or_atom;
 use crate::notifier::NotifierResource;
 use crate::{atoms, binary, error, list, reason};
 use rustler::{Binary, Encoder, Env, NifResult, ResourceArc, Term};
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 use systemd_core::{Assignment, Errno, FdName, Message, Sent, stored_term};
 
@@ -63,26 +63,33 @@ fn clear_fds<'a>(
     Ok(send(env, &notifier, &Assignment::FdStoreRemove(name), &[], timeout))
 }
 
-/// Keeps it here, and in the store in the place of an older one.
+/// Puts it into the store in the place of an older one, and keeps it here. `busy` while the manager's
+/// queue is full.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_term<'a>(
     env: Env<'a>,
     notifier: ResourceArc<NotifierResource>,
     name: Binary<'a>,
     bytes: Binary<'a>,
-    timeout: u32,
 ) -> NifResult<Term<'a>> {
     let name = parse(name.as_slice())?;
-    let file = match stored_term::keep(name, bytes.as_slice()) {
-        Ok(file) => file,
-        Err(errno) => return Ok(error(env, reason::posix(env, errno))),
+    let now = |assignment: &Assignment<'_>, fds: &[BorrowedFd<'_>]| {
+        let mut message = Message::new();
+        message.push(assignment).map_err(|_| Errno::EMSGSIZE)?;
+        notifier.0.send_with_fds(&message, fds, Duration::ZERO)
     };
-    let removed = send(env, &notifier, &Assignment::FdStoreRemove(name), &[], timeout);
-    if atoms::ok() != removed {
-        return Ok(removed);
-    }
     let store = Assignment::FdStore { name: Some(name), poll: true };
-    Ok(send(env, &notifier, &store, &[file.as_fd()], timeout))
+    let kept = stored_term::keep(name, bytes.as_slice(), |file| {
+        match now(&Assignment::FdStoreRemove(name), &[])? {
+            Sent::Done => now(&store, &[file]),
+            Sent::NotYet => Ok(Sent::NotYet),
+        }
+    });
+    Ok(match kept {
+        Ok(Sent::Done) => atoms::ok().encode(env),
+        Ok(Sent::NotYet) | Err(Errno::EAGAIN) => atoms::busy().encode(env),
+        Err(errno) => error(env, reason::posix(env, errno)),
+    })
 }
 
 #[rustler::nif(schedule = "DirtyIo")]
