@@ -187,8 +187,8 @@ defmodule Systemd do
   They are open, and child processes don't inherit them. Empty outside of systemd; also, with a line
   in the log, where `LISTEN_FDS` is meant for another process or does not fit what is there.
 
-  They stay open for as long as the VM runs: a socket that is made of one by `fd: fd` may be closed
-  and made again. Two at a time would take each other's events away.
+  They stay open for as long as the VM runs, but for a connection that `listen_socket/1` has handed
+  out, which is no longer listed.
 
       iex> Systemd.listen_fds()
       []
@@ -201,8 +201,13 @@ defmodule Systemd do
   datagrams, whatever its family is. The port is then 0.
 
   They have a `backlog` of 4096, because `:gen_tcp.listen/2` would replace the socket's own by 5; the
-  kernel limits it (`net.core.somaxconn`). Of `:inet`, `:inet6` and `:local` the first one in a list
-  counts: put other options behind these. A `backlog` behind it takes its place. Leave out `:ip`, which would bind the socket once more.
+  kernel limits it (`net.core.somaxconn`).
+
+  The socket may be closed and made again. Have one of them at a time: two sockets of one descriptor
+  take each other's events away.
+
+  Of `:inet`, `:inet6` and `:local` the first one in a list counts: put other options behind these. A
+  `backlog` behind it takes its place. Leave out `:ip`, which would bind the socket once more.
 
       iex> Systemd.listen_opts("http")
       {:error, {:no_such_fd, "http"}}
@@ -246,8 +251,9 @@ defmodule Systemd do
   What systemd handed over under that name, or any descriptor, as a `t::socket.socket/0` that
   belongs to the caller.
 
-  Closing it closes a connection, which is handed out once; anything else stays open for the next one
-  who asks.
+  Anything but a connection stays open for the next one who asks. A connection is handed out once, and
+  ends when that socket is closed; one from the manager's store, which has a descriptor of it too, when
+  also `clear_fds/1` has come there.
   """
   @spec listen_socket(fd_name | non_neg_integer) :: {:ok, :socket.socket()} | {:error, reason}
   defdelegate listen_socket(name_or_fd), to: :systemd
@@ -255,7 +261,8 @@ defmodule Systemd do
   @doc """
   What the kernel says of it.
 
-  `{:error, :enotsock}` for anything but a socket, which `/dev/fd/N` opens as a file.
+  `{:error, :enotsock}` for anything but a socket, which `/dev/fd/N` opens as a file;
+  `{:error, :eafnosupport}` for a socket that is neither IP nor UNIX.
   """
   @spec listen_info(fd_name | non_neg_integer) :: {:ok, fd_info} | {:error, reason}
   defdelegate listen_info(name_or_fd), to: :systemd
@@ -268,7 +275,11 @@ defmodule Systemd do
   The next process finds them in `listen_fds/0`, under the same names; those without a name are called
   `stored`. Needs `FileDescriptorStoreMax=` in the unit.
 
-  When one is closed, or a name is illegal, nothing is stored. The manager drops in silence what is
+  When one is closed, or a name is illegal, nothing is stored. An error of a later kind, such as
+  `:eagain`, leaves stored what was sent before it: one message for each name. What is closed after
+  the call returns is stored all the same.
+
+  The manager drops in silence what is
   beyond `FileDescriptorStoreMax=`. From systemd 254 on it tells the service that number, and more at
   once, or any where it is 0, is `{:error, {:fd_store_max, n}}`; before that nobody can know.
   `barrier/1` returns when they are stored.
@@ -282,7 +293,8 @@ defmodule Systemd do
   @doc """
   Has the manager forget what is stored under these names, see `FDSTOREREMOVE=1` in sd_notify(3).
 
-  What this process has of them stays open, but for what `store_term/2` stored.
+  What this process has of them stays open, but for what `store_term/2` stored, which is gone here
+  even where the manager could not be told.
   """
   @spec clear_fds([fd_name]) :: :ok | {:error, reason}
   defdelegate clear_fds(names), to: :systemd
@@ -291,10 +303,13 @@ defmodule Systemd do
   Keeps a term over restarts of the service, also after a crash, in the manager's descriptor store:
   see `store_fds/2` for what the unit needs.
 
-  It takes the place of the one that was stored before under that name, which has 236 characters at
-  most, and stays until `clear_fds/1` or until the service is stopped.
+  It takes the place of all that was stored before under that name, which has 236 characters at most,
+  and stays until `clear_fds/1` or until the service is stopped. After an error the manager may have
+  neither the old nor the new one.
 
-  Pids, references, ports and funs of one life mean nothing in the next. The term is in memory alone.
+  Pids, references, ports and funs of one life mean nothing in the next. The term is in memory that may
+  be swapped out, and that processes of the same user can read under `/proc`, as they can read the VM's
+  own.
   """
   @spec store_term(fd_name, term) :: :ok | {:error, reason}
   defdelegate store_term(name, term), to: :systemd

@@ -13,7 +13,7 @@ start(_Type, _Args) ->
         {error, Reason} ->
             logger:error("systemd: nothing can be sent: ~ts", [systemd_notify:explain(Reason)])
     end,
-    systemd_listen:open(Variables),
+    systemd_listen:check(Variables),
     systemd_fd_store:open(Variables),
     {ok, Supervisor} = systemd_sup:start_link(children(systemd_notify:notifier(), Variables)),
     {ok, Supervisor, Variables}.
@@ -27,7 +27,6 @@ stop(Variables) ->
     systemd_sighup:uninstall(),
     _ = persistent_term:erase(systemd_watchdog),
     systemd_notify:close(),
-    systemd_listen:close(),
     systemd_fd_store:close(),
     systemd_env:restore(Variables).
 

@@ -39,16 +39,21 @@ store(Fds, Poll) ->
     systemd_notify:under_systemd(store_fds, fun(Notifier) ->
         Named = [named(Fd) || Fd <- Fds],
         ok = or_throw(admits(length(Named))),
-        systemd_nif:are_open([Fd || {Fd, _} <- Named]) orelse throw({error, bad_descriptor}),
-        [
-            ok = or_throw(
-                systemd_notify:until(fun(Rest) ->
-                    systemd_nif:store_fds(Notifier, Name, Poll, Part, Rest)
-                end)
+        {Names, Parts} = lists:unzip(messages(Named)),
+        Held = or_throw(systemd_nif:hold(Parts)),
+        try
+            lists:foreach(
+                fun({Name, Part}) -> ok = or_throw(store(Notifier, Name, Poll, Part)) end,
+                lists:zip(Names, Held)
             )
-         || {Name, Part} <- messages(Named)
-        ],
-        ok
+        after
+            lists:foreach(fun systemd_nif:let_go/1, Held)
+        end
+    end).
+
+store(Notifier, Name, Poll, Part) ->
+    systemd_notify:until(fun(Rest) ->
+        systemd_nif:store_fds(Notifier, Name, Poll, Part, Rest)
     end).
 
 named({'$socket', _} = Socket) -> {number(Socket), false};

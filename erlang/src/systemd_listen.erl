@@ -2,7 +2,7 @@
 %% The descriptors that the service manager hands over, see sd_listen_fds(3).
 -module(systemd_listen).
 
--export([open/1, close/0, fds/0, opts/1, opts/2, socket/1, info/1]).
+-export([check/1, fds/0, opts/1, opts/2, socket/1, info/1]).
 
 -type handed_over() :: [{non_neg_integer(), Name :: binary() | false}].
 
@@ -10,25 +10,17 @@
 %% the socket, with 5 if nothing is said.
 -define(BACKLOG, 4096).
 
-%% @doc Takes them over, and tells when it can't.
--spec open(systemd_env:variables()) -> ok.
-open(Variables) ->
-    Fds =
-        case read(Variables) of
-            {ok, HandedOver} ->
-                HandedOver;
-            {error, Reason} ->
-                Format = "systemd: no descriptor is taken over: LISTEN_FDS=~ts, but ~ts",
-                Count = systemd_env:value("LISTEN_FDS", Variables),
-                logger:error(Format, [Count, explain(Reason, Variables)]),
-                []
-        end,
-    persistent_term:put(?MODULE, Fds).
-
--spec close() -> ok.
-close() ->
-    _ = persistent_term:erase(?MODULE),
-    ok.
+%% @doc Tells when there is something wrong with what was handed over.
+-spec check(systemd_env:variables()) -> ok.
+check(Variables) ->
+    case read(Variables) of
+        {ok, _} ->
+            ok;
+        {error, Reason} ->
+            Format = "systemd: no descriptor is taken over: LISTEN_FDS=~ts, but ~ts",
+            Count = systemd_env:value("LISTEN_FDS", Variables),
+            logger:error(Format, [Count, explain(Reason, Variables)])
+    end.
 
 -spec read(systemd_env:variables()) -> {ok, handed_over()} | {error, term()}.
 read(Variables) ->
@@ -54,16 +46,12 @@ explain({other_process, Pid}, _) ->
 explain({closed, Fd}, _) ->
     io_lib:format("~b is closed", [Fd]).
 
-%% Before the application is started, `config/runtime.exs' may ask already.
+%% Asked anew each time, because a connection is handed out once. Works before the application is
+%% started, for `config/runtime.exs'.
 handed_over() ->
-    case persistent_term:get(?MODULE, unread) of
-        unread ->
-            case read(systemd_env:read()) of
-                {ok, Fds} -> Fds;
-                {error, _} -> []
-            end;
-        Fds ->
-            Fds
+    case read(systemd_env:read()) of
+        {ok, Fds} -> Fds;
+        {error, _} -> []
     end.
 
 %% @doc See {@link systemd:listen_fds/0}.
@@ -79,11 +67,14 @@ find(Fd) when is_integer(Fd), Fd >= 0, Fd < 1 bsl 31 ->
         false -> {error, nif_not_loaded}
     end;
 find(Name) ->
-    case [Fd || {Fd, Given} <- handed_over(), {ok, Given} =:= systemd_nif:fd_name(Name)] of
-        [Fd] -> {ok, Fd};
-        [] -> {error, {no_such_fd, Name}};
-        Several -> {error, {several_fds, Name, Several}}
+    case systemd_nif:loaded() andalso systemd_nif:fd_name(Name) of
+        {ok, FdName} -> find(Name, [Fd || {Fd, Given} <- handed_over(), Given =:= FdName]);
+        _ -> find(Name, [])
     end.
+
+find(_, [Fd]) -> {ok, Fd};
+find(Name, []) -> {error, {no_such_fd, Name}};
+find(Name, Several) -> {error, {several_fds, Name, Several}}.
 
 %% @doc See {@link systemd:listen_info/1}.
 -spec info(systemd:fd_name() | non_neg_integer()) ->
@@ -141,28 +132,33 @@ opts(NameOrFd, Port) ->
 -spec socket(systemd:fd_name() | non_neg_integer()) ->
     {ok, socket:socket()} | {error, systemd:reason()}.
 socket(NameOrFd) ->
+    case take(NameOrFd) of
+        {ok, Socket} ->
+            {ok, Socket};
+        {error, _} = Failed ->
+            %% Because another process was first?
+            case info(NameOrFd) of
+                {ok, _} -> Failed;
+                {error, _} = Gone -> Gone
+            end
+    end.
+
+take(NameOrFd) ->
     case info(NameOrFd) of
-        {ok, #{fd := Fd} = Info} ->
-            case socket:open(Fd) of
-                {ok, Socket} ->
-                    give_away(Info),
+        {ok, #{fd := Fd}} -> open(Fd);
+        {error, _} = Error -> Error
+    end.
+
+open(Fd) ->
+    case socket:open(Fd) of
+        {ok, Socket} ->
+            case systemd_nif:hand_out(Fd) of
+                ok ->
                     {ok, Socket};
                 {error, _} = Error ->
+                    _ = socket:close(Socket),
                     Error
             end;
         {error, _} = Error ->
             Error
     end.
-
-%% A connection ends when its socket is closed: nobody else may hold it open.
-give_away(#{fd := Fd, type := Type, connected := true}) when Type =:= stream; Type =:= seqpacket ->
-    HandedOver = handed_over(),
-    case lists:keytake(Fd, 1, HandedOver) of
-        {value, _, Rest} ->
-            _ = systemd_nif:release(Fd),
-            persistent_term:put(?MODULE, Rest);
-        false ->
-            ok
-    end;
-give_away(_) ->
-    ok.

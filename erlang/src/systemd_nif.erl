@@ -33,17 +33,19 @@
     is_journal/2,
     listen_fds/3,
     socket_info/1,
-    release/1,
+    hand_out/1,
     fd_name/1,
-    are_open/1,
+    hold/1,
+    let_go/1,
     store_fds/5,
     clear_fds/3,
+    hold_term/2,
     store_term/3,
     fetch_term/1,
     load_error/0
 ]).
 
--export_type([notifier/0, barrier/0, watchdog/0, journal/0, sink/0, ticket/0, source/0]).
+-export_type([notifier/0, barrier/0, watchdog/0, journal/0, sink/0, ticket/0, source/0, held/0]).
 
 -on_load(load/0).
 
@@ -53,6 +55,7 @@
 -type journal() :: reference().
 -type sink() :: reference().
 -type ticket() :: reference().
+-type held() :: reference().
 -type source() :: level | priority | time | {literal, binary()} | [Metakey :: atom()].
 
 -type variable() :: binary() | false.
@@ -198,20 +201,23 @@ listen_fds(_, _, _) -> ?NOT_LOADED.
     | {error, file:posix()}.
 socket_info(_) -> ?NOT_LOADED.
 
--spec release(Fd :: non_neg_integer()) -> ok | {error, file:posix()}.
-release(_) -> ?NOT_LOADED.
+-spec hand_out(Fd :: non_neg_integer()) -> ok | {error, file:posix()}.
+hand_out(_) -> ?NOT_LOADED.
 
 -spec fd_name(term()) -> {ok, binary()} | {error, {invalid_fd_name, term()}}.
 fd_name(_) -> ?NOT_LOADED.
 
--spec are_open([Fd :: non_neg_integer()]) -> boolean().
-are_open(_) -> ?NOT_LOADED.
+-spec hold([[Fd :: non_neg_integer()]]) -> {ok, [held()]} | {error, bad_descriptor | file:posix()}.
+hold(_) -> ?NOT_LOADED.
+
+-spec let_go(held()) -> ok.
+let_go(_) -> ?NOT_LOADED.
 
 -spec store_fds(
     notifier(),
     Name :: binary() | false,
     Poll :: boolean(),
-    Fds :: [non_neg_integer()],
+    held(),
     Millis :: non_neg_integer()
 ) -> ok | busy | {error, systemd:reason()}.
 store_fds(_, _, _, _, _) -> ?NOT_LOADED.
@@ -220,7 +226,10 @@ store_fds(_, _, _, _, _) -> ?NOT_LOADED.
     ok | busy | {error, systemd:reason()}.
 clear_fds(_, _, _) -> ?NOT_LOADED.
 
--spec store_term(notifier(), Name :: binary(), binary()) -> ok | busy | {error, systemd:reason()}.
+-spec hold_term(Name :: binary(), binary()) -> {ok, held()} | {error, file:posix()}.
+hold_term(_, _) -> ?NOT_LOADED.
+
+-spec store_term(notifier(), Name :: binary(), held()) -> ok | busy | {error, systemd:reason()}.
 store_term(_, _, _) -> ?NOT_LOADED.
 
 -spec fetch_term(Name :: binary()) -> {ok, binary()} | undefined | {error, file:posix()}.

@@ -9,17 +9,25 @@
 store(Name, Term) ->
     systemd_notify:under_systemd(store_term, fun(Notifier) ->
         case {systemd_nif:fd_name(Name), systemd_fd_store:admits(1)} of
-            {{error, _} = Error, _} ->
-                Error;
-            {_, {error, _} = Error} ->
-                Error;
-            {{ok, FdName}, ok} ->
-                Bytes = term_to_binary(Term),
-                systemd_notify:until(fun(_) ->
-                    systemd_nif:store_term(Notifier, FdName, Bytes)
-                end)
+            {{error, _} = Error, _} -> Error;
+            {_, {error, _} = Error} -> Error;
+            {{ok, FdName}, ok} -> store(Notifier, FdName, term_to_binary(Term))
         end
     end).
+
+store(Notifier, FdName, Bytes) ->
+    case systemd_nif:hold_term(FdName, Bytes) of
+        {ok, Held} ->
+            try
+                systemd_notify:until(fun(_) ->
+                    systemd_nif:store_term(Notifier, FdName, Held)
+                end)
+            after
+                systemd_nif:let_go(Held)
+            end;
+        {error, _} = Error ->
+            Error
+    end.
 
 %% @doc See {@link systemd:fetch_term/1}.
 -spec fetch(systemd:fd_name()) -> {ok, term()} | {error, systemd:reason()}.

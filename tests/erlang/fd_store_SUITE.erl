@@ -7,7 +7,7 @@
 all() ->
     [
         names_and_counts, every_kind_of_socket, options, closed_ones, illegal_names, most,
-        clear, terms, one_of_many, failed_sends, without_systemd
+        number_used_again, clear, terms, one_of_many, term_half_sent, failed_sends, without_systemd
     ].
 
 -define(VARIABLES, ["NOTIFY_SOCKET", "FDSTORE", "MEMORY_PRESSURE_WATCH"]).
@@ -31,7 +31,7 @@ end_per_testcase(_, Config) ->
     log_counter:stop(),
     [recorder:stop(Recorder) || {recorder, Recorder} <- Config].
 
-%% All messages so far, each with the number of its descriptors.
+%% All messages so far, each with the files that came with it.
 sent(Config) -> recorder:all_with_fds(proplists:get_value(recorder, Config)).
 
 file() ->
@@ -40,22 +40,27 @@ file() ->
     Fd.
 
 names_and_counts(Config) ->
-    Fd = file(),
+    [A, B] = [file(), file()],
+    [FileA, FileB] = [recorder:file(Fd) || Fd <- [A, B]],
     Store = fun(Fds) ->
         ?assertEqual(ok, systemd:store_fds(Fds)),
         sent(Config)
     end,
     ?assertEqual([], Store([])),
-    ?assertEqual([{<<"FDSTORE=1\n">>, 1}], Store([Fd])),
-    ?assertEqual([{<<"FDSTORE=1\nFDNAME=http\n">>, 1}], Store([{Fd, http}])),
+    ?assertEqual([{<<"FDSTORE=1\n">>, [FileA]}], Store([A])),
+    ?assertEqual([{<<"FDSTORE=1\nFDNAME=http\n">>, [FileB]}], Store([{B, http}])),
     ?assertEqual(
-        [{<<"FDSTORE=1\n">>, 2}, {<<"FDSTORE=1\nFDNAME=a\n">>, 3}, {<<"FDSTORE=1\nFDNAME=b c\n">>, 1}],
-        lists:sort(Store([{Fd, "a"}, Fd, {Fd, <<"b c">>}, {Fd, a}, Fd, {Fd, [<<"a">>]}]))
+        [
+            {<<"FDSTORE=1\n">>, [FileA, FileB]},
+            {<<"FDSTORE=1\nFDNAME=a\n">>, [FileB, FileA, FileB]},
+            {<<"FDSTORE=1\nFDNAME=b c\n">>, [FileA]}
+        ],
+        lists:sort(Store([{B, "a"}, A, {A, <<"b c">>}, {A, a}, B, {B, [<<"a">>]}]))
     ),
-    ?assertEqual([{<<"FDSTORE=1\n">>, 253}], Store(lists:duplicate(253, Fd))),
+    ?assertEqual([{<<"FDSTORE=1\n">>, lists:duplicate(253, FileA)}], Store(lists:duplicate(253, A))),
     ?assertEqual(
-        [{<<"FDSTORE=1\nFDNAME=x\n">>, 253}, {<<"FDSTORE=1\nFDNAME=x\n">>, 1}],
-        Store(lists:duplicate(254, {Fd, x}))
+        [{<<"FDSTORE=1\nFDNAME=x\n">>, lists:duplicate(253, FileA)}, {<<"FDSTORE=1\nFDNAME=x\n">>, [FileB]}],
+        Store(lists:duplicate(253, {A, x}) ++ [{B, x}])
     ).
 
 every_kind_of_socket(Config) ->
@@ -65,10 +70,11 @@ every_kind_of_socket(Config) ->
     {ok, Udp2} = gen_udp:open(0, [{inet_backend, socket}]),
     {ok, Socket} = socket:open(local, stream),
     Sockets = [Tcp, Tcp2, Udp, Udp2, Socket],
+    Files = [recorder:file(fd(Each)) || Each <- Sockets],
     ok = systemd:store_fds(Sockets),
-    ?assertEqual([{<<"FDSTORE=1\n">>, 5}], sent(Config)),
+    ?assertEqual([{<<"FDSTORE=1\n">>, Files}], sent(Config)),
     ok = systemd:store_fds([{Each, s} || Each <- Sockets]),
-    ?assertEqual([{<<"FDSTORE=1\nFDNAME=s\n">>, 5}], sent(Config)),
+    ?assertEqual([{<<"FDSTORE=1\nFDNAME=s\n">>, Files}], sent(Config)),
     [gen_tcp:close(Each) || Each <- [Tcp, Tcp2]],
     [gen_udp:close(Each) || Each <- [Udp, Udp2]],
     socket:close(Socket),
@@ -81,11 +87,16 @@ every_kind_of_socket(Config) ->
     ],
     ?assertEqual([], sent(Config)).
 
+fd({'$socket', _} = Socket) -> element(2, {ok, _} = socket:getopt(Socket, {otp, fd}));
+fd({'$inet', _, {_, Socket}}) -> fd(Socket);
+fd(Port) -> element(2, {ok, _} = inet:getfd(Port)).
+
 options(Config) ->
     Fd = file(),
+    File = recorder:file(Fd),
     ok = systemd:store_fds([Fd], [{poll, true}]),
     ok = systemd:store_fds([{Fd, a}], [{poll, false}]),
-    ?assertEqual([{<<"FDSTORE=1\n">>, 1}, {<<"FDSTORE=1\nFDNAME=a\nFDPOLL=0\n">>, 1}], sent(Config)),
+    ?assertEqual([{<<"FDSTORE=1\n">>, [File]}, {<<"FDSTORE=1\nFDNAME=a\nFDPOLL=0\n">>, [File]}], sent(Config)),
     [
         ?assertError(badarg, systemd:store_fds([Fd], Options))
      || Options <- [[{poll, no}], [poll], [{other, true}], #{}, [{poll, true} | x]]
@@ -127,7 +138,7 @@ illegal_names(Config) ->
     {error, _} = systemd:store_term(#{password => "s3cret"}, state),
     [?assertEqual(nomatch, string:find(Line, "s3cret")) || Line <- log_counter:messages()],
     ok = systemd:store_fds([{Fd, Longest}]),
-    ?assertEqual([{list_to_binary(["FDSTORE=1\nFDNAME=", Longest, "\n"]), 1}], sent(Config)).
+    ?assertEqual([{list_to_binary(["FDSTORE=1\nFDNAME=", Longest, "\n"]), [recorder:file(Fd)]}], sent(Config)).
 
 %% What systemd 254 and later say.
 most(Config) ->
@@ -159,11 +170,45 @@ most(Config) ->
         log_counter:messages()
     ).
 
+%% Leaves room for so many messages in the manager's queue.
+fill(Config, Room) ->
+    Recorder = proplists:get_value(recorder, Config),
+    {ok, Socket} = socket:open(local, dgram),
+    fill_all(Socket, #{family => local, path => recorder:path(Recorder)}),
+    socket:close(Socket),
+    [<<"filler">> = recorder:next(Recorder) || _ <- lists:seq(1, Room)].
+
+fill_all(Socket, Address) ->
+    case socket:sendto(Socket, "filler", Address, [], 0) of
+        ok -> fill_all(Socket, Address);
+        {error, timeout} -> ok
+    end.
+
+but_filler(Sent) -> [Message || {Bytes, _} = Message <- Sent, Bytes =/= <<"filler">>].
+
+%% What was closed while the call waits is not what has its number now.
+number_used_again(Config) ->
+    {ok, Socket} = socket:open(inet, dgram),
+    Number = fd(Socket),
+    File = recorder:file(Number),
+    fill(Config, 0),
+    Self = self(),
+    Pid = spawn_link(fun() -> Self ! {self(), systemd:store_fds([Socket])} end),
+    timer:sleep(200),
+    ok = socket:close(Socket),
+    {ok, Other} = socket:open(inet, dgram),
+    ?assertEqual(Number, fd(Other)),
+    ?assertNotEqual(File, recorder:file(Number)),
+    Before = sent(Config),
+    ?assertEqual(ok, receive {Pid, Result} -> Result end),
+    ?assertEqual([{<<"FDSTORE=1\n">>, [File]}], but_filler(Before ++ sent(Config))),
+    socket:close(Other).
+
 clear(Config) ->
     ok = systemd:clear_fds([]),
     ok = systemd:clear_fds([a, "b c", <<"a">>]),
     ?assertEqual(
-        [{<<"FDSTOREREMOVE=1\nFDNAME=a\n">>, 0}, {<<"FDSTOREREMOVE=1\nFDNAME=b c\n">>, 0}],
+        [{<<"FDSTOREREMOVE=1\nFDNAME=a\n">>, []}, {<<"FDSTOREREMOVE=1\nFDNAME=b c\n">>, []}],
         sent(Config)
     ),
     ?assertError(badarg, systemd:clear_fds(a)).
@@ -172,8 +217,11 @@ terms(Config) ->
     ?assertEqual({error, {no_such_fd, state}}, systemd:fetch_term(state)),
     Store = fun(Term) ->
         ok = systemd:store_term(state, Term),
-        ?assertEqual(
-            [{<<"FDSTOREREMOVE=1\nFDNAME=state\n">>, 0}, {<<"FDSTORE=1\nFDNAME=state\n">>, 1}],
+        ?assertMatch(
+            [
+                {<<"FDSTOREREMOVE=1\nFDNAME=state\n">>, []},
+                {<<"FDSTORE=1\nFDNAME=state\n">>, ["/memfd:systemd-term:state (deleted)"]}
+            ],
             sent(Config)
         ),
         ?assertEqual({ok, Term}, systemd:fetch_term("state"))
@@ -187,7 +235,7 @@ terms(Config) ->
     ?assertEqual({ok, undefined}, systemd:fetch_term(state)),
     _ = sent(Config),
     ok = systemd:clear_fds([state]),
-    ?assertEqual([{<<"FDSTOREREMOVE=1\nFDNAME=state\n">>, 0}], sent(Config)),
+    ?assertEqual([{<<"FDSTOREREMOVE=1\nFDNAME=state\n">>, []}], sent(Config)),
     ?assertEqual({error, {no_such_fd, state}}, systemd:fetch_term(state)),
     %% The name of a file in memory is shorter than that of a descriptor.
     ?assertEqual({error, einval}, systemd:store_term(lists:duplicate(237, $n), 1)).
@@ -218,6 +266,19 @@ one_of_many(Config) ->
     Pairs = lists:append(lists:duplicate(50, [<<"FDSTORE=1\nFDNAME=many\n">>, <<"FDSTOREREMOVE=1\nFDNAME=many\n">>])),
     ?assertEqual(Pairs, without_repeats(Sent)),
     ok = systemd:clear_fds([many]).
+
+%% The manager was told to forget the old one, and not of the new one.
+term_half_sent(Config) ->
+    ok = systemd:store_term(half, old),
+    _ = sent(Config),
+    fill(Config, 1),
+    ?assertEqual({error, eagain}, systemd:store_term(half, new)),
+    ?assertEqual([{<<"FDSTOREREMOVE=1\nFDNAME=half\n">>, []}], but_filler(sent(Config))),
+    ?assertEqual({ok, old}, systemd:fetch_term(half)),
+    ok = systemd:store_term(half, new),
+    ?assertMatch([{<<"FDSTOREREMOVE", _/binary>>, []}, {<<"FDSTORE=1\n", _/binary>>, [_]}], sent(Config)),
+    ?assertEqual({ok, new}, systemd:fetch_term(half)),
+    ok = systemd:clear_fds([half]).
 
 %% Where the queue was full it is removed once more.
 without_repeats([<<"FDSTOREREMOVE", _/binary>> = Same, Same | Rest]) -> without_repeats([Same | Rest]);

@@ -6,8 +6,8 @@
 
 all() ->
     [
-        wrong_environment, before_the_application, several_of_a_name, info_and_options, taken_over, no_such_fd,
-        credentials, library_missing
+        wrong_environment, before_the_application, several_of_a_name, close_on_exec, connections, info_and_options, taken_over,
+        no_such_fd, credentials, library_missing
     ].
 
 -define(VARIABLES, ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "CREDENTIALS_DIRECTORY"]).
@@ -58,9 +58,16 @@ with_three_fds(Names, Expression) ->
     Command =
         "exec 3</etc/passwd 4</etc/passwd 5</etc/passwd;"
         " LISTEN_FDS=3 LISTEN_PID=$$ LISTEN_FDNAMES=" ++ Names ++
-            " exec erl -noinput -kernel logger_level none -pa " ++ code:lib_dir(systemd, ebin) ++
-            " -eval 'io:format(\"~w.\", [begin " ++ Expression ++ " end]), halt().'",
-    Port = open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", Command]}, exit_status]),
+            " exec \"$@\"",
+    result("/bin/sh", ["-c", Command, "sh" | erl(Expression)]).
+
+erl(Expression) ->
+    ["erl", "-noinput", "-kernel", "logger_level", "none", "-pa", code:lib_dir(systemd, ebin), "-eval",
+        "io:format(\"~w.\", [begin " ++ Expression ++ " end]), halt()."].
+
+result(Command, Args) ->
+    Executable = os:find_executable(Command),
+    Port = open_port({spawn_executable, Executable}, [{args, Args}, exit_status]),
     {ok, Tokens, _} = erl_scan:string(output(Port)),
     {ok, Term} = erl_parse:parse_term(Tokens),
     Term.
@@ -68,7 +75,8 @@ with_three_fds(Names, Expression) ->
 output(Port) ->
     receive
         {Port, {data, Data}} -> Data ++ output(Port);
-        {Port, {exit_status, 0}} -> []
+        {Port, {exit_status, 0}} -> [];
+        {Port, {exit_status, Status}} -> error({exit_status, Status})
     after 20000 -> error(timeout)
     end.
 
@@ -97,6 +105,75 @@ several_of_a_name(_) ->
             "{systemd:listen_opts(a), systemd:listen_opts(a, 80), systemd:listen_opts(b)}"
         )
     ).
+
+close_on_exec(_) ->
+    Read =
+        "Flags = fun() ->"
+        "  [begin"
+        "     {ok, Info} = file:read_file(\"/proc/self/fdinfo/\" ++ integer_to_list(Fd)),"
+        "     {match, [Octal]} = re:run(Info, \"flags:\\\\s*(\\\\d+)\", [{capture, all_but_first, binary}]),"
+        "     binary_to_integer(Octal, 8) band 8#2000000 =/= 0"
+        "   end || Fd <- [3, 4, 5]]"
+        " end,",
+    ?assertEqual(
+        {[false, false, false], [true, true, true]},
+        with_three_fds("a:b:c", Read ++ "Before = Flags(), ok = application:start(systemd), {Before, Flags()}")
+    ).
+
+%% What a VM says that is handed these sockets of Python, as "a", "b" and "c".
+with_sockets(Sockets, Expression) ->
+    Script =
+        "import os, socket, sys\n"
+        "spare = [socket.socket() for _ in range(3)]\n"
+        "def listener(family, address):\n"
+        "    made = socket.socket(family)\n"
+        "    made.bind(address)\n"
+        "    made.listen()\n"
+        "    return made\n"
+        "sockets = " ++ Sockets ++ "\n"
+        "for at, given in enumerate(sockets, 3): os.dup2(given.fileno(), at, inheritable=True)\n"
+        "names = ':'.join('abc'[:len(sockets)])\n"
+        "os.environ.update(LISTEN_FDS=str(len(sockets)), LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=names)\n"
+        "os.execvp(sys.argv[1], sys.argv[1:])\n",
+    result("python3", ["-c", Script | erl(Expression)]).
+
+%% Each end goes to one of the many who ask at once, and its end is the end of the connection.
+connections(_) ->
+    [
+        ?assertEqual(
+            {[1, 1, 20], {ok, <<"hi">>}, {error, closed}, [{5, "c"}], {error, {no_such_fd, a}}, {error, enotsock}},
+            with_sockets(
+                "[*socket.socketpair(socket.AF_UNIX, socket." ++ Type ++ "),"
+                " listener(socket.AF_INET, ('127.0.0.1', 0))]",
+                "ok = application:start(systemd),"
+                "Self = self(),"
+                "Ask = fun(Name) ->"
+                "  Pids = [spawn(fun() ->"
+                "    receive go -> ok end,"
+                "    R = systemd:listen_socket(Name),"
+                "    [ok = socket:setopt(S, {otp, controlling_process}, Self) || {ok, S} <- [R]],"
+                "    Self ! {self(), R}"
+                "  end) || _ <- lists:seq(1, 20)],"
+                "  [Pid ! go || Pid <- Pids],"
+                "  Rs = [receive {Pid, R} -> R end || Pid <- Pids],"
+                "  Lost = [R || {error, {no_such_fd, N}} = R <- Rs, N =:= Name],"
+                "  Got = [S || {ok, S} <- Rs],"
+                "  20 = length(Got) + length(Lost),"
+                "  Got"
+                " end,"
+                "As = [A | _] = Ask(a),"
+                "Bs = [B | _] = Ask(b),"
+                "Cs = Ask(c),"
+                "ok = socket:send(A, <<\"hi\">>),"
+                "Hi = socket:recv(B, 0, 5000),"
+                "ok = socket:close(A),"
+                "End = case socket:recv(B, 0, 5000) of {ok, <<>>} -> {error, closed}; Other -> Other end,"
+                "{[length(Each) || Each <- [As, Bs, Cs]], Hi, End, systemd:listen_fds(),"
+                " systemd:listen_socket(a), systemd:listen_socket(3)}"
+            )
+        )
+     || Type <- ["SOCK_STREAM", "SOCK_SEQPACKET"]
+    ].
 
 fd(Socket) ->
     {ok, Fd} = inet:getfd(Socket),

@@ -88,6 +88,7 @@ is_result(Count) when is_integer(Count) -> true;
 is_result(busy) -> true;
 is_result(undefined) -> true;
 is_result({ok, _}) -> true;
+is_result({ok, Port, Options}) -> is_integer(Port) andalso is_list(Options);
 is_result({error, Reason}) -> is_reason(Reason);
 is_result(Result) -> is_boolean(Result) orelse is_binary(Result).
 
@@ -111,12 +112,13 @@ nifs(Config) ->
     {ok, Watchdog} = systemd_nif:watchdog_start(Notifier, 3600000000, 3600000000),
     {ok, Barrier} = systemd_nif:barrier(Notifier, 0),
     {ok, Journal} = systemd_nif:journal_open(path(Config)),
-    Resource = oneof([Notifier, Watchdog, Barrier, Journal, any_term()]),
+    {ok, Held} = systemd_nif:hold_term(<<"property">>, <<>>),
+    Resource = oneof([Notifier, Watchdog, Barrier, Journal, Held, any_term()]),
     Functions = [
         Function
      || {Name, Arity} = Function <- systemd_nif:module_info(exports),
         Arity > 0,
-        not lists:member(Name, [module_info, watchdog_start, release | journal_nifs()])
+        not lists:member(Name, [module_info, watchdog_start | journal_nifs()])
     ],
     io:format(user, "~n~b x ~0p~n", [?COUNT, Functions]),
     check(
@@ -132,9 +134,12 @@ nifs(Config) ->
                     ({clear_fds, 3}) -> answers(clear_fds, [First, Second, bounded(Millis)]);
                     ({store_term, 3}) ->
                         answers(store_term, [First, Second, Third]) andalso
+                            answers(store_term, [Notifier, Second, Held]) andalso
                             answers(clear_fds, [First, Second, 0]);
                     ({Name, 3}) -> answers(Name, [First, Second, Third]);
-                    ({store_fds, 5}) -> answers(store_fds, [First, Second, Third =/= [], [Second, Third], bounded(Millis)])
+                    ({store_fds, 5}) -> 
+                        answers(store_fds, [First, Second, Third =/= [], Held, bounded(Millis)]) andalso
+                            answers(store_fds, [Notifier, Second, Third, First, bounded(Millis)])
                 end,
                 Functions
             )
@@ -237,6 +242,10 @@ calls(Term) ->
         (Term =:= [] orelse is_answer(result(fun() -> systemd:reload(Term) end))) andalso
         is_answer(result(fun() -> systemd:unset_env(Term) end)) andalso
         is_answer(result(fun() -> systemd:listen_opts(Term) end)) andalso
+        is_answer(result(fun() -> systemd:listen_opts(Term, 80) end)) andalso
+        is_answer(result(fun() -> systemd:listen_opts(Term, Term) end)) andalso
+        %% A number would be a socket of this VM.
+        (is_integer(Term) orelse is_answer(result(fun() -> systemd:listen_socket(Term) end))) andalso
         is_answer(result(fun() -> systemd:listen_info(Term) end)) andalso
         is_answer(result(fun() -> systemd:store_fds(Term) end)) andalso
         is_answer(result(fun() -> systemd:store_fds([{0, Term}, Term], [{poll, true}]) end)) andalso
@@ -244,6 +253,7 @@ calls(Term) ->
         is_answer(result(fun() -> systemd:fetch_term(Term) end)) andalso
         is_answer(result(fun() -> systemd:clear_fds([Term]) end)) andalso
         is_answer(result(fun() -> systemd:clear_fds(Term) end)) andalso
+        is_answer(result(fun() -> systemd:credentials(Term) end)) andalso
         is_answer(result(fun() -> systemd:read_credential(Term) end)).
 
 not_long(Term) when is_integer(Term), Term > 0; Term =:= infinity -> 0;

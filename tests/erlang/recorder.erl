@@ -1,7 +1,7 @@
 %% A datagram socket in the manager's place, that records the exact bytes.
 -module(recorder).
 
--export([start/0, start/1, stop/1, path/1, next/1, next/2, all/1, all_with_fds/1, drain/1, buffer/2]).
+-export([start/0, start/1, stop/1, path/1, next/1, next/2, all/1, all_with_fds/1, file/1, drain/1, buffer/2]).
 
 -record(recorder, {path, socket}).
 
@@ -39,15 +39,20 @@ all(Recorder) ->
         Bytes -> [Bytes | all(Recorder)]
     end.
 
-%% What came so far, each with the number of descriptors that came with it.
+%% What came so far, each with the files whose descriptors came with it.
 all_with_fds(#recorder{socket = Socket} = Recorder) ->
     case socket:recvmsg(Socket, 4096, 4096, [], 0) of
         {ok, #{iov := Iov, ctrl := Ctrl}} ->
             Fds = [Fd || #{type := rights, data := Data} <- Ctrl, <<Fd:32/native>> <= Data],
-            [{iolist_to_binary(Iov), length(Fds)} | all_with_fds(Recorder)];
+            [{iolist_to_binary(Iov), [file(Fd) || Fd <- Fds]} | all_with_fds(Recorder)];
         {error, timeout} ->
             []
     end.
+
+%% What a descriptor of this process is open on: unlike its number, another one of it has the same.
+file(Fd) ->
+    {ok, Link} = file:read_link_all("/proc/self/fd/" ++ integer_to_list(Fd)),
+    Link.
 
 %% Reads until it is stopped.
 drain(#recorder{socket = Socket} = Recorder) ->

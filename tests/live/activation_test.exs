@@ -8,20 +8,26 @@ defmodule ActivationTest do
     {"v6", ["ListenStream=[::1]:5002", "BindIPv6Only=ipv6-only"], "/dev/tcp/::1/5002"},
     {"dual", ["ListenStream=5003"], "/dev/tcp/127.0.0.1/5003"},
     {"unix", ["ListenStream=/run/live/activated.sock"], :unix},
-    {"abstract", ["ListenStream=@activated"], :abstract},
+    {"abstract", ["ListenStream=@activated"], {"SOCK_STREAM", "\\0activated"}},
     {"udp4", ["ListenDatagram=127.0.0.1:5004"], "/dev/udp/127.0.0.1/5004"},
-    {"udp6", ["ListenDatagram=[::1]:5005"], "/dev/udp/::1/5005"}
+    {"udp6", ["ListenDatagram=[::1]:5005"], "/dev/udp/::1/5005"},
+    {"dgram", ["ListenDatagram=/run/live/datagrams.sock"],
+     {"SOCK_DGRAM", "/run/live/datagrams.sock"}},
+    {"seq", ["ListenSequentialPacket=/run/live/packets.sock"],
+     {"SOCK_SEQPACKET", "/run/live/packets.sock"}}
   ]
 
   # Says a line, and returns the answer.
   defp ask(:unix), do: ask_unix("/run/live/activated.sock")
 
-  defp ask(:abstract) do
+  # A client that has an address too, which an answer to a datagram needs.
+  defp ask({type, address}) do
     script = """
     import socket
-    s = socket.socket(socket.AF_UNIX)
+    s = socket.socket(socket.AF_UNIX, socket.#{type})
     s.settimeout(20)
-    s.connect("\\0activated")
+    s.bind("\\0client")
+    s.connect("#{address}")
     s.sendall(b"hi\\n")
     print(s.recv(100).decode(), end="")
     """
@@ -73,7 +79,7 @@ defmodule ActivationTest do
     assert ask("/dev/tcp/::1/5003") == "dual: hi\n"
 
     {fds, given} = Enum.unzip(Lab.eval(unit, "systemd:listen_fds()"))
-    assert fds == Enum.to_list(3..9)
+    assert fds == Enum.to_list(3..11)
     assert given |> Enum.map(&to_string/1) |> Enum.sort() == Enum.sort(names)
   end
 end

@@ -257,6 +257,12 @@ defmodule FdStoreTest do
     # Three that were handed over, and one of a term that was stored in this life.
     assert Lab.eval(unit, "systemd:store_term(other, 1), length(systemd:listen_fds())") == 3
 
+    {fds, _} = Enum.unzip(Lab.eval(unit, "systemd:listen_fds()"))
+    pid = Lab.show(unit, "MainPID")
+    assert fds == [3, 4, 5]
+    assert length(stored_terms(pid)) == 2
+    for fd <- fds ++ stored_terms(pid), do: assert(close_on_exec?(pid, fd))
+
     for start <- [
           "open_port({spawn, \"sleep 1000\"}, [])",
           "open_port({spawn_executable, \"/bin/sleep\"}, [{args, [\"1000\"]}, nouse_stdio])"
@@ -274,6 +280,20 @@ defmodule FdStoreTest do
       Lab.run("kill", ["-KILL", to_string(pid)])
       Lab.await("its end", fn -> child(unit) == nil end)
     end
+  end
+
+  defp stored_terms(pid) do
+    {:ok, fds} = File.ls(Lab.path("/proc/#{pid}/fd"))
+
+    for fd <- fds,
+        File.read_link!(Lab.path("/proc/#{pid}/fd/#{fd}")) =~ "systemd-term:",
+        do: String.to_integer(fd)
+  end
+
+  defp close_on_exec?(pid, fd) do
+    info = File.read!(Lab.path("/proc/#{pid}/fdinfo/#{fd}"))
+    [_, flags] = Regex.run(~r/flags:\s*(\d+)/, info)
+    Bitwise.band(String.to_integer(flags, 8), 0o2000000) != 0
   end
 
   defp child(unit) do

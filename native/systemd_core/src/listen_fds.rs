@@ -2,11 +2,16 @@
 
 use crate::environment::{InvalidVariable, positive};
 use crate::errno::errno_of;
+use crate::raw_fd::borrow;
+use crate::socket_info::socket_info;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::stat::{SFlag, fstat, makedev};
 use std::fs::File;
-use std::os::fd::{BorrowedFd, IntoRawFd, RawFd};
+use std::ops::Range;
+use std::os::fd::{IntoRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::{Mutex, PoisonError};
 
 const FIRST: RawFd = 3;
 
@@ -25,7 +30,7 @@ pub enum NotHandedOver {
 pub type Named<'a> = (RawFd, Option<&'a [u8]>);
 
 /// Checks that they are open, and makes them close-on-exec. They stay open for as long as this
-/// process runs, unless one is [`release`]d.
+/// process runs, but for a connection that was handed out: see [`hand_out`].
 pub fn listen_fds<'a>(
     fds: Option<&[u8]>,
     pid: Option<&[u8]>,
@@ -34,18 +39,10 @@ pub fn listen_fds<'a>(
 ) -> Result<Vec<Named<'a>>, NotHandedOver> {
     use NotHandedOver::*;
     let Some(fds) = fds else { return Ok(Vec::new()) };
-    let Some(pid) = pid else { return Err(OtherProcess(None)) };
-    let pid = positive(pid).ok_or(Invalid(InvalidVariable("LISTEN_PID")))?;
-    if pid != u64::from(own_pid) {
-        return Err(OtherProcess(Some(pid)));
-    }
-    let count = positive(fds)
-        .and_then(|count| RawFd::try_from(count).ok()?.checked_add(FIRST))
-        .ok_or(Invalid(InvalidVariable("LISTEN_FDS")))?
-        - FIRST;
+    let numbers = numbers(fds, pid, own_pid)?;
     let mut names = names.map(|names| names.split(|&byte| byte == b':'));
     let mut handed_over = Vec::new();
-    for fd in FIRST..FIRST + count {
+    for fd in numbers {
         let name = match &mut names {
             Some(names) => names.next().ok_or(Invalid(InvalidVariable("LISTEN_FDNAMES")))?,
             None => b"",
@@ -60,32 +57,52 @@ pub fn listen_fds<'a>(
     }
 }
 
+fn numbers(fds: &[u8], pid: Option<&[u8]>, own_pid: u32) -> Result<Range<RawFd>, NotHandedOver> {
+    use NotHandedOver::*;
+    let Some(pid) = pid else { return Err(OtherProcess(None)) };
+    let pid = positive(pid).ok_or(Invalid(InvalidVariable("LISTEN_PID")))?;
+    if pid != u64::from(own_pid) {
+        return Err(OtherProcess(Some(pid)));
+    }
+    positive(fds)
+        .and_then(|count| RawFd::try_from(count).ok()?.checked_add(FIRST))
+        .map(|end| FIRST..end)
+        .ok_or(Invalid(InvalidVariable("LISTEN_FDS")))
+}
+
 /// Whether the manager handed something over under that number when it started this process.
 pub(crate) fn is_handed_over(fd: RawFd) -> bool {
-    let count = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok());
-    count.is_some_and(|count: RawFd| (FIRST..FIRST.saturating_add(count)).contains(&fd))
+    let [fds, pid] = ["LISTEN_FDS", "LISTEN_PID"].map(std::env::var_os);
+    let pid = pid.as_ref().map(|pid| pid.as_bytes());
+    fds.and_then(|fds| numbers(fds.as_bytes(), pid, std::process::id()).ok())
+        .is_some_and(|numbers| numbers.contains(&fd))
+}
+
+/// To be asked by one who has a descriptor of his own of the same socket: he may keep it if this is
+/// `Ok`. A connection that the manager handed over ends when it is closed, so that the one of that
+/// number is closed for the first who asks, and is `ENOTSOCK` for the others.
+pub fn hand_out(fd: RawFd) -> Result<(), Errno> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    if !is_handed_over(fd) {
+        return Ok(());
+    }
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if socket_info(fd)?.is_connection() { release(fd) } else { Ok(()) }
 }
 
 /// Closes a handed-over descriptor. `/dev/null` takes its place, because `$LISTEN_FDS` goes on to
 /// name that number: no other file may come by it.
-pub fn release(fd: RawFd) -> Result<(), Errno> {
+pub(crate) fn release(fd: RawFd) -> Result<(), Errno> {
     let null = File::open("/dev/null").map_err(errno_of)?;
-    // SAFETY: numbers that the manager handed over have no other owner in this process.
+    // SAFETY: the number goes on to be an open descriptor, and the system call changes it at once.
     let fd = unsafe { nix::unistd::dup3_raw(null, fd, nix::fcntl::OFlag::O_CLOEXEC) }?;
     let _ = fd.into_raw_fd();
     Ok(())
 }
 
-/// Whether this process has a descriptor of that number.
-pub fn is_open(fd: RawFd) -> bool {
-    // SAFETY: only asked about; the kernel refuses one that is not open.
-    fd >= 0 && fcntl(unsafe { BorrowedFd::borrow_raw(fd) }, FcntlArg::F_GETFD).is_ok()
-}
-
 /// True for one that was released.
 fn adopt(fd: RawFd) -> Result<bool, Errno> {
-    // SAFETY: only asked about; the kernel refuses one that is not open.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    let fd = borrow(fd)?;
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     let stat = fstat(fd)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;

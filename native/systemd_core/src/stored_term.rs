@@ -9,12 +9,13 @@ use crate::fd_name::FdName;
 use crate::listen_fds::{is_handed_over, release};
 use crate::memfd::sealed;
 use crate::notifier::Sent;
+use crate::raw_fd::borrow;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, SealFlag, fcntl};
 use nix::unistd::dup3;
 use std::collections::BTreeMap;
 use std::fs::{File, read_dir, read_link};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
@@ -26,22 +27,27 @@ type Terms = BTreeMap<Vec<u8>, OwnedFd>;
 /// `None` until they have been looked for.
 static TERMS: Mutex<Option<Terms>> = Mutex::new(None);
 
-/// Has `send` send a file with these bytes to the manager's store, and then keeps it for [`fetch`]. One
-/// at a time, so that what is kept is what was sent last: `send` must not wait. `EINVAL` for a name of
-/// more than 236 bytes.
+/// A file with these bytes, for [`keep`]. `EINVAL` for a name of more than 236 bytes.
+pub fn file(name: FdName<'_>, bytes: &[u8]) -> Result<OwnedFd, Errno> {
+    // Whoever looks for files must not take this one for left over.
+    with_terms(|_| Ok(()))?;
+    sealed(&format!("{PREFIX}{}", String::from_utf8_lossy(name.as_bytes())), bytes)
+}
+
+/// Has `send` send the file to the manager's store, and then keeps it for [`fetch`]. One at a time, so
+/// that what is kept is what was sent last: `send` must not wait.
 pub fn keep(
     name: FdName<'_>,
-    bytes: &[u8],
-    send: impl FnOnce(BorrowedFd<'_>) -> Result<Sent, Errno>,
+    file: &OwnedFd,
+    send: impl FnOnce() -> Result<Sent, Errno>,
 ) -> Result<Sent, Errno> {
-    let file_name = format!("{PREFIX}{}", String::from_utf8_lossy(name.as_bytes()));
     with_terms(|terms| {
-        let file = sealed(&file_name, bytes)?;
-        let sent = send(file.as_fd())?;
+        let kept = file.try_clone().map_err(errno_of)?;
+        let sent = send()?;
         if sent == Sent::Done {
             match terms.get_mut(name.as_bytes()) {
-                Some(slot) => dup3(&file, slot, OFlag::O_CLOEXEC)?,
-                None => drop(terms.insert(name.as_bytes().to_vec(), file)),
+                Some(slot) => dup3(&kept, slot, OFlag::O_CLOEXEC)?,
+                None => drop(terms.insert(name.as_bytes().to_vec(), kept)),
             }
         }
         Ok(sent)
@@ -50,7 +56,10 @@ pub fn keep(
 
 /// What was kept last under that name, by this process or by the one before it.
 pub fn fetch(name: FdName<'_>) -> Result<Option<Vec<u8>>, Errno> {
-    with_terms(|terms| terms.get(name.as_bytes()).map(read).transpose())
+    let file = with_terms(|terms| {
+        terms.get(name.as_bytes()).map(OwnedFd::try_clone).transpose().map_err(errno_of)
+    })?;
+    file.map(|file| read(file.into())).transpose()
 }
 
 /// [`fetch`] finds nothing from now on.
@@ -58,8 +67,7 @@ pub fn forget(name: FdName<'_>) -> Result<(), Errno> {
     with_terms(|terms| terms.remove(name.as_bytes()).map_or(Ok(()), discard))
 }
 
-/// The lock is held for no longer than a file in memory takes to be written or read. Files are made
-/// under it, so that nobody who looks for them takes one for left over.
+/// The lock is held for a few system calls that don't wait.
 fn with_terms<T>(action: impl FnOnce(&mut Terms) -> Result<T, Errno>) -> Result<T, Errno> {
     let mut terms = TERMS.lock().unwrap_or_else(PoisonError::into_inner);
     match &mut *terms {
@@ -94,8 +102,7 @@ fn find() -> Terms {
 
 /// Sealed, and open for writing as memfd_create(2) does it: one that somebody opened to read it isn't.
 fn is_ours(fd: RawFd) -> bool {
-    // SAFETY: only asked about, and it was open a moment ago.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    let Ok(fd) = borrow(fd) else { return false };
     let access = fcntl(fd, FcntlArg::F_GETFL)
         .map(|flags| OFlag::from_bits_truncate(flags) & OFlag::O_ACCMODE);
     if access != Ok(OFlag::O_RDWR) {
@@ -106,15 +113,14 @@ fn is_ours(fd: RawFd) -> bool {
         && fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).is_ok()
 }
 
-fn read(fd: &OwnedFd) -> Result<Vec<u8>, Errno> {
-    let file = File::from(fd.try_clone().map_err(errno_of)?);
+fn read(file: File) -> Result<Vec<u8>, Errno> {
     let mut bytes = vec![0; file.metadata().map_err(errno_of)?.len() as usize];
     file.read_exact_at(&mut bytes, 0).map_err(errno_of)?;
     Ok(bytes)
 }
 
 fn discard(fd: OwnedFd) -> Result<(), Errno> {
-    if is_handed_over(fd.as_fd().as_raw_fd()) { release(fd.into_raw_fd()) } else { Ok(()) }
+    if is_handed_over(fd.as_raw_fd()) { release(fd.into_raw_fd()) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -125,8 +131,12 @@ mod tests {
         FdName::parse(name.as_bytes()).unwrap()
     }
 
+    fn store(of: &str, bytes: &[u8], sent: Result<Sent, Errno>) -> Result<Sent, Errno> {
+        keep(name(of), &file(name(of), bytes)?, || sent)
+    }
+
     fn kept(of: &str, bytes: &[u8]) {
-        assert_eq!(keep(name(of), bytes, |_| Ok(Sent::Done)), Ok(Sent::Done));
+        assert_eq!(store(of, bytes, Ok(Sent::Done)), Ok(Sent::Done));
     }
 
     fn fetched(of: &str) -> Option<Vec<u8>> {
@@ -141,6 +151,9 @@ mod tests {
         kept("other", &vec![7; 5_000_000]);
         assert_eq!(fetched("state").as_deref(), Some(&b"two"[..]));
 
+        for fd in TERMS.lock().unwrap().as_ref().unwrap().values() {
+            assert_eq!(fcntl(fd, FcntlArg::F_GETFD), Ok(FdFlag::FD_CLOEXEC.bits()));
+        }
         // As after a restart in place: the descriptors are all that is left.
         for (_, fd) in TERMS.lock().unwrap().take().unwrap() {
             let _ = fd.into_raw_fd();
@@ -165,10 +178,10 @@ mod tests {
         kept(&longest, b"");
         assert_eq!(fetched(&longest), Some(vec![]));
         let too_long = "n".repeat(237);
-        assert_eq!(keep(name(&too_long), b"", |_| Ok(Sent::Done)), Err(Errno::EINVAL));
+        assert_eq!(store(&too_long, b"", Ok(Sent::Done)), Err(Errno::EINVAL));
         // What was not sent is not kept.
-        assert_eq!(keep(name("failed"), b"", |_| Err(Errno::ENOENT)), Err(Errno::ENOENT));
-        assert_eq!(keep(name("failed"), b"", |_| Ok(Sent::NotYet)), Ok(Sent::NotYet));
+        assert_eq!(store("failed", b"", Err(Errno::ENOENT)), Err(Errno::ENOENT));
+        assert_eq!(store("failed", b"", Ok(Sent::NotYet)), Ok(Sent::NotYet));
         assert_eq!(fetched("failed"), None);
     }
 }

@@ -3,8 +3,9 @@
 use crate::chardata::text_or_atom;
 use crate::notifier::NotifierResource;
 use crate::{atoms, binary, error, list, reason};
-use rustler::{Binary, Encoder, Env, NifResult, ResourceArc, Term};
-use std::os::fd::{BorrowedFd, RawFd};
+use rustler::{Atom, Binary, Encoder, Env, NifResult, Resource, ResourceArc, Term};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use systemd_core::{Assignment, Errno, FdName, Message, Sent, stored_term};
 
@@ -18,14 +19,49 @@ fn fd_name<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
     }
 }
 
+/// Descriptors of our own on the way to the manager: whatever becomes of the numbers that they were
+/// given by.
+struct HeldResource(Mutex<Vec<OwnedFd>>);
+
+#[rustler::resource_impl]
+impl Resource for HeldResource {}
+
+impl HeldResource {
+    fn new(fds: Vec<OwnedFd>) -> ResourceArc<Self> {
+        ResourceArc::new(Self(Mutex::new(fds)))
+    }
+
+    fn fds(&self) -> MutexGuard<'_, Vec<OwnedFd>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `[[Fd]]` as `{ok, [Held]}`, or nothing is held.
 #[rustler::nif(schedule = "DirtyIo")]
-fn are_open(fds: Term<'_>) -> NifResult<bool> {
-    Ok(numbers(fds)?.into_iter().all(systemd_core::is_open))
+fn hold<'a>(env: Env<'a>, parts: Term<'a>) -> NifResult<Term<'a>> {
+    let parts = list::proper(parts).ok_or(rustler::Error::BadArg)?;
+    let parts = parts.into_iter().map(numbers).collect::<NifResult<Vec<_>>>()?;
+    let hold = |part: Vec<RawFd>| part.into_iter().map(systemd_core::duplicate).collect();
+    Ok(match parts.into_iter().map(hold).collect::<Result<Vec<_>, _>>() {
+        Ok(parts) => {
+            let held: Vec<_> = parts.into_iter().map(HeldResource::new).collect();
+            (atoms::ok(), held).encode(env)
+        }
+        Err(Errno::EBADF) => error(env, atoms::bad_descriptor()),
+        Err(errno) => error(env, reason::posix(env, errno)),
+    })
 }
 
 fn numbers(fds: Term<'_>) -> NifResult<Vec<RawFd>> {
     let fds = list::proper(fds).ok_or(rustler::Error::BadArg)?;
     fds.into_iter().map(|fd| fd.decode()).collect()
+}
+
+/// Closes them: the caller's garbage may wait long.
+#[rustler::nif(schedule = "DirtyIo")]
+fn let_go(held: ResourceArc<HeldResource>) -> Atom {
+    held.fds().clear();
+    atoms::ok()
 }
 
 /// Stores them under one name, or under that of the manager for those without one: `false`.
@@ -35,17 +71,13 @@ fn store_fds<'a>(
     notifier: ResourceArc<NotifierResource>,
     name: Term<'a>,
     poll: bool,
-    fds: Term<'a>,
+    held: ResourceArc<HeldResource>,
     timeout: u32,
 ) -> NifResult<Term<'a>> {
     let name = name.decode::<Binary<'a>>().ok();
     let name = name.map(|name| parse(name.as_slice())).transpose()?;
-    let fds = numbers(fds)?;
-    if fds.iter().any(|&fd| fd < 0) {
-        return Ok(error(env, atoms::bad_descriptor()));
-    }
-    // SAFETY: only for the one system call that sends them, which refuses one that is not open.
-    let fds: Vec<_> = fds.iter().map(|&fd| unsafe { BorrowedFd::borrow_raw(fd) }).collect();
+    let fds = held.fds();
+    let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
     Ok(send(env, &notifier, &Assignment::FdStore { name, poll }, &fds, timeout))
 }
 
@@ -63,6 +95,15 @@ fn clear_fds<'a>(
     Ok(send(env, &notifier, &Assignment::FdStoreRemove(name), &[], timeout))
 }
 
+/// `{ok, Held}`, to be [`store_term`]d under the same name.
+#[rustler::nif(schedule = "DirtyIo")]
+fn hold_term<'a>(env: Env<'a>, name: Binary<'a>, bytes: Binary<'a>) -> NifResult<Term<'a>> {
+    Ok(match stored_term::file(parse(name.as_slice())?, bytes.as_slice()) {
+        Ok(file) => (atoms::ok(), HeldResource::new(vec![file])).encode(env),
+        Err(errno) => error(env, reason::posix(env, errno)),
+    })
+}
+
 /// Puts it into the store in the place of an older one, and keeps it here. `busy` while the manager's
 /// queue is full.
 #[rustler::nif(schedule = "DirtyIo")]
@@ -70,21 +111,22 @@ fn store_term<'a>(
     env: Env<'a>,
     notifier: ResourceArc<NotifierResource>,
     name: Binary<'a>,
-    bytes: Binary<'a>,
+    held: ResourceArc<HeldResource>,
 ) -> NifResult<Term<'a>> {
     let name = parse(name.as_slice())?;
+    let held = held.fds();
+    let [file] = &held[..] else { return Err(rustler::Error::BadArg) };
     let now = |assignment: &Assignment<'_>, fds: &[BorrowedFd<'_>]| {
         let mut message = Message::new();
         message.push(assignment).map_err(|_| Errno::EMSGSIZE)?;
         notifier.0.send_with_fds(&message, fds, Duration::ZERO)
     };
     let store = Assignment::FdStore { name: Some(name), poll: true };
-    let kept = stored_term::keep(name, bytes.as_slice(), |file| {
-        match now(&Assignment::FdStoreRemove(name), &[])? {
-            Sent::Done => now(&store, &[file]),
+    let kept =
+        stored_term::keep(name, file, || match now(&Assignment::FdStoreRemove(name), &[])? {
+            Sent::Done => now(&store, &[file.as_fd()]),
             Sent::NotYet => Ok(Sent::NotYet),
-        }
-    });
+        });
     Ok(match kept {
         Ok(Sent::Done) => atoms::ok().encode(env),
         Ok(Sent::NotYet) | Err(Errno::EAGAIN) => atoms::busy().encode(env),
@@ -121,7 +163,6 @@ fn send<'a>(
     match notifier.0.send_with_fds(&message, fds, timeout) {
         Ok(Sent::Done) => atoms::ok().encode(env),
         Ok(Sent::NotYet) => atoms::busy().encode(env),
-        Err(Errno::EBADF) => error(env, atoms::bad_descriptor()),
         Err(errno) => error(env, reason::posix(env, errno)),
     }
 }

@@ -3,10 +3,10 @@
 use crate::{atoms, binary, environment, error, reason};
 use rustler::{Encoder, Env, Term};
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, RawFd};
-use systemd_core::{Errno, LocalAddress, NotHandedOver, SockType, SocketInfo};
+use std::os::fd::RawFd;
+use systemd_core::{LocalAddress, NotHandedOver, SockType, SocketInfo};
 
-/// What sd_listen_fds_with_names(3) makes of the three variables: `[{Fd, Name | false}]`.
+/// What the three variables of sd_listen_fds(3) stand for: `[{Fd, Name | false}]`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn listen_fds<'a>(env: Env<'a>, fds: Term<'a>, pid: Term<'a>, names: Term<'a>) -> Term<'a> {
     let [fds, pid, names] = [fds, pid, names].map(environment::value);
@@ -28,18 +28,10 @@ fn listen_fds<'a>(env: Env<'a>, fds: Term<'a>, pid: Term<'a>, names: Term<'a>) -
 /// `{Family, Type, IsListening, IsConnected, Address}`, the address as `inet:sockname/1` has it.
 #[rustler::nif(schedule = "DirtyIo")]
 fn socket_info<'a>(env: Env<'a>, fd: RawFd) -> Term<'a> {
-    match socket_info_of(fd) {
+    match systemd_core::socket_info(fd) {
         Ok(info) => (atoms::ok(), encode(env, &info)).encode(env),
         Err(errno) => error(env, reason::posix(env, errno)),
     }
-}
-
-fn socket_info_of(fd: RawFd) -> Result<SocketInfo, Errno> {
-    if fd < 0 {
-        return Err(Errno::EBADF);
-    }
-    // SAFETY: only asked about; the kernel refuses one that is not open.
-    systemd_core::socket_info(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 fn encode<'a>(env: Env<'a>, info: &SocketInfo) -> Term<'a> {
@@ -71,13 +63,10 @@ fn encode<'a>(env: Env<'a>, info: &SocketInfo) -> Term<'a> {
     (family, kind, info.is_listening, info.is_connected, address).encode(env)
 }
 
-/// Closes a connection that was handed over. Nothing else may be closed so: it has an owner.
+/// Whether one who has opened it may keep it. `enotsock` when another one was first.
 #[rustler::nif(schedule = "DirtyIo")]
-fn release<'a>(env: Env<'a>, fd: RawFd) -> Term<'a> {
-    let released = socket_info_of(fd).and_then(|info| {
-        if info.is_connected { systemd_core::release(fd) } else { Err(Errno::ENOTCONN) }
-    });
-    match released {
+fn hand_out<'a>(env: Env<'a>, fd: RawFd) -> Term<'a> {
+    match systemd_core::hand_out(fd) {
         Ok(()) => atoms::ok().encode(env),
         Err(errno) => error(env, reason::posix(env, errno)),
     }

@@ -10,14 +10,20 @@ start_link(Name) ->
     receive {Pid, up} -> {ok, Pid} end.
 
 open(Name, Parent) ->
-    {ok, Options} = systemd:listen_opts(Name),
     case systemd:listen_info(Name) of
+        {ok, #{type := seqpacket, listening := true}} ->
+            {ok, Listen} = systemd:listen_socket(Name),
+            Parent ! {self(), up},
+            packets(Name, Listen);
         {ok, #{type := stream}} ->
+            {ok, Options} = systemd:listen_opts(Name),
             {ok, Listen} = gen_tcp:listen(0, Options ++ [binary, {active, false}, {packet, line}]),
             Parent ! {self(), up},
             accept(Name, Listen);
         {ok, #{type := dgram}} ->
-            {ok, Socket} = gen_udp:open(0, Options ++ [binary, {active, false}]),
+            {ok, Options} = systemd:listen_opts(Name),
+            %% With `binary', OTP 25 fails to receive what has a UNIX path for its sender.
+            {ok, Socket} = gen_udp:open(0, Options ++ [{active, false}]),
             Parent ! {self(), up},
             datagrams(Name, Socket)
     end.
@@ -42,6 +48,14 @@ datagrams(Name, Socket) ->
     {ok, {Address, Port, Line}} = gen_udp:recv(Socket, 0),
     ok = gen_udp:send(Socket, Address, Port, answer(Name, Line)),
     datagrams(Name, Socket).
+
+%% One packet of each connection.
+packets(Name, Listen) ->
+    {ok, Socket} = socket:accept(Listen),
+    {ok, Line} = socket:recv(Socket),
+    ok = socket:send(Socket, answer(Name, Line)),
+    ok = socket:close(Socket),
+    packets(Name, Listen).
 
 answer(Name, Line) -> io_lib:format("~s: ~s", [Name, Line]).
 
