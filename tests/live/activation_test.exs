@@ -70,7 +70,7 @@ defmodule ActivationTest do
     for {name, _, client} <- @sockets do
       assert Lab.show(unit, "MainPID") == "0"
       assert ask(client) == "#{name}: hi\n"
-      assert Lab.show(unit, "ActiveState") == "active"
+      Lab.await_property(unit, "ActiveState", "active")
       Lab.systemctl!(["kill", "--signal=KILL", unit])
       Lab.await_property(unit, "ActiveState", "failed")
     end
