@@ -279,9 +279,9 @@ defmodule Systemd do
   `:eagain`, leaves stored what was sent before it: one message for each name. What is closed after
   the call returns is stored all the same.
 
-  The manager drops in silence what is
-  beyond `FileDescriptorStoreMax=`. From systemd 254 on it tells the service that number, and more at
-  once, or any where it is 0, is `{:error, {:fd_store_max, n}}`; before that nobody can know.
+  The manager drops in silence what is beyond `FileDescriptorStoreMax=`. From systemd 254 on it tells
+  the service that number, and more at once, or any where it is 0, is
+  `{:error, {:fd_store_max, n}}`; before that nobody can know.
   `barrier/1` returns when they are stored.
 
   The manager also drops a socket that hangs up. The option `poll: false` (`FDPOLL=0`) has it keep

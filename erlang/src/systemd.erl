@@ -267,8 +267,8 @@ listen_fds() -> systemd_listen:fds().
 %% The socket may be closed and made again. Have one of them at a time: two sockets of one `{fd, Fd}'
 %% take each other's events away.
 %%
-%% Of `inet', `inet6' and `local' the first one in a
-%% list counts: put other options behind these. A `backlog' behind it takes its place.
+%% Of `inet', `inet6' and `local' the first one in a list counts: put other options behind these. A
+%% `backlog' behind it takes its place. Leave out `ip', which would bind the socket once more.
 -spec listen_opts(fd_name() | non_neg_integer()) ->
     {ok, [gen_tcp:listen_option()] | [gen_udp:open_option()]} | {error, reason()}.
 listen_opts(NameOrFd) -> systemd_listen:opts(NameOrFd).
@@ -311,9 +311,9 @@ store_fds(Fds) -> store_fds(Fds, []).
 %% `eagain', leaves stored what was sent before it: one message for each name. What is closed after the
 %% call returns is stored all the same.
 %%
-%% The manager drops in silence what
-%% is beyond `FileDescriptorStoreMax='. From systemd 254 on it tells the service that number, and
-%% more at once, or any where it is 0, is `{error, {fd_store_max, N}}'; before that nobody can know.
+%% The manager drops in silence what is beyond `FileDescriptorStoreMax='. From systemd 254 on it
+%% tells the service that number, and more at once, or any where it is 0, is
+%% `{error, {fd_store_max, N}}'; before that nobody can know.
 %% {@link barrier/1} returns when they are stored.
 %%
 %% The manager also drops a socket that hangs up. The option `{poll, false}' (`FDPOLL=0') has it keep

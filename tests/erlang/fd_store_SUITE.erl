@@ -36,8 +36,11 @@ sent(Config) -> recorder:all_with_fds(proplists:get_value(recorder, Config)).
 
 file() ->
     {ok, Socket} = socket:open(inet, dgram),
-    {ok, Fd} = socket:getopt(Socket, {otp, fd}),
-    Fd.
+    fd(Socket).
+
+fd({'$socket', _} = Socket) -> element(2, {ok, _} = socket:getopt(Socket, {otp, fd}));
+fd({'$inet', _, {_, Socket}}) -> fd(Socket);
+fd(Port) -> element(2, {ok, _} = inet:getfd(Port)).
 
 names_and_counts(Config) ->
     [A, B] = [file(), file()],
@@ -86,10 +89,6 @@ every_kind_of_socket(Config) ->
      || Each <- Sockets
     ],
     ?assertEqual([], sent(Config)).
-
-fd({'$socket', _} = Socket) -> element(2, {ok, _} = socket:getopt(Socket, {otp, fd}));
-fd({'$inet', _, {_, Socket}}) -> fd(Socket);
-fd(Port) -> element(2, {ok, _} = inet:getfd(Port)).
 
 options(Config) ->
     Fd = file(),
@@ -194,7 +193,7 @@ number_used_again(Config) ->
     fill(Config, 0),
     Self = self(),
     Pid = spawn_link(fun() -> Self ! {self(), systemd:store_fds([Socket])} end),
-    timer:sleep(200),
+    await_full_queue(Pid),
     ok = socket:close(Socket),
     {ok, Other} = socket:open(inet, dgram),
     ?assertEqual(Number, fd(Other)),
@@ -203,6 +202,12 @@ number_used_again(Config) ->
     ?assertEqual(ok, receive {Pid, Result} -> Result end),
     ?assertEqual([{<<"FDSTORE=1\n">>, [File]}], but_filler(Before ++ sent(Config))),
     socket:close(Other).
+
+await_full_queue(Pid) ->
+    case process_info(Pid, current_function) of
+        {current_function, {systemd_nif, store_fds, 5}} -> ok;
+        _ -> timer:sleep(1), await_full_queue(Pid)
+    end.
 
 clear(Config) ->
     ok = systemd:clear_fds([]),
@@ -267,6 +272,11 @@ one_of_many(Config) ->
     ?assertEqual(Pairs, without_repeats(Sent)),
     ok = systemd:clear_fds([many]).
 
+%% Where the queue was full it is removed once more.
+without_repeats([<<"FDSTOREREMOVE", _/binary>> = Same, Same | Rest]) -> without_repeats([Same | Rest]);
+without_repeats([Message | Rest]) -> [Message | without_repeats(Rest)];
+without_repeats([]) -> [].
+
 %% The manager was told to forget the old one, and not of the new one.
 term_half_sent(Config) ->
     ok = systemd:store_term(half, old),
@@ -279,11 +289,6 @@ term_half_sent(Config) ->
     ?assertMatch([{<<"FDSTOREREMOVE", _/binary>>, []}, {<<"FDSTORE=1\n", _/binary>>, [_]}], sent(Config)),
     ?assertEqual({ok, new}, systemd:fetch_term(half)),
     ok = systemd:clear_fds([half]).
-
-%% Where the queue was full it is removed once more.
-without_repeats([<<"FDSTOREREMOVE", _/binary>> = Same, Same | Rest]) -> without_repeats([Same | Rest]);
-without_repeats([Message | Rest]) -> [Message | without_repeats(Rest)];
-without_repeats([]) -> [].
 
 without_systemd(_) ->
     [

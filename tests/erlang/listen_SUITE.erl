@@ -6,8 +6,8 @@
 
 all() ->
     [
-        wrong_environment, before_the_application, several_of_a_name, close_on_exec, connections, info_and_options, taken_over,
-        no_such_fd, credentials, library_missing
+        wrong_environment, before_the_application, several_of_a_name, close_on_exec, connections,
+        info_and_options, taken_over, no_such_fd, credentials, library_missing
     ].
 
 -define(VARIABLES, ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "CREDENTIALS_DIRECTORY"]).

@@ -72,17 +72,8 @@ impl Notifier {
 
     /// Sends by one system call that doesn't block, or not at all.
     pub fn try_send(&self, message: &Message) -> Result<Sent, Errno> {
-        self.try_send_with_fds(message, &[])
-    }
-
-    /// [`Self::try_send`] with descriptors, 253 at most.
-    pub fn try_send_with_fds(
-        &self,
-        message: &Message,
-        fds: &[BorrowedFd<'_>],
-    ) -> Result<Sent, Errno> {
         let Transport::Unix(socket) = &self.transport else { return Ok(Sent::NotYet) };
-        match socket.send_with_fds(message.as_bytes(), fds) {
+        match socket.try_send(message.as_bytes()) {
             Ok(()) => Ok(self.sent(message)),
             Err(errno) if is_passing(errno) => Ok(Sent::NotYet),
             Err(errno) => Err(errno),

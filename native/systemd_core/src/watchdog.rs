@@ -1,6 +1,7 @@
 //! The thread that keeps the manager's watchdog satisfied, see sd_watchdog_enabled(3).
 
 use crate::assignment::Assignment;
+use crate::errno::errno_of;
 use crate::message::Message;
 use crate::notifier::Notifier;
 use crate::{journal, threads};
@@ -53,7 +54,7 @@ impl Watchdog {
         timeout: Duration,
         interval: Duration,
         ask: impl FnMut(Question) + Send + 'static,
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, Errno> {
         let (commands, inbox) = unbounded();
         let keeper = Keeper {
             inbox,
@@ -72,7 +73,8 @@ impl Watchdog {
             // Signals are the VM's business.
             let _ = SigSet::all().thread_block();
             keeper.run();
-        })?;
+        });
+        let thread = thread.map_err(errno_of)?;
         Ok(Self { commands, enabled: AtomicBool::new(true), thread: Some(thread) })
     }
 

@@ -60,10 +60,7 @@ fn watchdog_start<'a>(
             }
             (atoms::ok(), watchdog).encode(env)
         }
-        Err(failure) => {
-            let errno = systemd_core::Errno::from_raw(failure.raw_os_error().unwrap_or_default());
-            error(env, reason::posix(env, errno))
-        }
+        Err(errno) => error(env, reason::posix(env, errno)),
     }
 }
 
