@@ -4,6 +4,9 @@
 
 -export([install/0, is_journal/1]).
 
+%% A log call takes no longer, in milliseconds.
+-define(LOG_CALL, 50).
+
 %% @doc As the config keys `install_journal' and `install_kmsg' say, and only where the stream of a
 %% handler is the journal.
 -spec install() -> ok.
@@ -74,7 +77,12 @@ replace(#{id := Id} = Old) ->
             logger:error("systemd: install_journal: the handler could not be added: ~0tp", [Reason])
     end.
 
-clear(default) -> logger:remove_handler(default);
+%% A log call that has found a handler which is gone then makes logger remove the one of that name,
+%% which would be ours: those that have begun may end first.
+clear(default) ->
+    _ = logger:set_handler_config(default, level, none),
+    timer:sleep(?LOG_CALL),
+    logger:remove_handler(default);
 clear('Elixir.Logger') -> catch 'Elixir.Logger':remove_backend(console).
 
 install_kmsg(#{id := Id, module := logger_std_h, formatter := {Module, Config}} = Handler) when

@@ -165,10 +165,31 @@ defmodule JournalTest do
     assert Enum.all?(entries, &(not (&1 =~ "<3>")))
   end
 
+  test "install_journal: a log call that has begun with the handler before is not lost, and takes none away" do
+    unit = Lab.start_service("begun", [:ready])
+
+    assert Lab.eval(unit, """
+           Slow = fun(Event, _) -> timer:sleep(20), Event end,
+           ok = logger:add_handler_filter(default, slow, {Slow, []}),
+           spawn(fun() -> logger:notice("begun") end),
+           timer:sleep(5),
+           application:set_env(systemd, install_journal, true),
+           systemd_logger:install(),
+           timer:sleep(100),
+           [{Id, Module} || \#{id := Id, module := Module} <- logger:get_handler_config()]
+           """) == [default: :systemd_journal_h]
+
+    assert unit |> Lab.entries("cat") |> String.split("\n") |> Enum.count(&(&1 =~ "begun")) == 1
+  end
+
   test "the application stops with lines in flight: none is lost" do
     unit = Lab.start_service("in-flight", [], env: @journal, service: ["Type=exec"])
 
     Lab.await("the service", fn -> File.exists?(Lab.path("/run/live/in-flight.control")) end)
+
+    Lab.await("the application", fn ->
+      Lab.eval(unit, "whereis(systemd_sup) =/= undefined andalso whereis(live_sup) =/= undefined")
+    end)
 
     assert Lab.eval(unit, """
            spawn(fun() -> timer:sleep(50), application:stop(live), application:stop(systemd),
