@@ -4,8 +4,8 @@
 
 -export([install/0, is_journal/1]).
 
-%% A log call takes no longer, in milliseconds.
--define(LOG_CALL, 50).
+%% Log calls that have begun get this long to end, in milliseconds.
+-define(LONGEST_LOG_CALL, 1000).
 
 %% @doc As the config keys `install_journal' and `install_kmsg' say, and only where the stream of a
 %% handler is the journal.
@@ -81,9 +81,24 @@ replace(#{id := Id} = Old) ->
 %% which would be ours: those that have begun may end first.
 clear(default) ->
     _ = logger:set_handler_config(default, level, none),
-    timer:sleep(?LOG_CALL),
+    Logging = [Pid || Pid <- processes(), is_logging(Pid)],
+    await_log_calls(Logging, systemd_wait:deadline(?LONGEST_LOG_CALL)),
     logger:remove_handler(default);
 clear('Elixir.Logger') -> catch 'Elixir.Logger':remove_backend(console).
+
+await_log_calls(Logging, Deadline) ->
+    case {[Pid || Pid <- Logging, is_logging(Pid)], systemd_wait:rest(Deadline)} of
+        {[], _} -> ok;
+        {_, 0} -> ok;
+        {Rest, _} -> timer:sleep(2), await_log_calls(Rest, Deadline)
+    end.
+
+%% The stack trace as a term ends too early for that.
+is_logging(Pid) ->
+    case process_info(Pid, backtrace) of
+        {backtrace, Stack} -> binary:match(Stack, <<"(logger_backend:">>) =/= nomatch;
+        undefined -> false
+    end.
 
 install_kmsg(#{id := Id, module := logger_std_h, formatter := {Module, Config}} = Handler) when
     Module =/= systemd_kmsg_formatter, is_map(Config)

@@ -169,17 +169,19 @@ defmodule JournalTest do
     unit = Lab.start_service("begun", [:ready])
 
     assert Lab.eval(unit, """
-           Slow = fun(Event, _) -> timer:sleep(20), Event end,
+           Self = self(),
+           Slow = fun(Event, _) -> Self ! begun, timer:sleep(200), Event end,
            ok = logger:add_handler_filter(default, slow, {Slow, []}),
-           spawn(fun() -> logger:notice("begun") end),
-           timer:sleep(5),
+           spawn(fun() -> logger:notice("the line") end),
+           receive begun -> ok end,
            application:set_env(systemd, install_journal, true),
            systemd_logger:install(),
-           timer:sleep(100),
+           timer:sleep(300),
            [{Id, Module} || \#{id := Id, module := Module} <- logger:get_handler_config()]
            """) == [default: :systemd_journal_h]
 
-    assert unit |> Lab.entries("cat") |> String.split("\n") |> Enum.count(&(&1 =~ "begun")) == 1
+    assert unit |> Lab.entries("cat") |> String.split("\n") |> Enum.count(&(&1 =~ "the line")) ==
+             1
   end
 
   test "the application stops with lines in flight: none is lost" do
