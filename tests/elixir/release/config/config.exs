@@ -1,0 +1,4 @@
+import Config
+
+config :logger, level: :info
+config :probe, deep: [static: 1]
