@@ -7,4 +7,7 @@ config :systemd, watchdog_check: {Hello.Health, :well?, []}
 # laptop the console shows it, as it does anyway.
 config :systemd, install_journal: true
 
+# `systemctl reload hello` evaluates config/runtime.exs again.
+config :systemd, reload: {Systemd.Reload, :runtime_config, []}
+
 config :logger, :console, format: "[$level] $message $metadata\n", metadata: [:request_id]

@@ -21,7 +21,7 @@ defmodule Hello.Request do
     end
   end
 
-  defp respond([]), do: {"200 OK", "hello\n"}
+  defp respond([]), do: {"200 OK", Application.fetch_env!(:hello, :greeting)}
 
   defp respond(["wait", seconds]) do
     Process.sleep(String.to_integer(seconds) * 1000)
