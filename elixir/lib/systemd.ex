@@ -55,9 +55,37 @@ defmodule Systemd do
     * `{:unfit_fd, info}`: neither `:gen_tcp` nor `:gen_udp` can listen on it;
     * `{:fd_store_max, n}`: the unit may store n descriptors and no more, see
       `FileDescriptorStoreMax=` in systemd.service(5);
+    * `{:reload_failed, reason}`: the function of the config key `reload` returned `{:error, reason}`, or
+      raised; then `reason` is `{:error | :exit | :throw, what}`;
+    * `:stopping`: the service goes down, and is not reloaded any more;
     * `:nif_not_loaded`: the native library is missing; the log says why.
   """
   @type reason :: :systemd.reason()
+
+  @typedoc """
+  What the config key `reload` may be, other than `:restart`: see `Systemd.Reload` for one.
+
+  It is called on SIGHUP and by `reload/0`, one at a time, in a process of its own, between `RELOADING=1`
+  and `READY=1`. For all who ask while it runs, it is called once more afterwards.
+
+    * `:ok`, `{:ok, term}` or any other term: it is done. `STATUS=reloaded`, or `STATUS=reloaded: term`,
+      with text as it is.
+    * `{:error, reason}`, `:error`, an exception: it has failed. `STATUS=reload failed: …`, and the whole
+      of it in the log. The service goes on.
+
+  Before the service is ready it is called without `RELOADING=1` and `READY=1`, which would end the
+  start-up; when it is stopping, not at all.
+  """
+  @type reload_function :: :systemd.reload_function()
+
+  @typedoc "Computes a status: `{module, function, args}`, or a function without arguments."
+  @type status_function :: :systemd.status_function()
+
+  @typedoc """
+  `limit`: for how many milliseconds more time is asked for at most; 1,800,000, half an hour, by default.
+  `status`: a `STATUS=` to begin with.
+  """
+  @type extension :: {:limit, pos_integer()} | {:status, IO.chardata()}
 
   @typedoc """
   A descriptor that the manager handed over, with its name, a charlist, if it has one:
@@ -105,6 +133,47 @@ defmodule Systemd do
   defdelegate set_status(statuses), to: :systemd
 
   @doc """
+  A child that calls the function every so many milliseconds, for the first time at once, and sends what
+  it returns as `STATUS=` when it has changed.
+
+      Systemd.status_every(5_000, &MyApp.Connections.summary/0)
+
+  It has a process of its own. While it hangs it is not called again; when it hangs, raises, or returns
+  no text, the log says so once, and the last status stays.
+  """
+  @spec status_every(pos_integer(), status_function) :: Supervisor.child_spec()
+  defdelegate status_every(millis, function), to: :systemd
+
+  @doc """
+  Calls `fun` in the caller's process, asks the manager for more time for as long as it runs, and returns
+  what it returns.
+
+      Systemd.extend_timeout_while(&MyApp.Release.migrate/0, status: "migrating", limit: 600_000)
+
+  A native thread sends `EXTEND_TIMEOUT_USEC=`, see sd_notify(3), up to the limit: every second for 10
+  more seconds, while the service starts, reloads or stops, and not while it runs. A migration in the
+  supervision tree, or the work of a `terminate/2`, then takes as long as it takes, whatever
+  `TimeoutStartSec=` and `TimeoutStopSec=` say.
+
+  `fun` may say how far it is by `notify/1`. When it has not returned at the limit no more time is asked
+  for, the journal and `STATUS=` say so, and the manager ends the service as the unit has it, unless it is
+  done just then. `fun` itself is not interrupted. Where no more time can be asked for, it is called all
+  the same, and the log tells.
+  """
+  @spec extend_timeout_while((() -> result), [extension]) :: result when result: term
+  def extend_timeout_while(fun, options \\ []), do: :systemd.extend_timeout_while(fun, options)
+
+  @doc """
+  A child that asks for more time, as `extend_timeout_while/2` does, from when its supervisor takes it down
+  in a shutdown until the VM is down, for a drain that takes longer than `TimeoutStopSec=`.
+
+  Put it behind the drainer, whose own `shutdown` in its child specification still holds.
+  """
+  @spec extend_timeout_while_stopping([extension]) :: Supervisor.child_spec()
+  def extend_timeout_while_stopping(options \\ []),
+    do: :systemd.extend_timeout_while_stopping(options)
+
+  @doc """
   Sends one state or a list of them in one datagram, see sd_notify(3).
 
   The caller itself sends, without another process. It waits only when the manager's queue is
@@ -141,16 +210,25 @@ defmodule Systemd do
   defdelegate watchdog(command), to: :systemd
 
   @doc """
-  Says `RELOADING=1` and restarts the VM in place by `:init.restart/0`.
+  Does what the config key `reload` says, see `t:reload_function/0`. SIGHUP does the same, unless the config
+  key `handle_event` is `false`.
 
-  The manager shows `reloading` until the service is ready again; no `STOPPING=1` is sent. When
-  `RELOADING=1` can't be sent, nothing is restarted. SIGHUP does the same, unless the config key
-  `handle_event` is `false`.
+  By default, or with `:restart`, says `RELOADING=1` and restarts the VM in place by `System.restart/0`. The
+  manager shows `reloading` until the service is ready again; no `STOPPING=1` is sent. When `RELOADING=1`
+  can't be sent, nothing is restarted. Nobody pings the watchdog while the VM restarts: until it has, the
+  manager's timeout is the config key `restart_timeout` (120,000 ms) or `WatchdogSec=`, whichever is longer.
+
+  With a function, returns when one that was begun after this call is done:
+  `{:error, {:reload_failed, reason}}` when it failed, `{:error, :stopping}` when the service goes down.
+  Outside of systemd nothing is called.
   """
   @spec reload() :: :ok | {:error, reason}
   defdelegate reload(), to: :systemd
 
-  @doc "`reload/0` with the options of `:init.restart/1`."
+  @doc """
+  Restarts the VM as `reload/0` does by default, with the options of `:init.restart/1`, and whatever the
+  config key `reload` says.
+  """
   @spec reload(mode: :embedded | :interactive) :: :ok | {:error, reason}
   defdelegate reload(options), to: :systemd
 

@@ -14,6 +14,9 @@
 -export([
     ready/0, ready/1,
     set_status/1,
+    status_every/2,
+    extend_timeout_while/1, extend_timeout_while/2,
+    extend_timeout_while_stopping/0, extend_timeout_while_stopping/1,
     notify/1,
     barrier/0, barrier/1,
     watchdog/1,
@@ -36,6 +39,7 @@
 ]).
 
 -export_type([state/0, statuses/0, sd_timeout/0, reason/0]).
+-export_type([reload_function/0, status_function/0, extension/0]).
 -export_type([fd/0, fd_name/0, fd_info/0, fd_source/0, storable/0, credential/0]).
 
 -include_lib("kernel/include/file.hrl").
@@ -65,6 +69,26 @@
     | [{up | down, state() | [state()]}].
 %% What to notify when a child starts, and when its supervisor takes it down.
 
+-type status_function() :: {module(), atom(), list()} | fun(() -> unicode:chardata()).
+%% Computes a status.
+
+-type extension() :: {limit, Millis :: pos_integer()} | {status, unicode:chardata()}.
+%% `limit': for how long more time is asked for at most; 1800000, half an hour, by default. `status': a
+%% `STATUS=' to begin with.
+
+-type reload_function() :: {module(), atom(), list()} | fun(() -> term()).
+%% What the config key `reload' may be, other than `restart'. It is called on SIGHUP and by
+%% {@link reload/0}, one at a time, in a process of its own, between `RELOADING=1' and `READY=1'. For all
+%% who ask while it runs, it is called once more afterwards.
+%% <ul>
+%% <li>`ok', `{ok, Term}' or any other term: it is done. `STATUS=reloaded', or `STATUS=reloaded: Term',
+%% with text as it is.</li>
+%% <li>`{error, Reason}', `error', an exception: it has failed. `STATUS=reload failed: ...', and the whole of
+%% it in the log. The service goes on.</li>
+%% </ul>
+%% Before the service is ready it is called without `RELOADING=1' and `READY=1', which would end the
+%% start-up; when it is stopping, not at all.
+
 -type sd_timeout() :: pos_integer().
 %% Milliseconds.
 
@@ -79,6 +103,8 @@
     | {several_fds, fd_name(), [non_neg_integer()]}
     | {unfit_fd, fd_info()}
     | {fd_store_max, integer()}
+    | {reload_failed, term()}
+    | stopping
     | nif_not_loaded.
 %% Why nothing was sent.
 %% <ul>
@@ -97,6 +123,9 @@
 %% <li>`{unfit_fd, Info}': neither `gen_tcp' nor `gen_udp' can listen on it.</li>
 %% <li>`{fd_store_max, N}': the unit may store N descriptors and no more, see
 %% `FileDescriptorStoreMax=' in systemd.service(5).</li>
+%% <li>`{reload_failed, Reason}': the function of the config key `reload' returned `{error, Reason}', or
+%% raised; then `Reason' is `{error | exit | throw, What}'.</li>
+%% <li>`stopping': the service goes down, and is not reloaded any more.</li>
 %% <li>`nif_not_loaded': the native library is missing; the log says why.</li>
 %% </ul>
 
@@ -146,6 +175,47 @@ ready(Status) -> systemd_ready:child_spec(Status).
 -spec set_status(statuses()) -> supervisor:child_spec().
 set_status(Statuses) -> systemd_status:child_spec(Statuses).
 
+%% @doc A child that calls the function every so many milliseconds, for the first time at once, and sends
+%% what it returns as `STATUS=' when it has changed:
+%% ```
+%% systemd:status_every(5000, fun() -> io_lib:format("~b connections", [my_server:count()]) end)
+%% '''
+%% It has a process of its own. While it hangs it is not called again; when it hangs, raises, or returns no
+%% text, the log says so once, and the last status stays.
+-spec status_every(Millis :: pos_integer(), status_function()) -> supervisor:child_spec().
+status_every(Millis, Function) when is_integer(Millis), Millis > 0, Millis < 1 bsl 32 ->
+    systemd_function:is_function(Function) orelse error(badarg, [Millis, Function]),
+    systemd_status_every:child_spec(Millis, Function);
+status_every(Millis, Function) ->
+    error(badarg, [Millis, Function]).
+
+%% @equiv extend_timeout_while(Fun, [])
+-spec extend_timeout_while(fun(() -> Result)) -> Result.
+extend_timeout_while(Fun) -> extend_timeout_while(Fun, []).
+
+%% @doc Calls `Fun' in the caller's process, and returns what it returns. For as long as it runs, up to the
+%% limit, a native thread asks the manager for more time, see `EXTEND_TIMEOUT_USEC=' in sd_notify(3): every
+%% second for 10 more seconds, while the service starts, reloads or stops, and not while it runs. A
+%% migration in the supervision tree, or the work of a `terminate/2', then takes as long as it takes,
+%% whatever `TimeoutStartSec=' and `TimeoutStopSec=' say.
+%%
+%% `Fun' may say how far it is by {@link notify/1}. When it has not returned at the limit no more time is
+%% asked for, the journal and `STATUS=' say so, and the manager ends the service as the unit has it, unless
+%% it is done just then. `Fun' itself is not interrupted. Where no more time can be asked for, it is called
+%% all the same, and the log tells.
+-spec extend_timeout_while(fun(() -> Result), Options :: [extension()]) -> Result.
+extend_timeout_while(Fun, Options) -> systemd_extension:while(Fun, Options).
+
+%% @equiv extend_timeout_while_stopping([])
+-spec extend_timeout_while_stopping() -> supervisor:child_spec().
+extend_timeout_while_stopping() -> extend_timeout_while_stopping([]).
+
+%% @doc A child that asks for more time, as {@link extend_timeout_while/2} does, from when its supervisor
+%% takes it down in a shutdown until the VM is down, for a drain that takes longer than `TimeoutStopSec='.
+%% Put it behind the drainer, whose own `shutdown' in its child specification still holds.
+-spec extend_timeout_while_stopping(Options :: [extension()]) -> supervisor:child_spec().
+extend_timeout_while_stopping(Options) -> systemd_extension:child_spec(Options).
+
 %% @doc Sends one state or a list of them in one datagram, see sd_notify(3).
 %%
 %% The caller itself sends, without another process. It waits only when the manager's queue is
@@ -189,36 +259,33 @@ watchdog(enable) -> systemd_watchdog:enable();
 watchdog(disable) -> systemd_watchdog:disable();
 watchdog(Command) -> error(badarg, [Command]).
 
-%% @doc Says `RELOADING=1' and restarts the VM in place by `init:restart/0'. The manager shows
-%% `reloading' until the service is ready again; no `STOPPING=1' is sent. When `RELOADING=1'
-%% can't be sent, nothing is restarted.
+%% @doc Does what the config key `reload' says: see {@link reload_function()}. SIGHUP does the same,
+%% unless the config key `handle_event' is `false'.
 %%
-%% SIGHUP does the same, unless the config key `handle_event' is `false'.
+%% By default, or with `restart', says `RELOADING=1' and restarts the VM in place by `init:restart/0'.
+%% The manager shows `reloading' until the service is ready again; no `STOPPING=1' is sent. When
+%% `RELOADING=1' can't be sent, nothing is restarted. Nobody pings the watchdog while the VM restarts:
+%% until it has, the manager's timeout is the config key `restart_timeout' (120000 ms) or `WatchdogSec=',
+%% whichever is longer.
+%%
+%% With a function, returns when one that was begun after this call is done:
+%% `{error, {reload_failed, Reason}}' when it failed, `{error, stopping}' when the service goes down.
+%% Outside of systemd nothing is called.
 -spec reload() -> ok | {error, reason()}.
-reload() -> reload(fun init:restart/0, []).
+reload() -> systemd_notify:unless_absent(fun systemd_reload:reload/0).
 
-%% @doc {@link reload/0} with the options of `init:restart/1'.
+%% @doc Restarts the VM as {@link reload/0} does by default, with the options of `init:restart/1', and
+%% whatever the config key `reload' says.
 -spec reload(Options :: [{mode, embedded | interactive}]) -> ok | {error, reason()}.
-reload([]) -> reload();
+reload([]) ->
+    restart(fun init:restart/0, []);
 reload([{mode, Mode}] = Options) when Mode =:= embedded; Mode =:= interactive ->
-    reload(fun init:restart/1, [Options]);
+    restart(fun init:restart/1, [Options]);
 reload(Options) ->
     error(badarg, [Options]).
 
-reload(Restart, Args) ->
-    case systemd_notify:notifier() of
-        undefined ->
-            ok;
-        _ ->
-            systemd_shutdown:restarting(true),
-            case systemd_notify:send(reloading) of
-                ok ->
-                    apply(Restart, Args);
-                {error, _} = Error ->
-                    systemd_shutdown:restarting(false),
-                    Error
-            end
-    end.
+restart(Restart, Args) ->
+    systemd_notify:unless_absent(fun() -> systemd_reload:restart(Restart, Args) end).
 
 %% @doc Whether the system was booted with systemd, see sd_booted(3). Says nothing about this
 %% process: no other function needs it.

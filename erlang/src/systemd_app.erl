@@ -7,15 +7,10 @@
 start(_Type, _Args) ->
     systemd_logger:install(),
     Variables = systemd_env:take(),
-    case systemd_notify:open(systemd_env:value("NOTIFY_SOCKET", Variables)) of
-        ok ->
-            ok;
-        {error, Reason} ->
-            logger:error("systemd: nothing can be sent: ~ts", [systemd_notify:explain(Reason)])
-    end,
+    Opened = systemd_notify:open(systemd_env:value("NOTIFY_SOCKET", Variables)),
     systemd_listen:check(Variables),
     systemd_fd_store:open(Variables),
-    {ok, Supervisor} = systemd_sup:start_link(children(systemd_notify:notifier(), Variables)),
+    {ok, Supervisor} = systemd_sup:start_link(children(Opened, Variables)),
     {ok, Supervisor, Variables}.
 
 %% Comes after a crash too, which the service may survive.
@@ -25,28 +20,32 @@ prep_stop(Variables) ->
 
 stop(Variables) ->
     systemd_sighup:uninstall(),
-    _ = persistent_term:erase(systemd_watchdog),
+    systemd_watchdog:forget(),
     systemd_notify:close(),
     systemd_fd_store:close(),
     systemd_env:restore(Variables).
 
-children(undefined, _) ->
+children(not_under_systemd, _) ->
     [];
-children({error, _}, _) ->
+children({error, Reason}, _) ->
+    logger:error("systemd: nothing can be sent: ~ts", [systemd_notify:explain(Reason)]),
     [log()];
-children(Notifier, Variables) ->
+children(ok, Variables) ->
     systemd_shutdown:install(),
     systemd_sighup:install(),
-    [log() | systemd_readiness:child_spec() ++ watchdog(Notifier, Variables)].
+    systemd_main_pid:claim(),
+    [log() | systemd_readiness:child_spec() ++ watchdog(Variables)] ++
+        [systemd_reload:child_spec()].
 
 log() -> #{id => systemd_log, start => {systemd_log, start_link, []}}.
 
-watchdog(Notifier, Variables) ->
+watchdog(Variables) ->
     Usec = systemd_env:value("WATCHDOG_USEC", Variables),
-    Pid = systemd_env:value("WATCHDOG_PID", Variables),
+    %% Of a script that has started the VM, the VM is the heir.
+    Pid = not systemd_main_pid:is_wrapped() andalso systemd_env:value("WATCHDOG_PID", Variables),
     case systemd_nif:watchdog_usec(Usec, Pid) of
         {ok, Timeout} ->
-            [systemd_watchdog:child_spec(Notifier, Timeout)];
+            [systemd_watchdog:child_spec(Timeout)];
         undefined ->
             [];
         {error, {invalid_value, Name}} ->

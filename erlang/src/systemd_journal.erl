@@ -12,14 +12,19 @@
 %% @doc Sends one entry, and waits for journald up to its `send_timeout'.
 -spec send(systemd_journal_config:ready(), logger:level(), logger:metadata(), Message :: unicode:chardata(), more()) ->
     ok | {error, reason()}.
-send(#{sink := Sink} = Config, Level, Meta, Message, More) ->
+send(Config, Level, Meta, Message, More) ->
+    try first(Config, Level, Meta, Message, More)
+    catch error:badarg -> first(systemd_journal_config:renewed(Config), Level, Meta, Message, More)
+    end.
+
+first(#{sink := Sink} = Config, Level, Meta, Message, More) ->
     case systemd_nif:journal_log(Sink, Level, Meta, Message, More, []) of
-        {format, Paths} -> send(Config, Level, Meta, Message, More, texts(Paths, Meta));
+        {format, Paths} -> formatted(Config, Level, Meta, Message, More, texts(Paths, Meta));
         again -> wait(Config, [Level, Meta, flat(Message), More], []);
         Result -> Result
     end.
 
-send(#{sink := Sink} = Config, Level, Meta, Message, More, Texts) ->
+formatted(#{sink := Sink} = Config, Level, Meta, Message, More, Texts) ->
     case systemd_nif:journal_log(Sink, Level, Meta, Message, More, Texts) of
         again -> wait(Config, [Level, Meta, flat(Message), More], Texts);
         Result -> Result
@@ -35,12 +40,18 @@ wait(#{sink := Sink, send_timeout := Timeout}, [_, Meta | _] = Event, Texts) ->
                 {format, Paths} -> wait_first(Sink, Event, texts(Paths, Meta), Deadline);
                 Result -> Result
             after
-                systemd_nif:journal_leave(Ticket)
+                leave(Ticket)
             end;
         false ->
-            ok = systemd_nif:journal_leave(Ticket),
+            leave(Ticket),
             _ = is_next(Number, 0),
             {error, eagain}
+    end.
+
+%% One of another copy of the native library leaves when nobody refers to it any more.
+leave(Ticket) ->
+    try systemd_nif:journal_leave(Ticket)
+    catch error:badarg -> ok
     end.
 
 wait_first(Sink, Event, Texts, Deadline) ->

@@ -2,13 +2,14 @@
 %% The configuration of `systemd_journal_h', checked and made ready for use.
 -module(systemd_journal_config).
 
--export([new/2, given/1]).
+-export([new/1, given/1, path/1, renewed/1, forget/1]).
 
 -export_type([ready/0]).
 
 -type ready() :: #{
     id := logger:handler_id(),
     sink := systemd_nif:sink(),
+    path := binary(),
     send_timeout := non_neg_integer(),
     report_cb := systemd_journal_report:callback() | undefined
 }.
@@ -43,11 +44,10 @@
 ]).
 
 %% @doc A handler with what it takes to send in the place of its configuration. That is copied at
-%% every log call, and so is small. `Old' is that of before, if there is one: its socket is kept
-%% while the path is the same.
--spec new(logger:handler_config(), Old :: none | ready()) ->
-    {ok, logger:handler_config()} | {error, term()}.
-new(#{id := Id} = Handler, Old) ->
+%% every log call, and so is small: what the user gave is kept apart. A socket that the handler has
+%% already is kept while the path is the same.
+-spec new(logger:handler_config()) -> {ok, logger:handler_config()} | {error, term()}.
+new(#{id := Id} = Handler) ->
     try
         Given = maps:get(config, Handler, #{}),
         is_map(Given) orelse throw({config, Given}),
@@ -56,7 +56,8 @@ new(#{id := Id} = Handler, Old) ->
         Config = maps:merge(defaults(), Given),
         Ready = #{
             id => Id,
-            sink => sink(journal(Config, Old), Config),
+            sink => open(Id, Config),
+            path => path(Id),
             send_timeout => maps:get(send_timeout, Config),
             report_cb => maps:get(report_cb, Config, undefined)
         },
@@ -67,11 +68,44 @@ new(#{id := Id} = Handler, Old) ->
         throw:{Key, Value, Reason} -> {error, {invalid_config, systemd_journal_h, #{Key => Value}, Reason}}
     end.
 
+open(Id, Config) ->
+    Sink = sink(journal(Config, kept(Id)), Config),
+    persistent_term:put({?MODULE, Id}, {Config, Sink}),
+    Sink.
+
 %% @doc What the user gave, and the defaults.
 -spec given(ready()) -> systemd_journal_h:config().
-given(#{sink := Sink}) ->
-    {_, Given} = systemd_nif:journal_given(Sink),
-    binary_to_term(Given).
+given(#{id := Id}) ->
+    {Config, _} = kept(Id),
+    Config.
+
+%% @doc Of the journal that the handler sends to; `undefined' where there is no such handler.
+-spec path(logger:handler_id()) -> binary() | undefined.
+path(Id) ->
+    case kept(Id) of
+        {#{path := Path}, _} -> native(Path);
+        {#{}, none} -> undefined
+    end.
+
+kept(Id) -> persistent_term:get({?MODULE, Id}, {#{}, none}).
+
+-spec forget(logger:handler_id()) -> ok.
+forget(Id) ->
+    _ = persistent_term:erase({?MODULE, Id}),
+    ok.
+
+%% @doc With a sink of the native library's present copy, when it has taken the place of the one that
+%% made this sink. The handler's configuration, which the caller has a copy of, follows.
+-spec renewed(ready()) -> ready().
+renewed(#{id := Id, sink := Stale} = Ready) ->
+    case kept(Id) of
+        {Config, Stale} ->
+            Sink = open(Id, Config),
+            _ = spawn(logger, set_handler_config, [Id, config, Config]),
+            Ready#{sink := Sink};
+        {_, Sink} ->
+            Ready#{sink := Sink}
+    end.
 
 defaults() -> #{fields => ?FIELDS, metadata => [], path => ?PATH, send_timeout => ?SEND_TIMEOUT}.
 
@@ -92,37 +126,30 @@ check(path, Path) when is_list(Path); is_binary(Path) -> ok;
 check(send_timeout, Millis) when is_integer(Millis), Millis >= 0, Millis < 1 bsl 32 -> ok;
 check(Key, Value) -> lists:member(Key, ?OVERLOAD) orelse throw({Key, Value}).
 
-journal(#{path := Path}, none) ->
-    open(Path);
-journal(#{path := Path}, #{sink := Sink}) ->
-    {Journal, Given} = systemd_nif:journal_given(Sink),
-    case binary_to_term(Given) of
-        #{path := Path} -> Journal;
-        _ -> open(Path)
-    end.
+journal(#{path := Path}, {#{path := Path}, Sink}) ->
+    try systemd_nif:journal_of(Sink)
+    catch error:badarg -> open(Path)
+    end;
+journal(#{path := Path}, _) ->
+    open(Path).
 
 open(Path) ->
-    case native(Path) of
-        invalid ->
-            throw({path, Path});
-        Native ->
-            case systemd_nif:journal_open(Native) of
-                {ok, Journal} -> Journal;
-                {error, Reason} -> throw({path, Path, Reason})
-            end
+    case systemd_nif:journal_open(native(Path)) of
+        {ok, Journal} -> Journal;
+        {error, Reason} -> throw({path, Path, Reason})
     end.
 
 native(Path) ->
     try unicode:characters_to_binary(Path, unicode, file:native_name_encoding()) of
         Native when is_binary(Native) -> Native;
-        _ -> invalid
+        _ -> throw({path, Path})
     catch
-        error:_ -> invalid
+        error:_ -> throw({path, Path})
     end.
 
-sink(Journal, #{fields := Fields, metadata := Metadata} = Config) ->
+sink(Journal, #{fields := Fields, metadata := Metadata}) ->
     Ready = [field(Field) || Field <- Fields],
-    case systemd_nif:journal_sink(Journal, Ready, Metadata, term_to_binary(Config)) of
+    case systemd_nif:journal_sink(Journal, Ready, Metadata) of
         {ok, Sink} -> Sink;
         {error, Reason} -> throw({fields, Fields, Reason})
     end.

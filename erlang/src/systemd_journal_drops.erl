@@ -21,26 +21,28 @@ count(#{sink := Sink} = Config, Meta, Reason) ->
             ok
     end.
 
-init(#{sink := Sink} = Config, Reason) ->
+init(#{sink := Sink, path := Path} = Config, Reason) ->
     case systemd_nif:journal_teller(Sink) of
         true ->
-            #{path := Path} = systemd_journal_config:given(Config),
             %% A full queue is told of by the journal itself.
             _ = Reason =:= eagain orelse
                 systemd_log:to_stderr(
                     "log lines are dropped, and counted: the journal at ~ts takes none: ~ts (~0tp)",
                     [Path, file:format_error(Reason), Reason]
                 ),
-            tell(Config, Path);
+            %% The count is gone with the copy of the native library that kept it.
+            try tell(Config)
+            catch error:badarg -> ok
+            end;
         false ->
             ok
     end.
 
-tell(#{sink := Sink} = Config, Path) ->
+tell(#{sink := Sink} = Config) ->
     {Count, Last, From, To} = systemd_nif:journal_dropped(Sink),
     case send(Config, Count, From, To) of
-        ok -> systemd_nif:journal_told(Sink, Count, Last) =:= 0 orelse tell(Config, Path);
-        {error, _} -> retry(Config, Path, Count)
+        ok -> systemd_nif:journal_told(Sink, Count, Last) =:= 0 orelse tell(Config);
+        {error, _} -> retry(Config, Count)
     end.
 
 send(Config, Count, From, To) ->
@@ -56,11 +58,11 @@ send(Config, Count, From, To) ->
     ]).
 
 %% Nobody waits for a journal that the handler has left.
-retry(#{id := Id} = Config, Path, Count) ->
-    case logger:get_handler_config(Id) of
-        {ok, #{config := #{path := Path}}} ->
+retry(#{id := Id, path := Path} = Config, Count) ->
+    case systemd_journal_config:path(Id) of
+        Path ->
             timer:sleep(?RETRY),
-            tell(Config, Path);
+            tell(Config);
         _ ->
             systemd_log:to_stderr(
                 "~b log lines were dropped, because the journal at ~ts did not take them", [Count, Path]

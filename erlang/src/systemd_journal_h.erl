@@ -48,7 +48,7 @@
 %% and one line on standard error says so.
 -module(systemd_journal_h).
 
--export([adding_handler/1, changing_config/3, filter_config/1, log/2]).
+-export([adding_handler/1, changing_config/3, removing_handler/1, filter_config/1, log/2]).
 
 -export_type([field/0, config/0]).
 
@@ -90,18 +90,22 @@
 
 %% @private
 -spec adding_handler(logger:handler_config()) -> {ok, logger:handler_config()} | {error, term()}.
-adding_handler(Handler) -> systemd_journal_config:new(Handler, none).
+adding_handler(Handler) -> systemd_journal_config:new(Handler).
 
 %% @private
 -spec changing_config(set | update, logger:handler_config(), logger:handler_config()) ->
     {ok, logger:handler_config()} | {error, term()}.
 changing_config(_, #{config := Old}, #{config := Old} = New) ->
     {ok, New};
-changing_config(set, #{config := Old}, New) ->
-    systemd_journal_config:new(New, Old);
+changing_config(set, _, New) ->
+    systemd_journal_config:new(New);
 changing_config(update, #{config := Old}, #{config := Config} = New) ->
     All = maps:merge(systemd_journal_config:given(Old), Config),
-    systemd_journal_config:new(New#{config := All}, Old).
+    systemd_journal_config:new(New#{config := All}).
+
+%% @private
+-spec removing_handler(logger:handler_config()) -> ok.
+removing_handler(#{id := Id}) -> systemd_journal_config:forget(Id).
 
 %% @private
 -spec filter_config(logger:handler_config()) -> logger:handler_config().
@@ -118,9 +122,12 @@ log(#{level := Level, meta := Meta} = Event, #{config := Config, formatter := Fo
     catch
         %% Logger would take the handler away.
         Class:Reason:Stack ->
-            complain(Config, "failed with ~ts ~0tP at ~0tP", [Class, Reason, 20, Stack, 30]),
-            systemd_journal_drops:count(Config, Meta, einval)
+            catch failed(Class, Reason, Stack, Meta, Config)
     end.
+
+failed(Class, Reason, Stack, Meta, Config) ->
+    complain(Config, "failed with ~ts ~0tP at ~0tP", [Class, Reason, 20, Stack, 30]),
+    systemd_journal_drops:count(Config, Meta, einval).
 
 message(Event, {Module, FormatterConfig}, Config) ->
     try

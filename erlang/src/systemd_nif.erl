@@ -1,12 +1,16 @@
 %% @private
 %% The functions of native/systemd_nif. Loading this module never fails, so that a release boots
 %% without the library and on systems that it isn't built for: see {@link loaded/0}.
+%%
+%% A new version may be loaded while the VM runs. What a former copy of the library has made is `badarg'
+%% to a new copy; whoever keeps such a thing opens it anew then.
 -module(systemd_nif).
 
 -export([
     loaded/0,
     initial_env/1,
-    open/1,
+    parent/0,
+    open/2,
     notify/2,
     notify_wait/3,
     has_announced/2,
@@ -17,10 +21,11 @@
     watchdog_answer/3,
     watchdog_enable/1,
     watchdog_disable/1,
-    watchdog_enabled/1,
+    extend_start/2,
+    extend_stop/1,
     journal_open/1,
-    journal_sink/4,
-    journal_given/1,
+    journal_sink/3,
+    journal_of/1,
     journal_complain/1,
     journal_log/6,
     journal_join/1,
@@ -45,13 +50,14 @@
     load_error/0
 ]).
 
--export_type([notifier/0, barrier/0, watchdog/0, journal/0, sink/0, ticket/0, source/0, held/0]).
+-export_type([notifier/0, barrier/0, watchdog/0, extension/0, journal/0, sink/0, ticket/0, source/0, held/0]).
 
 -on_load(load/0).
 
 -type notifier() :: reference().
 -type barrier() :: reference().
 -type watchdog() :: reference().
+-type extension() :: reference().
 -type journal() :: reference().
 -type sink() :: reference().
 -type ticket() :: reference().
@@ -63,11 +69,23 @@
 -define(NOT_LOADED, erlang:nif_error(nif_not_loaded)).
 
 load() ->
-    case erlang:load_nif(filename:join(priv_dir(), "systemd_nif"), 0) of
-        ok -> persistent_term:erase(?MODULE);
-        {error, {_, Text}} -> persistent_term:put(?MODULE, Text)
-    end,
-    ok.
+    case erlang:load_nif(priv_dir() ++ another_spelling() ++ "/systemd_nif", 0) of
+        ok ->
+            persistent_term:put(?MODULE, loaded);
+        {error, {_, Text}} ->
+            %% The version that is there before goes on after an error.
+            case loaded() of
+                true -> {error, Text};
+                false -> persistent_term:put(?MODULE, Text)
+            end
+    end.
+
+%% The dynamic linker takes a path that it has opened before for the same file, also when a build has put
+%% another one there.
+another_spelling() ->
+    Loads = persistent_term:get({?MODULE, loads}, 0),
+    persistent_term:put({?MODULE, loads}, Loads + 1),
+    lists:append(lists:duplicate(Loads, "/.")).
 
 priv_dir() ->
     case code:priv_dir(systemd) of
@@ -76,17 +94,25 @@ priv_dir() ->
     end.
 
 %% @doc Why the library is not loaded.
--spec load_error() -> string() | undefined.
-load_error() -> persistent_term:get(?MODULE, undefined).
+-spec load_error() -> string().
+load_error() ->
+    case persistent_term:get(?MODULE, loaded) of
+        loaded -> "";
+        Text -> Text
+    end.
 
 -spec loaded() -> boolean().
-loaded() -> load_error() =:= undefined.
+loaded() -> persistent_term:get(?MODULE, not_loaded) =:= loaded.
 
 -spec initial_env(Name :: binary()) -> binary() | false.
 initial_env(_) -> ?NOT_LOADED.
 
--spec open(NotifySocket :: binary()) -> {ok, notifier()} | {error, systemd:reason()}.
-open(_) -> ?NOT_LOADED.
+-spec parent() -> non_neg_integer().
+parent() -> ?NOT_LOADED.
+
+-spec open(NotifySocket :: binary(), Anew :: boolean()) ->
+    {ok, notifier()} | {error, systemd:reason()}.
+open(_, _) -> ?NOT_LOADED.
 
 -spec notify(notifier(), term()) -> ok | again | {error, systemd:reason()}.
 notify(_, _) -> ?NOT_LOADED.
@@ -95,7 +121,7 @@ notify(_, _) -> ?NOT_LOADED.
     ok | busy | {error, systemd:reason()}.
 notify_wait(_, _, _) -> ?NOT_LOADED.
 
--spec has_announced(notifier(), ready | stopping | status) -> boolean().
+-spec has_announced(notifier(), systemd_notify:announcement()) -> boolean().
 has_announced(_, _) -> ?NOT_LOADED.
 
 -spec barrier(notifier(), Millis :: non_neg_integer()) ->
@@ -122,18 +148,22 @@ watchdog_enable(_) -> ?NOT_LOADED.
 -spec watchdog_disable(watchdog()) -> ok.
 watchdog_disable(_) -> ?NOT_LOADED.
 
--spec watchdog_enabled(watchdog()) -> boolean().
-watchdog_enabled(_) -> ?NOT_LOADED.
+-spec extend_start(notifier(), LimitMillis :: pos_integer()) ->
+    {ok, extension()} | {error, systemd:reason()}.
+extend_start(_, _) -> ?NOT_LOADED.
+
+-spec extend_stop(extension()) -> ok.
+extend_stop(_) -> ?NOT_LOADED.
 
 -spec journal_open(Path :: binary()) -> {ok, journal()} | {error, file:posix()}.
 journal_open(_) -> ?NOT_LOADED.
 
--spec journal_sink(journal(), [{Name :: binary(), source()}], Metadata :: all | [atom()], binary()) ->
+-spec journal_sink(journal(), [{Name :: binary(), source()}], Metadata :: all | [atom()]) ->
     {ok, sink()} | {error, {invalid_field_name | invalid_fields, term()}}.
-journal_sink(_, _, _, _) -> ?NOT_LOADED.
+journal_sink(_, _, _) -> ?NOT_LOADED.
 
--spec journal_given(sink()) -> {journal(), binary()}.
-journal_given(_) -> ?NOT_LOADED.
+-spec journal_of(sink()) -> journal().
+journal_of(_) -> ?NOT_LOADED.
 
 -spec journal_complain(sink()) -> boolean().
 journal_complain(_) -> ?NOT_LOADED.

@@ -2,25 +2,37 @@
 %% The way from any process to the service manager, with no process in between.
 -module(systemd_notify).
 
--export([open/1, close/0, notifier/0, send/1, barrier/1, has_announced/1, explain/1]).
--export([under_systemd/2, until/1]).
+-export([open/1, close/0, has_announced/1, send/1, barrier/1, explain/1]).
+-export([is_absent/0, unless_absent/1, with_notifier/1, under_systemd/2, until/1]).
+
+-export_type([announcement/0]).
+
+-type announcement() :: ready | stopping | status | reloading.
 
 %% A manager that reads nothing for this long, in milliseconds, has lost the notification.
 -define(LONGEST_WAIT, 2000).
 
 %% @doc Makes {@link send/1} send to that address, and tells where it can't.
--spec open(NotifySocket :: binary() | false) -> ok | {error, systemd:reason()}.
+-spec open(NotifySocket :: binary() | false) ->
+    ok | not_under_systemd | {error, systemd:reason()}.
 open(NotifySocket) when NotifySocket =:= false; NotifySocket =:= <<>> ->
-    close();
+    close(),
+    not_under_systemd;
 open(NotifySocket) ->
-    Opened =
-        case systemd_nif:loaded() of
-            true -> systemd_nif:open(NotifySocket);
-            false -> {error, nif_not_loaded}
-        end,
-    case Opened of
-        {ok, Notifier} -> persistent_term:put(?MODULE, Notifier);
-        {error, _} -> persistent_term:put(?MODULE, Opened), Opened
+    case open(NotifySocket, true) of
+        {ok, _} -> ok;
+        {error, _} = Error -> persistent_term:put(?MODULE, Error), Error
+    end.
+
+open(NotifySocket, Anew) ->
+    case systemd_nif:loaded() andalso systemd_nif:open(NotifySocket, Anew) of
+        {ok, Notifier} = Opened ->
+            persistent_term:put(?MODULE, {Notifier, NotifySocket}),
+            Opened;
+        {error, _} = Error ->
+            Error;
+        false ->
+            {error, nif_not_loaded}
     end.
 
 -spec close() -> ok.
@@ -28,33 +40,60 @@ close() ->
     _ = persistent_term:erase(?MODULE),
     ok.
 
-%% @doc `undefined' when not under systemd.
--spec notifier() -> systemd_nif:notifier() | {error, systemd:reason()} | undefined.
-notifier() -> persistent_term:get(?MODULE, undefined).
+%% @doc Whether this service is not under systemd.
+-spec is_absent() -> boolean().
+is_absent() -> persistent_term:get(?MODULE, undefined) =:= undefined.
 
--spec has_announced(ready | stopping | status) -> boolean().
-has_announced(What) ->
-    case notifier() of
-        Notifier when is_reference(Notifier) -> systemd_nif:has_announced(Notifier, What);
-        _ -> false
+%% @doc `ok' when not under systemd, the error that has kept the application from opening its way to the
+%% manager, or else what `Fun' returns.
+-spec unless_absent(fun(() -> Result)) -> ok | {error, systemd:reason()} | Result.
+unless_absent(Fun) ->
+    case persistent_term:get(?MODULE, undefined) of
+        undefined -> ok;
+        {error, _} = Error -> failed(reloading, Error);
+        _ -> Fun()
     end.
+
+%% @doc Calls `Fun' with the notifier; `undefined' when not under systemd. Once more with a new one, when
+%% another copy of the native library has taken the place of the one that opened it.
+-spec with_notifier(fun((systemd_nif:notifier()) -> Result)) ->
+    Result | {error, systemd:reason()} | undefined.
+with_notifier(Fun) ->
+    case persistent_term:get(?MODULE, undefined) of
+        {Notifier, NotifySocket} when is_reference(Notifier) ->
+            try Fun(Notifier)
+            catch error:badarg -> again(NotifySocket, Fun)
+            end;
+        Other ->
+            Other
+    end.
+
+again(NotifySocket, Fun) ->
+    case open(NotifySocket, false) of
+        {ok, Notifier} -> Fun(Notifier);
+        {error, _} = Error -> Error
+    end.
+
+-spec has_announced(announcement()) -> boolean().
+has_announced(What) ->
+    true =:= with_notifier(fun(Notifier) -> systemd_nif:has_announced(Notifier, What) end).
 
 -spec send(systemd:state() | [systemd:state()]) -> ok | {error, systemd:reason()}.
 send(States) ->
-    case notifier() of
+    case with_notifier(fun(Notifier) -> systemd_nif:notify(Notifier, States) end) of
+        ok -> ok;
         undefined -> ok;
-        {error, _} = Error -> failed(States, Error);
-        Notifier ->
-            case systemd_nif:notify(Notifier, States) of
-                ok -> ok;
-                again -> wait(Notifier, States);
-                {error, _} = Error -> failed(States, Error)
-            end
+        again -> wait(States);
+        {error, _} = Error -> failed(States, Error)
     end.
 
-wait(Notifier, States) ->
-    case until(fun(Rest) -> systemd_nif:notify_wait(Notifier, States, Rest) end) of
+wait(States) ->
+    Wait = fun(Notifier) ->
+        until(fun(Rest) -> systemd_nif:notify_wait(Notifier, States, Rest) end)
+    end,
+    case with_notifier(Wait) of
         ok -> ok;
+        undefined -> ok;
         {error, _} = Error -> failed(States, Error)
     end.
 
@@ -68,16 +107,12 @@ until(Wait) -> systemd_wait:until(systemd_wait:deadline(?LONGEST_WAIT), Wait).
     What :: atom(), fun((systemd_nif:notifier()) -> ok | {error, systemd:reason()})
 ) -> ok | {error, systemd:reason()}.
 under_systemd(What, Fun) ->
-    case notifier() of
+    try with_notifier(Fun) of
+        ok -> ok;
         undefined -> ok;
-        {error, _} = Error -> failed(What, Error);
-        Notifier ->
-            try Fun(Notifier) of
-                ok -> ok;
-                {error, _} = Error -> failed(What, Error)
-            catch
-                throw:{error, _} = Error -> failed(What, Error)
-            end
+        {error, _} = Error -> failed(What, Error)
+    catch
+        throw:{error, _} = Error -> failed(What, Error)
     end.
 
 %% @doc See {@link systemd:barrier/1}.

@@ -20,10 +20,26 @@ install() ->
 %% @doc Runs in the application controller: anything that calls it would wait for ever.
 -spec begun(Reason :: term()) -> term().
 begun(Reason) ->
-    _ = stopping(),
+    _ = case persistent_term:get({?MODULE, restarting}, false) of
+        true -> ok;
+        false ->
+            case init_restarts() of
+                true -> restarting(true), systemd_reload:announce_restart();
+                false -> stopping()
+            end
+    end,
     case persistent_term:get({?MODULE, previous}, undefined) of
         {ok, {Module, Function}} -> Module:Function(Reason);
         _ -> ok
+    end.
+
+%% `init' doesn't tell why it takes the applications down, but for its stack: in the frame of
+%% `init:stop/2' there is `restart', or `{restart, Mode}', or what `init:stop/0,1' was called with.
+init_restarts() ->
+    {backtrace, Backtrace} = process_info(whereis(init), backtrace),
+    case string:split(Backtrace, "(init:stop/2 ") of
+        [_, Frame] -> re:run(Frame, "^y\\(\\d+\\) +\\{?restart\\b", [multiline]) =/= nomatch;
+        _ -> false
     end.
 
 %% @doc Sends `STOPPING=1', unless it was sent, or the VM goes down only to come back.

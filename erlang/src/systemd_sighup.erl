@@ -30,9 +30,9 @@ uninstall() ->
 
 init([]) -> {ok, []}.
 
-%% In a process of its own, because the signal server handles SIGTERM too.
+%% The signal server handles SIGTERM too, and waits for nothing.
 handle_event(sighup, State) ->
-    _ = spawn(systemd, reload, []),
+    systemd_reload:request(),
     {ok, State};
 handle_event(_, State) ->
     {ok, State}.

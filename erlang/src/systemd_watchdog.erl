@@ -3,68 +3,90 @@
 -module(systemd_watchdog).
 -behaviour(gen_server).
 
--export([child_spec/2, start_link/2, timeout/0, enable/0, disable/0]).
+-export([child_spec/1, start_link/1, timeout/0, enable/0, disable/0, bridge/1, bridged/0, forget/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
--export([run/1]).
 
--type outcome() ::
-    true
-    | false
-    | {returned, term()}
-    | {raised, error | exit | throw, Reason :: term(), Stack :: list()}
-    | {ended, Reason :: term()}
-    | {invalid, Config :: term()}.
+-type outcome() :: true | false | {returned, term()} | systemd_function:failure().
 
 -define(SCALE, 10).
 
 -record(state, {
     watchdog :: systemd_nif:watchdog(),
+    usec :: pos_integer(),
+    enabled = true :: boolean(),
     %% Monotonic milliseconds: a service that is not ready before may fail its check quietly.
     quiet_until :: integer(),
     checking = none :: none | {Tick :: pos_integer(), Runner :: pid()},
     outcome = true :: outcome()
 }).
 
--spec child_spec(systemd_nif:notifier(), Usec :: pos_integer()) -> supervisor:child_spec().
-child_spec(Notifier, Usec) ->
-    #{id => ?MODULE, start => {?MODULE, start_link, [Notifier, Usec]}}.
+-spec child_spec(Usec :: pos_integer()) -> supervisor:child_spec().
+child_spec(Usec) ->
+    #{id => ?MODULE, start => {?MODULE, start_link, [Usec]}}.
 
-start_link(Notifier, Usec) ->
-    gen_server:start_link({local, ?MODULE}, ?MODULE, {Notifier, Usec}, []).
+start_link(Usec) ->
+    gen_server:start_link({local, ?MODULE}, ?MODULE, Usec, []).
 
 %% @doc Milliseconds, or `false' when the watchdog is off.
 -spec timeout() -> pos_integer() | false.
-timeout() ->
-    case persistent_term:get(?MODULE, undefined) of
-        {Watchdog, Usec} ->
-            systemd_nif:watchdog_enabled(Watchdog) andalso max(1, Usec div 1000);
-        undefined ->
-            false
-    end.
+timeout() -> call(timeout, false).
 
 -spec enable() -> ok.
-enable() -> with_watchdog(fun systemd_nif:watchdog_enable/1).
+enable() -> call(enable, ok).
 
 -spec disable() -> ok.
-disable() -> with_watchdog(fun systemd_nif:watchdog_disable/1).
+disable() -> call(disable, ok).
 
-with_watchdog(Fun) ->
-    case persistent_term:get(?MODULE, undefined) of
-        {Watchdog, _} -> Fun(Watchdog);
-        undefined -> ok
+%% @doc The states that give a VM which restarts so many milliseconds at least. Nobody pings on the way.
+-spec bridge(Millis :: pos_integer()) -> [systemd:state()].
+bridge(Millis) ->
+    case persistent_term:get(?MODULE, none) of
+        none -> [];
+        Usec -> [{watchdog_usec, max(Usec, Millis * 1000)}]
     end.
 
-init({Notifier, Usec}) ->
+%% A variable of the environment, because the VM that comes after the restart has nothing else of ours.
+-define(BRIDGED, "SYSTEMD_WATCHDOG_BRIDGED").
+
+%% @doc Has the next VM set back what {@link bridge/1} has set.
+-spec bridged() -> ok.
+bridged() ->
+    os:putenv(?BRIDGED, "1"),
+    ok.
+
+-spec forget() -> ok.
+forget() ->
+    _ = persistent_term:erase(?MODULE),
+    ok.
+
+call(Request, WithoutWatchdog) ->
+    try gen_server:call(?MODULE, Request, infinity)
+    catch exit:_ -> WithoutWatchdog
+    end.
+
+init(Usec) ->
     process_flag(trap_exit, true),
     process_flag(priority, high),
-    case systemd_nif:watchdog_start(Notifier, Usec, max(1, Usec div scale())) of
+    persistent_term:put(?MODULE, Usec),
+    _ = os:getenv(?BRIDGED) =/= false andalso systemd_notify:send({watchdog_usec, Usec}),
+    os:unsetenv(?BRIDGED),
+    case start(Usec) of
         {ok, Watchdog} ->
-            persistent_term:put(?MODULE, {Watchdog, Usec}),
             Half = Usec div 2000,
-            {ok, #state{watchdog = Watchdog, quiet_until = now_millis() + Half}};
-        {error, Reason} ->
-            logger:error("systemd: the watchdog's thread could not be started: ~0tp", [Reason]),
+            {ok, #state{watchdog = Watchdog, usec = Usec, quiet_until = now_millis() + Half}};
+        failed ->
             ignore
+    end.
+
+start(Usec) ->
+    Interval = max(1, Usec div scale()),
+    Start = fun(Notifier) -> systemd_nif:watchdog_start(Notifier, Usec, Interval) end,
+    case systemd_notify:with_notifier(Start) of
+        {ok, Watchdog} ->
+            {ok, Watchdog};
+        Error ->
+            logger:error("systemd: the watchdog's thread could not be started: ~0tp", [Error]),
+            failed
     end.
 
 scale() ->
@@ -80,9 +102,33 @@ scale() ->
             ?SCALE
     end.
 
-handle_call(_, _, State) -> {reply, {error, badarg}, State}.
+handle_call(timeout, _, #state{usec = Usec, enabled = Enabled} = State) ->
+    {reply, Enabled andalso max(1, Usec div 1000), State};
+handle_call(enable, _, State) ->
+    {reply, ok, tell(fun systemd_nif:watchdog_enable/1, State#state{enabled = true})};
+handle_call(disable, _, State) ->
+    {reply, ok, tell(fun systemd_nif:watchdog_disable/1, State#state{enabled = false})};
+handle_call(_, _, State) ->
+    {reply, {error, badarg}, State}.
 
 handle_cast(_, State) -> {noreply, State}.
+
+%% Starts another thread, when another copy of the native library has taken the place of the one whose
+%% thread it is. That one ends with the last reference to it, before it takes the silence for a stall.
+tell(Fun, #state{watchdog = Watchdog, usec = Usec, enabled = Enabled} = State) ->
+    try Fun(Watchdog) of
+        ok -> State
+    catch
+        error:badarg ->
+            case start(Usec) of
+                {ok, New} ->
+                    Enabled orelse systemd_nif:watchdog_disable(New),
+                    self() ! collect,
+                    State#state{watchdog = New};
+                failed ->
+                    State
+            end
+    end.
 
 handle_info({systemd_watchdog, tick, Tick}, State) ->
     case application:get_env(systemd, watchdog_check, undefined) of
@@ -91,13 +137,16 @@ handle_info({systemd_watchdog, tick, Tick}, State) ->
     end;
 handle_info({'EXIT', Runner, Reason}, #state{checking = {Tick, Runner}} = State) ->
     Outcome =
-        case Reason of
-            {?MODULE, Result} -> Result;
-            _ -> {ended, Reason}
+        case systemd_function:outcome(Reason) of
+            {returned, Well} when is_boolean(Well) -> Well;
+            Other -> Other
         end,
     {noreply, answer(Tick, Outcome, State#state{checking = none})};
 handle_info({systemd_watchdog, ping_failed, Reason}, State) ->
     systemd_log:once({watchdog, Reason}, error, "systemd: WATCHDOG=1 was not sent: ~0tp", [Reason]),
+    {noreply, State};
+handle_info(collect, State) ->
+    true = erlang:garbage_collect(),
     {noreply, State};
 handle_info(_, State) ->
     {noreply, State}.
@@ -107,27 +156,12 @@ check(Tick, Check, #state{checking = {_, Runner}} = State) ->
     exit(Runner, kill),
     check(Tick, Check, State#state{checking = none});
 check(Tick, Check, State) ->
-    Runner = spawn_opt(?MODULE, run, [Check], [link, {priority, high}]),
+    Runner = systemd_function:start_link(Check, high),
     State#state{checking = {Tick, Runner}}.
 
-%% @doc The user's function has a process of its own, that it may hang or crash.
--spec run(Check :: term()) -> no_return().
-run(Check) -> exit({?MODULE, outcome(Check)}).
-
-outcome({Module, Function, Args}) when is_atom(Module), is_atom(Function), is_list(Args) ->
-    outcome(fun() -> apply(Module, Function, Args) end);
-outcome(Check) when is_function(Check, 0) ->
-    try Check() of
-        Well when is_boolean(Well) -> Well;
-        Other -> {returned, Other}
-    catch
-        Class:Reason:Stack -> {raised, Class, Reason, Stack}
-    end;
-outcome(Check) ->
-    {invalid, Check}.
-
-answer(Tick, Outcome, #state{watchdog = Watchdog, outcome = Last} = State) ->
-    ok = systemd_nif:watchdog_answer(Watchdog, Tick, Outcome =:= true),
+answer(Tick, Outcome, #state{outcome = Last} = Before) ->
+    Answer = fun(Watchdog) -> systemd_nif:watchdog_answer(Watchdog, Tick, Outcome =:= true) end,
+    State = tell(Answer, Before),
     case kind(Outcome) =:= kind(Last) orelse is_starting(State) of
         true ->
             State;
@@ -157,12 +191,5 @@ describe(false) ->
     {"returned false", []};
 describe({returned, Other}) ->
     {"returned ~0tP, which is neither true nor false", [Other, 20]};
-describe({raised, Class, Reason, Stack}) ->
-    {"raised ~ts", [erl_error(Class, Reason, Stack)]};
-describe({ended, Reason}) ->
-    {"was ended by an exit signal: ~0tP", [Reason, 20]};
-describe({invalid, Config}) ->
-    {"can't be called: the config key is ~0tP, and neither {M, F, A} nor fun/0", [Config, 20]}.
-
-erl_error(Class, Reason, Stack) ->
-    io_lib:format("~ts ~0tP at ~0tP", [Class, Reason, 20, Stack, 30]).
+describe(Failure) ->
+    systemd_function:describe(Failure, watchdog_check).

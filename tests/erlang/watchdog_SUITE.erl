@@ -12,7 +12,7 @@ all() ->
 
 init_per_testcase(_, Config) ->
     Recorder = recorder:start(),
-    {ok, Notifier} = systemd_nif:open(list_to_binary(recorder:path(Recorder))),
+    {ok, Notifier} = systemd_nif:open(list_to_binary(recorder:path(Recorder)), true),
     [{recorder, Recorder}, {notifier, Notifier} | Config].
 
 end_per_testcase(_, Config) -> recorder:stop(proplists:get_value(recorder, Config)).
@@ -62,7 +62,6 @@ disabled_asks_nothing(Config) ->
     Watchdog = start(Config, 1),
     Tick = tick(),
     systemd_nif:watchdog_disable(Watchdog),
-    ?assertNot(systemd_nif:watchdog_enabled(Watchdog)),
     systemd_nif:watchdog_answer(Watchdog, Tick, true),
     ?assertEqual(nothing, pings(Config)),
     receive {systemd_watchdog, tick, _} -> error(asked) after 0 -> ok end,

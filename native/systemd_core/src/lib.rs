@@ -2,7 +2,8 @@
 //!
 //! A [`Notifier`] owns the socket to `$NOTIFY_SOCKET`, a [`Message`] is one datagram made of
 //! [`Assignment`]s, and a [`Watchdog`] is the thread that keeps `WatchdogSec=` satisfied for
-//! as long as its owner answers. See sd_notify(3) and sd_watchdog_enabled(3).
+//! as long as its owner answers. An [`Extension`] is one that asks for more time to start or to stop.
+//! See sd_notify(3) and sd_watchdog_enabled(3).
 //!
 //! [`listen_fds`] are the descriptors that the manager hands over, [`socket_info`] tells what they are,
 //! and [`stored_term`] keeps what is to outlive the process. See sd_listen_fds(3), and `FDSTORE=1` in
@@ -16,6 +17,7 @@ mod assignment;
 mod entry;
 mod environment;
 mod errno;
+mod extension;
 mod fd_name;
 mod field_name;
 mod journal;
@@ -33,11 +35,13 @@ mod threads;
 mod timestamp;
 mod vsock;
 mod watchdog;
+mod worker;
 
 pub use address::{Address, InvalidAddress};
 pub use assignment::{Assignment, NotifyAccess};
 pub use entry::Entry;
 pub use environment::{InvalidVariable, watchdog_timeout};
+pub use extension::Extension;
 pub use fd_name::FdName;
 pub use field_name::FieldName;
 pub use journal::Journal;
@@ -47,7 +51,7 @@ pub use listen_fds::{Named, NotHandedOver, hand_out, listen_fds};
 pub use message::{Message, Rejected};
 pub use nix::errno::Errno;
 pub use nix::sys::socket::SockType;
-pub use notifier::{Announcement, Barrier, Notifier, Sent};
+pub use notifier::{Announced, Announcement, Barrier, Notifier, Sent};
 pub use raw_fd::duplicate;
 pub use socket_info::{LocalAddress, SocketInfo, socket_info};
 pub use timestamp::rfc3339;

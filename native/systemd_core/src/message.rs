@@ -54,7 +54,7 @@ impl Message {
             Ready => self.announce(Announcement::Ready, b"READY"),
             Stopping => self.announce(Announcement::Stopping, b"STOPPING"),
             Reloading => {
-                self.line(b"RELOADING", b"1")?;
+                self.announce(Announcement::Reloading, b"RELOADING")?;
                 self.number(b"MONOTONIC_USEC", monotonic_usec())
             }
             Status(text) => self.status(text),
@@ -135,6 +135,7 @@ impl Message {
         match &self.bytes[start..] {
             b"READY=1\n" => self.announcements |= Announcement::Ready as u8,
             b"STOPPING=1\n" => self.announcements |= Announcement::Stopping as u8,
+            b"RELOADING=1\n" => self.announcements |= Announcement::Reloading as u8,
             _ => (),
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! The way to the service manager.
 
 use crate::address::Address;
+use crate::assignment::Assignment;
 use crate::errno::errno_of;
 use crate::message::Message;
 use crate::socket::{Socket, peer_is_gone, wait_for};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Notifier {
     transport: Transport,
-    announced: AtomicU8,
+    announced: &'static Announced,
     waiting: AtomicUsize,
     status: Mutex<Vec<u8>>,
 }
@@ -50,6 +51,40 @@ pub enum Announcement {
     Stopping = 2,
     /// Any `STATUS=`
     Status = 4,
+    /// `RELOADING=1`, until the next `READY=1`
+    Reloading = 8,
+}
+
+/// The [`Announcement`]s of this process. A value of one byte in the memory of the process, so that
+/// notifiers of several copies of this library may share it.
+#[derive(Debug, Default)]
+#[repr(transparent)]
+pub struct Announced(AtomicU8);
+
+impl Announced {
+    /// Nothing yet.
+    pub const fn new() -> Self {
+        Self(AtomicU8::new(0))
+    }
+
+    /// As in a process that has announced nothing.
+    pub fn forget(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
+    fn has(&self, announcement: Announcement) -> bool {
+        self.0.load(Ordering::Acquire) & announcement as u8 != 0
+    }
+
+    fn add(&self, announcements: u8) {
+        let is = |announcement| announcements & announcement as u8 != 0;
+        if is(Announcement::Ready) && !is(Announcement::Reloading) {
+            self.0.fetch_and(!(Announcement::Reloading as u8), Ordering::Release);
+        }
+        if announcements != 0 {
+            self.0.fetch_or(announcements, Ordering::Release);
+        }
+    }
 }
 
 /// Waiting threads come from a pool that others need too: the VM reads its files with it.
@@ -57,17 +92,12 @@ const MOST_WAITING: usize = 4;
 
 impl Notifier {
     /// Only the socket can fail here. A manager that can't be reached shows when sending.
-    pub fn open(address: Address) -> Result<Self, Errno> {
+    pub fn open(address: Address, announced: &'static Announced) -> Result<Self, Errno> {
         let transport = match address {
             Address::Unix(peer) => Transport::Unix(Socket::open(peer)?),
             Address::Vsock(peer) => Transport::Vsock(peer),
         };
-        Ok(Self {
-            transport,
-            announced: AtomicU8::new(0),
-            waiting: AtomicUsize::new(0),
-            status: Mutex::default(),
-        })
+        Ok(Self { transport, announced, waiting: AtomicUsize::new(0), status: Mutex::default() })
     }
 
     /// Sends by one system call that doesn't block, or not at all.
@@ -109,9 +139,9 @@ impl Notifier {
         }
     }
 
-    /// Whether it was announced, by this notifier.
+    /// Whether it was announced, by any notifier that shares [`Announced`].
     pub fn has_announced(&self, announcement: Announcement) -> bool {
-        self.announced.load(Ordering::Acquire) & announcement as u8 != 0
+        self.announced.has(announcement)
     }
 
     /// The text of the last `STATUS=` that was sent through [`Notifier`].
@@ -119,7 +149,7 @@ impl Notifier {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// For the watchdog's thread: sends now or not at all, and leaves [`Self::last_status`] alone.
+    /// For threads of our own: sends now or not at all, and leaves [`Self::last_status`] alone.
     pub(crate) fn send_now(&self, message: &Message) -> Result<(), Errno> {
         match &self.transport {
             Transport::Unix(socket) => socket.send_until(message.as_bytes(), &[], Instant::now()),
@@ -127,6 +157,14 @@ impl Notifier {
                 let deadline = Instant::now() + Duration::from_millis(100);
                 vsock::send_until(peer, message.as_bytes(), deadline)
             }
+        }
+    }
+
+    /// [`Self::send_now`] for a `STATUS=`, which nobody waits for.
+    pub(crate) fn send_status_now(&self, text: &[u8]) {
+        let mut message = Message::new();
+        if message.push(&Assignment::Status(text)).is_ok() {
+            let _ = self.send_now(&message);
         }
     }
 
@@ -150,9 +188,7 @@ impl Notifier {
     }
 
     fn sent(&self, message: &Message) -> Sent {
-        if message.announcements() != 0 {
-            self.announced.fetch_or(message.announcements(), Ordering::Release);
-        }
+        self.announced.add(message.announcements());
         if let Some(text) = message.status_text() {
             let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
             status.clear();

@@ -1,16 +1,13 @@
 //! The thread that keeps the manager's watchdog satisfied, see sd_watchdog_enabled(3).
 
 use crate::assignment::Assignment;
-use crate::errno::errno_of;
 use crate::message::Message;
 use crate::notifier::Notifier;
+use crate::worker::Worker;
 use crate::{journal, threads};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use nix::errno::Errno;
-use nix::sys::signal::SigSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// What the thread says to its owner.
@@ -25,11 +22,7 @@ pub enum Question {
 /// A running watchdog. Pings only on its owner's word: a `true` for the tick that was asked.
 /// Dropping it ends the thread.
 #[derive(Debug)]
-pub struct Watchdog {
-    commands: Sender<Command>,
-    enabled: AtomicBool,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Watchdog(Worker<Command>);
 
 #[derive(Debug)]
 enum Command {
@@ -55,69 +48,44 @@ impl Watchdog {
         interval: Duration,
         ask: impl FnMut(Question) + Send + 'static,
     ) -> Result<Self, Errno> {
-        let (commands, inbox) = unbounded();
-        let keeper = Keeper {
-            inbox,
-            notifier,
-            interval: interval.max(Duration::from_millis(1)),
-            overdue_after: timeout / 2,
-            ask,
-            enabled: true,
-            tick: 0,
-            next_tick: Instant::now(),
-            asked: None,
-            ping_due: false,
-            failed: None,
-        };
-        let thread = thread::Builder::new().name("sd-watchdog".to_owned()).spawn(move || {
-            // Signals are the VM's business.
-            let _ = SigSet::all().thread_block();
+        Worker::start("sd-watchdog", move |inbox| {
+            let keeper = Keeper {
+                inbox,
+                notifier,
+                interval: interval.max(Duration::from_millis(1)),
+                overdue_after: timeout / 2,
+                ask,
+                enabled: true,
+                tick: 0,
+                next_tick: Instant::now(),
+                asked: None,
+                ping_due: false,
+                failed: None,
+            };
             keeper.run();
-        });
-        let thread = thread.map_err(errno_of)?;
-        Ok(Self { commands, enabled: AtomicBool::new(true), thread: Some(thread) })
+        })
+        .map(Self)
     }
 
     /// Answers a [`Question::Tick`]. Anything but `true` for the tick that was asked last sends
     /// nothing.
     pub fn answer(&self, tick: u64, well: bool) {
-        self.tell(Command::Answer { tick, well });
+        self.0.tell(Command::Answer { tick, well });
     }
 
     /// Takes up asking again, at once.
     pub fn enable(&self) {
-        self.enabled.store(true, Ordering::Release);
-        self.tell(Command::Enable);
+        self.0.tell(Command::Enable);
     }
 
     /// Neither asks nor pings until [`Watchdog::enable`].
     pub fn disable(&self) {
-        self.enabled.store(false, Ordering::Release);
-        self.tell(Command::Disable);
-    }
-
-    /// False after [`Watchdog::disable`].
-    pub fn is_enabled(&self) -> bool {
-        self.enabled.load(Ordering::Acquire)
+        self.0.tell(Command::Disable);
     }
 
     /// Ends asking and pinging for good, without waiting for the thread.
     pub fn stop(&self) {
-        self.tell(Command::Stop);
-    }
-
-    fn tell(&self, command: Command) {
-        // A thread that has ended neither needs nor misses it.
-        let _ = self.commands.send(command);
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        self.stop();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.0.tell(Command::Stop);
     }
 }
 
@@ -239,7 +207,7 @@ fn report_overdue(notifier: &Notifier, overdue: Duration) {
     .collect();
     // Nobody is left to complain to.
     let _ = journal::write(2, &line);
-    send_status(notifier, line.as_bytes());
+    notifier.send_status_now(line.as_bytes());
 }
 
 fn report_answer(notifier: &Notifier, overdue: Duration, well: bool) {
@@ -253,12 +221,5 @@ fn report_answer(notifier: &Notifier, overdue: Duration, well: bool) {
 }
 
 fn restore_status(notifier: &Notifier) {
-    send_status(notifier, &notifier.last_status());
-}
-
-fn send_status(notifier: &Notifier, text: &[u8]) {
-    let mut message = Message::new();
-    if message.push(&Assignment::Status(text)).is_ok() {
-        let _ = notifier.send_now(&message);
-    }
+    notifier.send_status_now(&notifier.last_status());
 }

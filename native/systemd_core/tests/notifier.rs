@@ -22,7 +22,8 @@ fn name(test: &str) -> String {
 }
 
 fn open(name: &str) -> Notifier {
-    Notifier::open(Address::parse(format!("@{name}").as_bytes()).unwrap()).unwrap()
+    let address = Address::parse(format!("@{name}").as_bytes()).unwrap();
+    Notifier::open(address, Box::leak(Box::default())).unwrap()
 }
 
 fn message(assignment: Assignment<'_>) -> Message {
@@ -47,6 +48,15 @@ fn sends_and_remembers_what_it_announced() {
     assert_eq!(next(&manager), "READY=1\n");
     assert!(notifier.has_announced(Announcement::Ready));
     assert!(!notifier.has_announced(Announcement::Stopping));
+
+    let reloading = |assignment| {
+        assert_eq!(notifier.try_send(&message(assignment)), Ok(Sent::Done));
+        notifier.has_announced(Announcement::Reloading)
+    };
+    assert!(reloading(Assignment::Reloading));
+    assert!(reloading(Assignment::Status(b"rereading")));
+    assert!(!reloading(Assignment::Ready));
+    assert!(notifier.has_announced(Announcement::Ready));
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn start(test: &str, timeout: Duration) -> Lab {
     let manager =
         UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
     let address = Address::parse(format!("@{name}").as_bytes()).unwrap();
-    let notifier = Arc::new(Notifier::open(address).unwrap());
+    let notifier = Arc::new(Notifier::open(address, Box::leak(Box::default())).unwrap());
     let (ask, questions) = channel();
     let ask = move |question| ask.send(question).unwrap_or_default();
     let watchdog = Watchdog::start(notifier, timeout, INTERVAL, ask).unwrap();
@@ -89,7 +89,6 @@ fn disabled_it_neither_asks_nor_pings() {
     let lab = start("disabled", LONG);
     let tick = lab.asked().unwrap();
     lab.watchdog.disable();
-    assert!(!lab.watchdog.is_enabled());
     lab.watchdog.answer(tick, true);
     assert_eq!(lab.received(SILENCE), None);
     assert!(lab.questions.try_recv().is_err());

@@ -19,3 +19,9 @@ fn initial_env<'a>(env: Env<'a>, name: Binary<'a>) -> Term<'a> {
 pub fn value(variable: Term<'_>) -> Option<&[u8]> {
     variable.decode::<Binary<'_>>().ok().map(|value| value.as_slice())
 }
+
+/// The process that has started this one, or that takes in orphans.
+#[rustler::nif]
+fn parent() -> u32 {
+    std::os::unix::process::parent_id()
+}

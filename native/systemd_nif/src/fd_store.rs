@@ -21,9 +21,8 @@ fn fd_name<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
 
 /// Descriptors of our own on the way to the manager: whatever becomes of the numbers that they were
 /// given by.
-struct HeldResource(Mutex<Vec<OwnedFd>>);
+pub struct HeldResource(Mutex<Vec<OwnedFd>>);
 
-#[rustler::resource_impl]
 impl Resource for HeldResource {}
 
 impl HeldResource {

@@ -13,36 +13,31 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use systemd_core::{Entry, Errno, Journal, Line, Sent, is_journal_stream, rfc3339};
 
-/// What a handler of `logger` needs to log, in one term, which is copied at every log call.
-struct SinkResource {
+/// What a handler of `logger` needs to log.
+pub struct SinkResource {
     journal: ResourceArc<JournalResource>,
     layout: Layout,
-    /// For the handler's own use.
-    given: Vec<u8>,
     complained: AtomicBool,
 }
 
-#[rustler::resource_impl]
 impl Resource for SinkResource {}
 
 /// A socket to journald, and what did not get through it. It outlives a handler's configuration.
-struct JournalResource {
+pub struct JournalResource {
     journal: Journal,
     line: Line<LocalPid>,
     dropped: Mutex<Dropped>,
 }
 
-#[rustler::resource_impl]
 impl Resource for JournalResource {}
 
 /// A place in the line of those who wait. It is left at the latest when its owner ends.
-struct Ticket {
+pub struct Ticket {
     number: u64,
     left: AtomicBool,
     journal: ResourceArc<JournalResource>,
 }
 
-#[rustler::resource_impl]
 impl Resource for Ticket {
     const IMPLEMENTS_DESTRUCTOR: bool = true;
 
@@ -90,13 +85,11 @@ fn journal_sink<'a>(
     journal: ResourceArc<JournalResource>,
     fields: Term<'a>,
     metadata: Term<'a>,
-    given: Binary<'a>,
 ) -> Term<'a> {
     match Layout::new(fields, metadata) {
         Ok(layout) => {
-            let given = given.as_slice().to_vec();
             let complained = AtomicBool::new(false);
-            let sink = SinkResource { journal, layout, given, complained };
+            let sink = SinkResource { journal, layout, complained };
             (atoms::ok(), ResourceArc::new(sink)).encode(env)
         }
         Err(Invalid::Name(name)) => error(env, (atoms::invalid_field_name(), name)),
@@ -104,10 +97,9 @@ fn journal_sink<'a>(
     }
 }
 
-/// The journal of a sink, and what was given with it.
 #[rustler::nif]
-fn journal_given<'a>(env: Env<'a>, sink: ResourceArc<SinkResource>) -> Term<'a> {
-    (sink.journal.clone(), binary(env, &sink.given)).encode(env)
+fn journal_of(sink: ResourceArc<SinkResource>) -> ResourceArc<JournalResource> {
+    sink.journal.clone()
 }
 
 /// True once in the life of a sink.

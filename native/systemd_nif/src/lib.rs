@@ -2,10 +2,12 @@
 
 mod chardata;
 mod environment;
+mod extension;
 mod fd_store;
 mod immediate;
 mod journal;
 mod layout;
+mod library;
 mod list;
 mod listen;
 mod notifier;
@@ -15,8 +17,6 @@ mod value;
 mod watchdog;
 
 use rustler::{Encoder, Env, NewBinary, Term};
-
-rustler::init!("systemd_nif");
 
 mod atoms {
     rustler::atoms! {
@@ -43,6 +43,7 @@ mod atoms {
         ready,
         stopping,
         status,
+        reloading,
         // sockets
         inet,
         inet6,

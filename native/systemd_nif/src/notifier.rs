@@ -1,5 +1,6 @@
 //! The resource `systemd:notify/1` sends with.
 
+use crate::library::announced;
 use crate::states::{Refused, message};
 use crate::{atoms, error, reason};
 use rustler::{Binary, Encoder, Env, NifResult, Resource, ResourceArc, Term};
@@ -10,22 +11,24 @@ use systemd_core::{Address, Announcement, Barrier, Errno, Message, Notifier, Sen
 /// Lives for as long as a term refers to it.
 pub struct NotifierResource(pub Arc<Notifier>);
 
-#[rustler::resource_impl]
 impl Resource for NotifierResource {}
 
 /// The manager holds the other end. `None` once it was reached: the caller's garbage may wait long.
-struct BarrierResource(Mutex<Option<Barrier>>);
+pub struct BarrierResource(Mutex<Option<Barrier>>);
 
-#[rustler::resource_impl]
 impl Resource for BarrierResource {}
 
+/// `Anew` when the application starts: what was announced before doesn't count any more.
 #[rustler::nif]
-fn open<'a>(env: Env<'a>, notify_socket: Binary<'a>) -> Term<'a> {
+fn open<'a>(env: Env<'a>, notify_socket: Binary<'a>, anew: bool) -> Term<'a> {
     let Ok(address) = Address::parse(notify_socket.as_slice()) else {
         return error(env, (atoms::invalid_notify_socket(), notify_socket));
     };
-    match Notifier::open(address) {
+    match Notifier::open(address, announced()) {
         Ok(notifier) => {
+            if anew {
+                announced().forget();
+            }
             (atoms::ok(), ResourceArc::new(NotifierResource(Arc::new(notifier)))).encode(env)
         }
         Err(errno) => error(env, reason::posix(env, errno)),
@@ -82,6 +85,8 @@ fn has_announced(notifier: ResourceArc<NotifierResource>, what: Term<'_>) -> Nif
         Announcement::Stopping
     } else if atoms::status() == what {
         Announcement::Status
+    } else if atoms::reloading() == what {
+        Announcement::Reloading
     } else {
         return Err(rustler::Error::BadArg);
     };

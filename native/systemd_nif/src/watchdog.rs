@@ -7,9 +7,8 @@ use rustler::{Encoder, Env, LocalPid, Monitor, OwnedEnv, Resource, ResourceArc, 
 use std::time::Duration;
 use systemd_core::{Question, Watchdog, watchdog_timeout};
 
-struct WatchdogResource(Watchdog);
+pub struct WatchdogResource(Watchdog);
 
-#[rustler::resource_impl]
 impl Resource for WatchdogResource {
     const IMPLEMENTS_DOWN: bool = true;
 
@@ -84,9 +83,4 @@ fn watchdog_enable(watchdog: ResourceArc<WatchdogResource>) -> rustler::Atom {
 fn watchdog_disable(watchdog: ResourceArc<WatchdogResource>) -> rustler::Atom {
     watchdog.0.disable();
     atoms::ok()
-}
-
-#[rustler::nif]
-fn watchdog_enabled(watchdog: ResourceArc<WatchdogResource>) -> bool {
-    watchdog.0.is_enabled()
 }

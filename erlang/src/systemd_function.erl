@@ -1,0 +1,57 @@
+%% @private
+%% Calls functions of the user's in processes of their own, which may hang or crash without harm.
+-module(systemd_function).
+
+-export([start_link/2, outcome/1, is_function/1, describe/2]).
+-export([run/2]).
+
+-export_type([outcome/0, failure/0]).
+
+-type outcome() :: {returned, term()} | failure().
+
+-type failure() ::
+    {raised, error | exit | throw, Reason :: term(), Stack :: list()}
+    | {ended, Reason :: term()}
+    | {invalid, Config :: term()}.
+
+%% @doc Calls it. The caller, which traps exits, gets an `EXIT' whose reason is for {@link outcome/1}.
+-spec start_link(Function :: term(), erlang:priority_level()) -> pid().
+start_link(Function, Priority) -> spawn_link(?MODULE, run, [Function, Priority]).
+
+-spec outcome(ExitReason :: term()) -> outcome().
+outcome({?MODULE, Outcome}) -> Outcome;
+outcome(Reason) -> {ended, Reason}.
+
+%% @doc Whether it has the form of one: `{Module, Function, Args}' or `fun/0'.
+-spec is_function(term()) -> boolean().
+is_function({Module, Function, Args}) ->
+    is_atom(Module) andalso is_atom(Function) andalso is_list(Args);
+is_function(Function) ->
+    erlang:is_function(Function, 0).
+
+-spec run(Function :: term(), erlang:priority_level()) -> no_return().
+run(Function, Priority) ->
+    process_flag(priority, Priority),
+    exit({?MODULE, call(Function)}).
+
+call(Function) ->
+    case ?MODULE:is_function(Function) of
+        true ->
+            try {returned, apply_to_nothing(Function)}
+            catch Class:Reason:Stack -> {raised, Class, Reason, Stack}
+            end;
+        false ->
+            {invalid, Function}
+    end.
+
+apply_to_nothing({Module, Function, Args}) -> apply(Module, Function, Args);
+apply_to_nothing(Function) -> Function().
+
+%% @doc What became of the function of that config key, or in that place.
+-spec describe(failure(), What :: atom()) -> {io:format(), [term()]}.
+describe({raised, Class, Reason, Stack}, _) ->
+    {"raised ~ts ~0tP at ~0tP", [Class, Reason, 20, Stack, 30]};
+describe({ended, Reason}, _) ->
+    {"was ended by an exit signal: ~0tP", [Reason, 20]};
+describe({invalid, Config}, What) ->
+    {"can't be called: ~ts is ~0tP, and neither {M, F, A} nor fun/0", [What, Config, 20]}.

@@ -1,0 +1,182 @@
+%% @private
+%% What a reload is, as the config key `reload' says it, and one at a time.
+-module(systemd_reload).
+-behaviour(gen_server).
+
+-export([child_spec/0, start_link/0, request/0, reload/0, restart/2, announce_restart/0]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
+
+-record(state, {
+    running = none :: none | {Runner :: pid(), Waiting :: [gen_server:from()]},
+    %% Asked for while another one runs: the function may have read what has changed since.
+    next = none :: none | [gen_server:from()]
+}).
+
+%% In milliseconds.
+-define(RESTART_TIMEOUT, 120000).
+
+%% In characters.
+-define(LONGEST_STATUS, 500).
+
+-spec child_spec() -> supervisor:child_spec().
+child_spec() -> #{id => ?MODULE, start => {?MODULE, start_link, []}}.
+
+start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
+
+%% @doc Has one done, and waits for nothing.
+-spec request() -> ok.
+request() ->
+    case configured() of
+        restart -> _ = spawn(?MODULE, restart, [fun init:restart/0, []]), ok;
+        _ -> gen_server:cast(?MODULE, reload)
+    end.
+
+%% @doc Returns when one is done that was begun after the call.
+-spec reload() -> ok | {error, systemd:reason()}.
+reload() ->
+    case configured() of
+        restart ->
+            restart(fun init:restart/0, []);
+        _ ->
+            try gen_server:call(?MODULE, reload, infinity)
+            catch exit:{Reason, _} -> {error, {reload_failed, Reason}}
+            end
+    end.
+
+%% @doc Says so, and restarts the VM. Nothing is restarted when it can't be said.
+-spec restart(fun(), Args :: list()) -> ok | {error, systemd:reason()}.
+restart(Restart, Args) ->
+    systemd_shutdown:restarting(true),
+    case announce_restart() of
+        ok ->
+            apply(Restart, Args);
+        {error, _} = Error ->
+            systemd_shutdown:restarting(false),
+            Error
+    end.
+
+%% @doc Nobody pings while the VM restarts in place, so that the manager is given another timeout.
+-spec announce_restart() -> ok | {error, systemd:reason()}.
+announce_restart() ->
+    case systemd_notify:send([reloading | systemd_watchdog:bridge(restart_timeout())]) of
+        ok -> systemd_watchdog:bridged();
+        {error, _} = Error -> Error
+    end.
+
+configured() -> application:get_env(systemd, reload, restart).
+
+restart_timeout() ->
+    case application:get_env(systemd, restart_timeout, ?RESTART_TIMEOUT) of
+        Millis when is_integer(Millis), Millis > 0 ->
+            Millis;
+        Invalid ->
+            systemd_log:say(
+                error,
+                "systemd: config key restart_timeout is ~0tP, which is no number of milliseconds; "
+                "~b is used",
+                [Invalid, 20, ?RESTART_TIMEOUT]
+            ),
+            ?RESTART_TIMEOUT
+    end.
+
+%% One that was going on when the process before this one ended has no end but this.
+init([]) ->
+    process_flag(trap_exit, true),
+    _ = systemd_notify:has_announced(reloading) andalso finish({failed, interrupted}, [ready]),
+    {ok, #state{}}.
+
+handle_call(reload, From, State) -> {noreply, reload([From], State)};
+handle_call(_, _, State) -> {reply, {error, badarg}, State}.
+
+handle_cast(reload, State) -> {noreply, reload([], State)};
+handle_cast(_, State) -> {noreply, State}.
+
+handle_info({'EXIT', Runner, Reason}, #state{running = {Runner, Waiting}, next = Next} = State) ->
+    %% Nothing was begun for the manager before the service was ready.
+    Ready = [ready || systemd_notify:has_announced(reloading)],
+    Reply = finish(outcome(systemd_function:outcome(Reason)), Ready),
+    lists:foreach(fun(From) -> gen_server:reply(From, Reply) end, Waiting),
+    Idle = State#state{running = none, next = none},
+    {noreply, case Next of none -> Idle; _ -> reload(Next, Idle) end};
+handle_info(_, State) ->
+    {noreply, State}.
+
+%% A reload that goes on is part of what goes down.
+terminate(_, #state{running = {Runner, _}}) -> exit(Runner, kill);
+terminate(_, _) -> ok.
+
+reload(From, #state{running = none} = State) ->
+    case systemd_notify:has_announced(stopping) of
+        true ->
+            lists:foreach(fun(Asked) -> gen_server:reply(Asked, {error, stopping}) end, From),
+            systemd_log:say(notice, "systemd: not reloaded, because the service is stopping", []),
+            State;
+        false ->
+            %% A failure is logged there; it is no reason to go on with what is out of date.
+            _ = systemd_notify:has_announced(ready) andalso systemd_notify:send(reloading),
+            Runner = systemd_function:start_link(configured(), normal),
+            State#state{running = {Runner, From}}
+    end;
+reload(From, #state{next = none} = State) ->
+    State#state{next = From};
+reload(From, #state{next = Next} = State) ->
+    State#state{next = From ++ Next}.
+
+outcome({returned, ok}) -> {done, ok};
+outcome({returned, {ok, Result}}) -> {done, Result};
+outcome({returned, {error, Reason}}) -> {failed, Reason};
+outcome({returned, error}) -> {failed, error};
+outcome({returned, Result}) -> {done, Result};
+outcome(Failure) -> Failure.
+
+-spec finish({done, term()} | {failed, term()} | systemd_function:failure(), [ready]) ->
+    ok | {error, systemd:reason()}.
+finish({done, Result}, Ready) ->
+    Text = case Result of ok -> "reloaded"; _ -> ["reloaded: ", describe(Result)] end,
+    systemd_log:say(notice, "systemd: ~ts", [Text]),
+    tell(Ready, Text);
+finish(Failure, Ready) ->
+    {Status, Log} = explain(Failure),
+    systemd_log:say(error, "systemd: reload failed, and the service goes on: ~ts", [Log]),
+    _ = tell(Ready, ["reload failed: ", Status]),
+    {error, {reload_failed, reason(Failure)}}.
+
+tell(Ready, Text) ->
+    Status = unicode:characters_to_binary(string:slice(Text, 0, ?LONGEST_STATUS)),
+    systemd_notify:send(Ready ++ [{status, Status}]).
+
+reason({raised, Class, Reason, _}) -> {Class, Reason};
+reason({_, Reason}) -> Reason.
+
+%% Everybody may read the status: what was raised may hold what is secret.
+explain({failed, Reason}) ->
+    Text = describe(Reason),
+    {Text, Text};
+explain({raised, Class, Reason, _} = Failure) ->
+    {text("it raised ~ts ~0tp, see the log", [Class, kind(Reason)]), explanation(Failure)};
+explain(Failure) ->
+    Text = explanation(Failure),
+    {Text, Text}.
+
+explanation(Failure) ->
+    {Format, Args} = systemd_function:describe(Failure, reload),
+    text("its function " ++ Format, Args).
+
+kind(#{'__struct__' := Exception}) -> Exception;
+kind(Reason) when is_tuple(Reason), tuple_size(Reason) > 0 -> kind(element(1, Reason));
+kind(Reason) when is_atom(Reason) -> Reason;
+kind(_) -> term.
+
+%% Text as it is, and any other term as Erlang writes it.
+describe(Result) when is_binary(Result) ->
+    case unicode:characters_to_binary(Result) of
+        Result -> Result;
+        _ -> text("~0tP", [Result, 50])
+    end;
+describe(Result) ->
+    case io_lib:printable_unicode_list(Result) of
+        true -> Result;
+        false -> text("~0tP", [Result, 50])
+    end.
+
+text(Format, Args) -> io_lib:format(Format, Args).

@@ -1,0 +1,222 @@
+%% More time to start and to stop, and the status that is computed every so often, against a recorder.
+-module(extension_SUITE).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("stdlib/include/assert.hrl").
+
+all() ->
+    [
+        while_it_runs, ends_with_an_exception, ends_with_its_caller, limit, options, while_stopping,
+        not_when_only_restarted, without_systemd,
+        status_when_it_changes, status_of_a_function_that_hangs, status_that_is_none, status_without_systemd
+    ].
+
+init_per_testcase(_, Config) ->
+    Recorder = recorder:start(),
+    log_counter:start(),
+    os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
+    application:set_env(systemd, warn_about_readiness_message, false),
+    ok = application:start(systemd),
+    [{recorder, Recorder} | Config].
+
+end_per_testcase(_, Config) ->
+    _ = application:stop(systemd),
+    os:unsetenv("NOTIFY_SOCKET"),
+    application:unset_env(systemd, warn_about_readiness_message),
+    log_counter:stop(),
+    recorder:stop(proplists:get_value(recorder, Config)).
+
+init(Children) -> {ok, {#{}, Children}}.
+
+start_link(Fun) -> {ok, proc_lib:spawn_link(Fun)}.
+
+supervise(Children) ->
+    process_flag(trap_exit, true),
+    {ok, Supervisor} = supervisor:start_link(children_SUITE, Children),
+    Supervisor.
+
+take_down(Supervisor) ->
+    exit(Supervisor, shutdown),
+    receive {'EXIT', Supervisor, shutdown} -> ok end.
+
+next(Config) -> recorder:next(proplists:get_value(recorder, Config)).
+
+all(Config) -> recorder:all(proplists:get_value(recorder, Config)).
+
+-define(EXTENDED, <<"EXTEND_TIMEOUT_USEC=10000000\n">>).
+
+%% Its thread has ended, and so nothing more comes.
+silent(Config) ->
+    await_no_thread(100),
+    _ = all(Config),
+    ?assertEqual(nothing, recorder:next(proplists:get_value(recorder, Config), 1200)).
+
+await_no_thread(Tries) when Tries > 0 ->
+    case upgrade_SUITE:threads("sd-extend") of
+        0 -> ok;
+        _ -> timer:sleep(10), await_no_thread(Tries - 1)
+    end.
+
+while_it_runs(Config) ->
+    Result = systemd:extend_timeout_while(fun() ->
+        ?assertEqual(?EXTENDED, next(Config)),
+        systemd:notify({status, "half"}),
+        ?assertEqual(<<"STATUS=half\n">>, next(Config)),
+        ?assertEqual(?EXTENDED, next(Config)),
+        ?assertEqual(1, upgrade_SUITE:threads("sd-extend")),
+        result
+    end),
+    ?assertEqual(result, Result),
+    silent(Config).
+
+ends_with_an_exception(Config) ->
+    ?assertError(oops, systemd:extend_timeout_while(fun() -> ?EXTENDED = next(Config), error(oops) end)),
+    silent(Config).
+
+ends_with_its_caller(Config) ->
+    Caller = spawn(fun() -> systemd:extend_timeout_while(fun() -> receive never -> ok end end) end),
+    ?assertEqual(?EXTENDED, next(Config)),
+    exit(Caller, kill),
+    silent(Config).
+
+limit(Config) ->
+    Result = systemd:extend_timeout_while(
+        fun() -> timer:sleep(1500), result end, [{status, "migrating"}, {limit, 1200}]
+    ),
+    ?assertEqual(result, Result),
+    Said = all(Config),
+    Extended = [
+        binary_to_integer(string:trim(Usec))
+     || <<"EXTEND_TIMEOUT_USEC=", Usec/binary>> <- Said
+    ],
+    ?assertMatch([First, Second] when First =< 1200000 andalso Second =< 200000, Extended),
+    ?assert(lists:member(<<"STATUS=migrating\n">>, Said)),
+    ?assertEqual(
+        <<"STATUS=not done after 1.2 s: no more time is asked for, and TimeoutStartSec= of the unit applies\n">>,
+        lists:last(Said)
+    ).
+
+options(_) ->
+    Fun = fun() -> ok end,
+    [
+        begin
+            ?assertError(badarg, systemd:extend_timeout_while(Fun, Options)),
+            ?assertError(badarg, systemd:extend_timeout_while_stopping(Options))
+        end
+     || Options <- [[{limit, 0}], [{limit, infinity}], [{limit, 1 bsl 32}], [limit], #{}, [{x, 1}], [{limit, 1} | 2]]
+    ],
+    ?assertError(badarg, systemd:extend_timeout_while(fun(_) -> ok end)).
+
+while_stopping(Config) ->
+    Test = self(),
+    Drainer = #{
+        id => drainer,
+        start => {?MODULE, start_link, [fun() ->
+            process_flag(trap_exit, true),
+            receive {'EXIT', _, shutdown} -> ok end,
+            Test ! draining,
+            receive drained -> ok end
+        end]}
+    },
+    Supervisor = supervise([
+        Drainer, systemd:extend_timeout_while_stopping([{status, "draining"}]), systemd:ready()
+    ]),
+    ?assertEqual(<<"READY=1\nSTATUS=ready\n">>, next(Config)),
+    [{drainer, Pid, _, _}] = [Child || {drainer, _, _, _} = Child <- supervisor:which_children(Supervisor)],
+    ok = systemd:notify(stopping),
+    ?assertEqual(<<"STOPPING=1\n">>, next(Config)),
+    exit(Supervisor, shutdown),
+    receive draining -> ok end,
+    ?assertEqual([<<"STATUS=draining\n">>, ?EXTENDED], lists:reverse(lists:sort([next(Config), next(Config)]))),
+    ?assertEqual(?EXTENDED, next(Config)),
+    Pid ! drained,
+    receive {'EXIT', Supervisor, shutdown} -> ok end,
+    %% Other applications may take their time too.
+    ?assertEqual(?EXTENDED, next(Config)),
+    ok = application:stop(systemd),
+    silent(Config).
+
+not_when_only_restarted(Config) ->
+    Supervisor = supervise([systemd:extend_timeout_while_stopping(), systemd:ready()]),
+    take_down(Supervisor),
+    ?assertEqual(<<"READY=1\nSTATUS=ready\n">>, next(Config)),
+    silent(Config).
+
+without_systemd(Config) ->
+    ok = application:stop(systemd),
+    os:unsetenv("NOTIFY_SOCKET"),
+    _ = all(Config),
+    ok = application:start(systemd),
+    ?assertEqual(result, systemd:extend_timeout_while(fun() -> result end)),
+    take_down(supervise([systemd:extend_timeout_while_stopping()])),
+    silent(Config).
+
+status_when_it_changes(Config) ->
+    Counter = counters:new(2, []),
+    Status = fun() ->
+        counters:add(Counter, 2, 1),
+        [integer_to_list(counters:get(Counter, 1)), <<" connections">>]
+    end,
+    Supervisor = supervise([systemd:status_every(5, Status), systemd:status_every(5, {lists, append, [["b", "c"]]})]),
+    ?assertEqual([<<"STATUS=0 connections\n">>, <<"STATUS=bc\n">>], lists:sort([next(Config), next(Config)])),
+    await_calls(Counter, 20),
+    ?assertEqual([], all(Config)),
+    counters:put(Counter, 1, 1204),
+    ?assertEqual(<<"STATUS=1204 connections\n">>, next(Config)),
+    take_down(Supervisor).
+
+await_calls(Counter, Calls) ->
+    case counters:get(Counter, 2) of
+        Count when Count >= Calls -> ok;
+        _ -> timer:sleep(1), await_calls(Counter, Calls)
+    end.
+
+status_of_a_function_that_hangs(Config) ->
+    Test = self(),
+    Status = fun() -> Test ! {called, self()}, receive Answer -> Answer end end,
+    Supervisor = supervise([systemd:status_every(5, Status)]),
+    Runner = receive {called, Pid} -> Pid end,
+    receive {called, _} -> error(called_again) after 100 -> ok end,
+    ?assertEqual(["systemd: the function of status_every has not returned for 5 ms"], log_counter:messages()),
+    Runner ! "late",
+    ?assertEqual(<<"STATUS=late\n">>, next(Config)),
+    Next = receive {called, Pid2} -> monitor(process, Pid2), Pid2 end,
+    take_down(Supervisor),
+    receive {'DOWN', _, process, Next, killed} -> ok end.
+
+status_that_is_none(Config) ->
+    Counter = counters:new(1, []),
+    Status = fun() ->
+        counters:add(Counter, 1, 1),
+        case counters:get(Counter, 1) of
+            1 -> "first";
+            N when N rem 4 =:= 0 -> error(oops);
+            N when N rem 4 =:= 1 -> {no, text};
+            N when N rem 4 =:= 2 -> [255, <<255>>];
+            N when N rem 4 =:= 3 -> exit(self(), kill)
+        end
+    end,
+    Supervisor = supervise([systemd:status_every(5, Status)]),
+    ?assertEqual(<<"STATUS=first\n">>, next(Config)),
+    timer:sleep(200),
+    ?assertEqual([], all(Config)),
+    ?assertMatch(
+        [
+            "systemd: the function of status_every raised error oops at " ++ _,
+            "systemd: the function of status_every returned " ++ _,
+            "systemd: the function of status_every was ended by an exit signal: killed"
+        ],
+        lists:sort(log_counter:messages())
+    ),
+    take_down(Supervisor),
+    ?assertError(badarg, systemd:status_every(0, Status)),
+    ?assertError(badarg, systemd:status_every(5, fun(_) -> ok end)).
+
+status_without_systemd(Config) ->
+    ok = application:stop(systemd),
+    os:unsetenv("NOTIFY_SOCKET"),
+    _ = all(Config),
+    ok = application:start(systemd),
+    Supervisor = supervise([systemd:status_every(1, fun() -> error(called) end)]),
+    ?assertMatch([{_, undefined, _, _}], supervisor:which_children(Supervisor)),
+    take_down(Supervisor).

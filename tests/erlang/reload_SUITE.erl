@@ -1,0 +1,239 @@
+%% Reloads by a function of the service's, against a recorder.
+-module(reload_SUITE).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("stdlib/include/assert.hrl").
+
+all() ->
+    [
+        order,
+        results,
+        failures,
+        one_at_a_time,
+        before_ready,
+        when_stopping,
+        interrupted,
+        while_the_queue_is_full,
+        without_systemd,
+        restart_bridges_the_watchdog
+    ].
+
+init_per_testcase(_, Config) ->
+    Recorder = recorder:start(),
+    os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
+    application:set_env(systemd, warn_about_readiness_message, false),
+    log_counter:start(),
+    [{recorder, Recorder} | Config].
+
+end_per_testcase(_, Config) ->
+    _ = application:stop(systemd),
+    os:unsetenv("NOTIFY_SOCKET"),
+    [application:unset_env(systemd, Key) || Key <- [warn_about_readiness_message, reload]],
+    log_counter:stop(),
+    recorder:stop(proplists:get_value(recorder, Config)).
+
+start(Reload) ->
+    application:set_env(systemd, reload, Reload),
+    ok = application:start(systemd).
+
+ready(Reload, Config) ->
+    start(Reload),
+    ok = systemd:notify(ready),
+    ?assertEqual(<<"READY=1\n">>, next(Config)).
+
+next(Config) -> recorder:next(proplists:get_value(recorder, Config)).
+
+reloading(Config) ->
+    <<"RELOADING=1\nMONOTONIC_USEC=", Usec/binary>> = next(Config),
+    binary_to_integer(string:trim(Usec)).
+
+order(Config) ->
+    Test = self(),
+    ready(fun() -> systemd:notify({status, "rereading"}), Test ! called, ok end, Config),
+    ?assertEqual(ok, systemd:reload()),
+    receive called -> ok after 0 -> error(not_called) end,
+    ?assert(reloading(Config) > 0),
+    ?assertEqual(<<"STATUS=rereading\n">>, next(Config)),
+    ?assertEqual(<<"READY=1\nSTATUS=reloaded\n">>, next(Config)),
+    ?assertEqual(["systemd: reloaded"], log_counter:messages()).
+
+results(Config) ->
+    Test = self(),
+    ready(fun() -> Test ! {give, self()}, receive {result, Result} -> Result end end, Config),
+    [
+        begin
+            Pid = spawn_link(fun() -> Test ! {self(), systemd:reload()} end),
+            receive {give, Runner} -> Runner ! {result, Result} end,
+            receive {Pid, Returned} -> ?assertEqual(Return, Returned) end,
+            _ = reloading(Config),
+            ?assertEqual(
+                unicode:characters_to_binary(["READY=1\nSTATUS=", Status, "\n"]), next(Config)
+            )
+        end
+     || {Result, Return, Status} <- [
+            {ok, ok, "reloaded"},
+            {{ok, "3 routes"}, ok, "reloaded: 3 routes"},
+            {{ok, <<"größer\nmehr"/utf8>>}, ok, "reloaded: größer mehr"},
+            {{ok, #{routes => 3}}, ok, "reloaded: #{routes => 3}"},
+            {true, ok, "reloaded: true"},
+            {<<255, 1>>, ok, "reloaded: <<255,1>>"},
+            {lists:duplicate(2000, $x), ok, ["reloaded: ", lists:duplicate(490, $x)]},
+            {error, {error, {reload_failed, error}}, "reload failed: error"},
+            {{error, "no file"}, {error, {reload_failed, "no file"}}, "reload failed: no file"},
+            {{error, enoent}, {error, {reload_failed, enoent}}, "reload failed: enoent"}
+        ]
+    ].
+
+failures(Config) ->
+    ready(undefined, Config),
+    [
+        begin
+            application:set_env(systemd, reload, Reload),
+            ?assertEqual({error, {reload_failed, Reason}}, systemd:reload()),
+            _ = reloading(Config),
+            ?assertEqual(
+                iolist_to_binary(["READY=1\nSTATUS=reload failed: ", Status, "\n"]), next(Config)
+            ),
+            Line = lists:last(log_counter:messages()),
+            ?assertMatch("systemd: reload failed, and the service goes on: " ++ _, Line),
+            ?assert(string:find(Line, Logged) =/= nomatch)
+        end
+     || {Reload, Reason, Status, Logged} <- [
+            {
+                {erlang, binary_to_integer, [<<"secret">>]},
+                {error, badarg},
+                "it raised error badarg, see the log",
+                "<<\"secret\">>"
+            },
+            {fun() -> exit({secret, 1}) end, {exit, {secret, 1}}, "it raised exit secret, see the log", "{secret,1}"},
+            {fun() -> throw("secret") end, {throw, "secret"}, "it raised throw term, see the log", "\"secret\""},
+            {
+                fun() -> error(#{'__struct__' => 'Elixir.KeyError', term => "secret"}) end,
+                {error, #{'__struct__' => 'Elixir.KeyError', term => "secret"}},
+                "it raised error 'Elixir.KeyError', see the log",
+                "\"secret\""
+            },
+            {
+                fun() -> exit(self(), kill) end,
+                killed,
+                "its function was ended by an exit signal: killed",
+                "killed"
+            },
+            {
+                {no, function},
+                {no, function},
+                "its function can't be called: reload is {no,function}, and neither {M, F, A} nor fun/0",
+                "can't be called"
+            }
+        ]
+    ].
+
+%% Five who ask while one runs get one more, and the answer of that one.
+one_at_a_time(Config) ->
+    Test = self(),
+    ready(fun() -> Test ! {begun, self()}, receive go -> ok end end, Config),
+    First = spawn_link(fun() -> ok = systemd:reload(), Test ! {self(), done} end),
+    Runner = receive {begun, Pid} -> Pid end,
+    systemd_reload:request(),
+    Others = [spawn_link(fun() -> ok = systemd:reload(), Test ! {self(), done} end) || _ <- "12345"],
+    [await_waiting(Other) || Other <- Others],
+    Runner ! go,
+    receive {First, done} -> ok end,
+    Again = receive {begun, Pid2} -> Pid2 end,
+    [receive {Other, done} -> error(too_early) after 0 -> ok end || Other <- Others],
+    Again ! go,
+    [receive {Other, done} -> ok end || Other <- Others],
+    receive {begun, _} -> error(once_too_often) after 200 -> ok end,
+    [
+        begin
+            _ = reloading(Config),
+            ?assertEqual(<<"READY=1\nSTATUS=reloaded\n">>, next(Config))
+        end
+     || _ <- [1, 2]
+    ].
+
+await_waiting(Pid) ->
+    case process_info(Pid, current_function) of
+        {current_function, {gen, do_call, 4}} -> ok;
+        _ -> timer:sleep(1), await_waiting(Pid)
+    end.
+
+%% READY=1 would end the start-up.
+before_ready(Config) ->
+    start(fun() -> {ok, "early"} end),
+    ?assertEqual(ok, systemd:reload()),
+    ?assertEqual(<<"STATUS=reloaded: early\n">>, next(Config)).
+
+when_stopping(Config) ->
+    Test = self(),
+    ready(fun() -> Test ! called, ok end, Config),
+    ok = systemd:notify(stopping),
+    ?assertEqual({error, stopping}, systemd:reload()),
+    ?assertEqual(<<"STOPPING=1\n">>, next(Config)),
+    ?assertEqual(["systemd: not reloaded, because the service is stopping"], log_counter:messages()),
+    receive called -> error(called) after 0 -> ok end.
+
+%% The manager does not wait for the end of a reload whose process has gone.
+interrupted(Config) ->
+    Test = self(),
+    ready(fun() -> Test ! {begun, self()}, receive never -> ok end end, Config),
+    Asking = spawn(fun() -> Test ! {self(), systemd:reload()} end),
+    Runner = receive {begun, Pid} -> monitor(process, Pid), Pid end,
+    exit(whereis(systemd_reload), kill),
+    receive {'DOWN', _, process, Runner, _} -> ok end,
+    receive {Asking, Result} -> ?assertEqual({error, {reload_failed, killed}}, Result) end,
+    _ = reloading(Config),
+    ?assertEqual(<<"READY=1\nSTATUS=reload failed: interrupted\n">>, next(Config)).
+
+%% Nobody reads: what can't be said is logged, and the function is called all the same.
+while_the_queue_is_full(Config) ->
+    Test = self(),
+    ready(fun() -> Test ! called, ok end, Config),
+    fill(Config),
+    {Micros, Result} = timer:tc(fun() -> systemd:reload() end),
+    ?assertEqual({error, eagain}, Result),
+    receive called -> ok after 0 -> error(not_called) end,
+    ?assert(Micros < 6000000).
+
+fill(Config) ->
+    {ok, Notifier} = systemd_nif:open(list_to_binary(recorder:path(proplists:get_value(recorder, Config))), false),
+    fill_up(Notifier).
+
+fill_up(Notifier) ->
+    case systemd_nif:notify(Notifier, {x_fill, 1}) of
+        ok -> fill_up(Notifier);
+        again -> ok
+    end.
+
+without_systemd(_) ->
+    os:unsetenv("NOTIFY_SOCKET"),
+    start(fun() -> error(called) end),
+    ?assertEqual(ok, systemd:reload()),
+    ?assertEqual(ok, systemd:reload([{mode, embedded}])),
+    ?assertError(badarg, systemd:reload([{mode, other}])).
+
+restart_bridges_the_watchdog(Config) ->
+    os:putenv("WATCHDOG_USEC", "3000000"),
+    try
+        ready(restart, Config),
+        ?assertMatch(<<"WATCHDOG=1\n">>, next(Config)),
+        application:set_env(systemd, restart_timeout, 5000),
+        ok = systemd:watchdog(disable),
+        _ = recorder:all(proplists:get_value(recorder, Config)),
+        Test = self(),
+        ok = systemd_reload:restart(fun() -> Test ! restarted, ok end, []),
+        receive restarted -> ok end,
+        <<"RELOADING=1\nMONOTONIC_USEC=", Rest/binary>> = next(Config),
+        ?assertMatch([_, <<"WATCHDOG_USEC=5000000">>, <<>>], binary:split(Rest, <<"\n">>, [global])),
+        %% As the next VM does it.
+        ok = application:stop(systemd),
+        ok = application:start(systemd),
+        ?assertEqual(<<"WATCHDOG_USEC=3000000\n">>, next(Config)),
+        ?assertEqual(<<"WATCHDOG=1\n">>, next(Config)),
+        ?assertEqual(false, os:getenv("SYSTEMD_WATCHDOG_BRIDGED"))
+    after
+        application:unset_env(systemd, restart_timeout),
+        systemd_shutdown:restarting(false),
+        ok = application:stop(systemd),
+        os:unsetenv("WATCHDOG_USEC")
+    end.

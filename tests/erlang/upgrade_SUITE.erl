@@ -1,0 +1,180 @@
+%% New versions of the module systemd_nif in a VM that runs.
+-module(upgrade_SUITE).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("kernel/include/file.hrl").
+-include_lib("stdlib/include/assert.hrl").
+
+all() -> [same_library, another_library, rebuilt_library, broken_library, forth_and_back].
+
+init_per_testcase(_, Config) ->
+    Recorder = recorder:start(),
+    os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
+    os:putenv("WATCHDOG_USEC", "1000000"),
+    application:set_env(systemd, warn_about_readiness_message, false),
+    Journal = recorder:start(recorder:path(Recorder) ++ ".journal"),
+    ok = application:start(systemd),
+    ok = logger:add_handler(journal, systemd_journal_h, #{
+        level => error, config => #{path => recorder:path(Journal)}
+    }),
+    [{recorder, Recorder}, {journal, Journal} | Config].
+
+end_per_testcase(_, Config) ->
+    ok = logger:remove_handler(journal),
+    ok = application:stop(systemd),
+    [os:unsetenv(Name) || Name <- ["NOTIFY_SOCKET", "WATCHDOG_USEC"]],
+    application:unset_env(systemd, warn_about_readiness_message),
+    recorder:stop(proplists:get_value(journal, Config)),
+    recorder:stop(proplists:get_value(recorder, Config)),
+    %% The module of the build again, whatever a test case has made of it.
+    {module, systemd_nif} = load().
+
+load() ->
+    _ = code:purge(systemd_nif),
+    code:load_file(systemd_nif).
+
+%% `code:load_file' twice, with the library as it is.
+same_library(Config) ->
+    ok = systemd:notify(ready),
+    Before = {descriptors(), threads()},
+    ?assertEqual(1, threads("sd-watchdog")),
+    [upgraded(fun() -> {module, systemd_nif} = load() end, Config) || _ <- lists:seq(1, 20)],
+    ?assertEqual(Before, {descriptors(), threads()}).
+
+%% What a release or Mix does: the file is another one, and so is the mapped copy of it.
+another_library(Config) ->
+    ok = systemd:notify(ready),
+    Before = {descriptors(), threads()},
+    with_copies(fun(Copies) ->
+        [
+            begin
+                upgraded(fun() -> {module, systemd_nif} = load(Copy) end, Config),
+                ?assert(is_mapped(library(Copy)))
+            end
+         || Copy <- Copies
+        ]
+    end),
+    ?assertEqual(Before, {descriptors(), threads()}).
+
+%% What `mix compile' does: another file in the same place.
+rebuilt_library(Config) ->
+    ok = systemd:notify(ready),
+    Before = {descriptors(), threads()},
+    with_copies(fun([Copy, Other | _]) ->
+        [
+            begin
+                {ok, _} = file:copy(library(Other), library(Copy) ++ ".new"),
+                ok = file:rename(library(Copy) ++ ".new", library(Copy)),
+                upgraded(fun() -> {module, systemd_nif} = load(Copy) end, Config),
+                ?assert(is_mapped(library(Copy)))
+            end
+         || _ <- lists:seq(1, 5)
+        ]
+    end),
+    ?assertEqual(Before, {descriptors(), threads()}).
+
+library(Copy) -> priv(Copy) ++ "/systemd_nif.so".
+
+%% This very file, and not one that had its name.
+is_mapped(File) ->
+    {ok, #file_info{inode = Inode}} = file:read_file_info(File),
+    {ok, Maps} = file:read_file("/proc/self/maps"),
+    binary:match(Maps, iolist_to_binary(io_lib:format(" ~b ", [Inode]))) =/= nomatch.
+
+%% A downgrade comes back to a file whose first copy may still be mapped.
+forth_and_back(Config) ->
+    ok = systemd:notify(ready),
+    Before = {descriptors(), threads()},
+    with_copies(fun([One, Other | _]) ->
+        [
+            upgraded(fun() -> {module, systemd_nif} = load(Copy) end, Config)
+         || Copy <- [One, Other, One, One, Other, Other, One]
+        ]
+    end),
+    ?assertEqual(Before, {descriptors(), threads()}).
+
+broken_library(Config) ->
+    with_copies(fun([Copy | _]) ->
+        ok = file:write_file(library(Copy), "no library"),
+        upgraded(fun() -> {error, on_load_failure} = load(Copy) end, Config)
+    end).
+
+%% Five copies of the application, each in its own folder.
+with_copies(Fun) ->
+    Copies = ["/tmp/systemd-" ++ os:getpid() ++ "-copy-" ++ integer_to_list(N) || N <- lists:seq(1, 5)],
+    Original = code:lib_dir(systemd),
+    try
+        [
+            begin
+                ok = filelib:ensure_dir(File),
+                {ok, _} = file:copy(From, File)
+            end
+         || Copy <- Copies,
+            {From, File} <- [
+                {code:which(systemd_nif), Copy ++ "/systemd/ebin/systemd_nif.beam"},
+                {code:priv_dir(systemd) ++ "/systemd_nif.so", library(Copy)},
+                {code:lib_dir(systemd, ebin) ++ "/systemd.app", Copy ++ "/systemd/ebin/systemd.app"}
+            ]
+        ],
+        Fun(Copies)
+    after
+        true = code:replace_path(systemd, Original ++ "/ebin"),
+        [ok = file:del_dir_r(Copy) || Copy <- Copies]
+    end.
+
+priv(Copy) -> Copy ++ "/systemd/priv".
+
+load(Copy) ->
+    true = code:replace_path(systemd, Copy ++ "/systemd/ebin"),
+    _ = code:purge(systemd_nif),
+    code:load_abs(Copy ++ "/systemd/ebin/systemd_nif").
+
+%% Notifications, watchdog and journal go on, and what was announced is known.
+upgraded(Load, Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    Journal = proplists:get_value(journal, Config),
+    Announced = systemd_notify:has_announced(ready),
+    Load(),
+    ?assertEqual(Announced, systemd_notify:has_announced(ready)),
+    ?assertNot(systemd_notify:has_announced(stopping)),
+    Number = integer_to_list(erlang:unique_integer([positive])),
+    ok = systemd:notify({status, Number}),
+    ok = await(Recorder, list_to_binary("STATUS=" ++ Number ++ "\n")),
+    _ = recorder:all(Recorder),
+    ok = await(Recorder, <<"WATCHDOG=1\n">>),
+    ?assertEqual(1000, systemd:watchdog(state)),
+    ok = systemd:watchdog(disable),
+    ?assertEqual(false, systemd:watchdog(state)),
+    ok = systemd:watchdog(enable),
+    logger:error("line ~s", [Number]),
+    Line = list_to_binary("line " ++ Number),
+    ?assertMatch([_], [Entry || Entry <- recorder:all(Journal), binary:match(Entry, Line) =/= nomatch]),
+    #{config := #{path := Path}} = element(2, logger:get_handler_config(journal)),
+    ?assertEqual(recorder:path(Journal), Path).
+
+await(Recorder, Message) ->
+    case recorder:next(Recorder) of
+        Message -> ok;
+        nothing -> {nothing, Message};
+        <<"STATUS=watchdog", _/binary>> = Stall -> Stall;
+        _ -> await(Recorder, Message)
+    end.
+
+%% What nobody refers to any more is gone.
+collect() -> [erlang:garbage_collect(Pid) || Pid <- processes()].
+
+descriptors() ->
+    collect(),
+    {ok, Descriptors} = file:list_dir("/proc/self/fd"),
+    length(Descriptors).
+
+threads() ->
+    collect(),
+    {ok, Threads} = file:list_dir("/proc/self/task"),
+    length(Threads).
+
+threads(Name) ->
+    {ok, Threads} = file:list_dir("/proc/self/task"),
+    length([Thread || Thread <- Threads,
+        {ok, Comm} <- [file:read_file("/proc/self/task/" ++ Thread ++ "/comm")],
+        string:trim(binary_to_list(Comm)) =:= Name]).

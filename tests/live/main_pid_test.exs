@@ -1,0 +1,55 @@
+defmodule MainPidTest do
+  @moduledoc "A VM that a script starts, and waits for."
+  use ExUnit.Case
+
+  # `ExecStart=` runs a shell that does not exec the VM.
+  defp wrap(name, service) do
+    unit = Lab.write_service(name, [:ready], service: service)
+    path = Lab.path("/etc/lab/units/#{unit}")
+    [_, command] = Regex.run(~r/^ExecStart=(.*\n.*)$/m, File.read!(path))
+    script = "/run/live/#{name}.sh"
+    File.write!(Lab.path(script), "#!/bin/sh\n#{command}\necho the VM has ended\n")
+    File.chmod!(Lab.path(script), 0o755)
+    text = String.replace(File.read!(path), command, script)
+    Lab.write_unit(unit, text)
+  end
+
+  defp pids(unit) do
+    group = "/sys/fs/cgroup#{Lab.show(unit, "ControlGroup")}/cgroup.procs"
+    {output, 0} = Lab.run("cat", [group])
+    String.split(output)
+  end
+
+  test "NotifyAccess=all: becomes the main process, is ready, and is watched" do
+    service = ["NotifyAccess=all", "WatchdogSec=2", "Restart=on-failure", "RestartSec=500ms"]
+    unit = wrap("wrapped", service)
+    Lab.systemctl!(["start", unit])
+    main = Lab.show(unit, "MainPID")
+    assert main == Lab.eval(unit, "os:getpid()") |> to_string()
+    assert [shell, ^main | _] = pids(unit)
+
+    Lab.await("its log line", fn ->
+      Lab.journal(unit) =~
+        "systemd: the VM, process #{main}, was started by a script, process #{shell}; " <>
+          "by MAINPID= it is now the unit's main process"
+    end)
+
+    Process.sleep(4500)
+    assert {Lab.show(unit, "ActiveState"), Lab.show(unit, "NRestarts")} == {"active", "0"}
+    assert Lab.eval(unit, "systemd:watchdog(state)") == 2000
+    :ok = Lab.eval(unit, "application:set_env(systemd, watchdog_check, fun() -> false end)")
+    Lab.await_property(unit, "NRestarts", "1")
+  end
+
+  test "NotifyAccess=main: the log names the setting" do
+    unit = wrap("wrapped-main", [])
+    Lab.systemctl!(["start", "--no-block", unit])
+
+    Lab.await("its log line", fn ->
+      Lab.journal(unit) =~
+        ~r/systemd: the VM, process \d+, was started by a script, process \d+, and NotifyAccess=main of #{unit} keeps all that it notifies from the manager: have the script start the VM by exec, or set NotifyAccess=all in the unit/
+    end)
+
+    assert Lab.show(unit, "ActiveState") == "activating"
+  end
+end
