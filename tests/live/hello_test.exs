@@ -5,7 +5,7 @@ defmodule HelloTest do
   @hello Path.expand("../../examples/hello", __DIR__)
 
   setup_all do
-    Lab.copy(Path.join(@hello, "_build/prod/rel/hello"), "/opt/hello")
+    Lab.copy(Lab.hello(), "/opt/hello")
   end
 
   defp write(unit), do: Lab.write_unit(unit, File.read!(Path.join([@hello, "systemd", unit])))

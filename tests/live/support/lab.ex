@@ -28,14 +28,20 @@ defmodule Lab do
     compile("journal_swallow.c", ["-O2", "-o"], "journal_swallow")
     compile("journal_floor.c", ["-O2", "-o"], "journal_floor", ["-l:libsystemd.so.0"])
 
-    copy(Path.join(@project, "_build/default/lib/systemd/ebin"), "/srv/systemd/ebin")
-    copy(Path.join(@project, "priv"), "/srv/systemd/priv")
+    copy(built("_build/default/lib/systemd/ebin"), "/srv/systemd/ebin")
+    copy(built("priv"), "/srv/systemd/priv")
     systemctl!(["log-level", "debug"])
     :ok
   end
 
-  @doc "Debian's RabbitMQ, see tests/setup."
-  def rabbitmq, do: Path.join(@project, "_build/rabbitmq")
+  # What was built for the lab's root: in the project, or laid out like it in LAB_BUILT.
+  defp built(path), do: Path.join(System.get_env("LAB_BUILT", @project), path)
+
+  @doc "The release of examples/hello."
+  def hello, do: built("examples/hello/_build/prod/rel/hello")
+
+  @doc "Debian's RabbitMQ, see tests/rabbitmq."
+  def rabbitmq, do: built("_build/rabbitmq")
 
   defp compile(source, options, target, libraries \\ []) do
     source = Path.join([@project, "tests/live/service", source])
