@@ -239,11 +239,14 @@ defmodule Lab do
 
   @doc """
   The notifications of a unit as the manager received them, without the pings, each a list of
-  assignments: the manager logs them at debug level.
+  assignments: the manager logs them at debug level, in parentheses (252) or after a colon (257).
   """
   def notifications(unit) do
     for [_, text] <-
-          Regex.scan(~r/Got notification message from PID \d+ \(([^\n]*)\)$/m, journal(unit)),
+          Regex.scan(
+            ~r/Got notification message from PID \d+(?| \((.*)\)|: (.*))$/m,
+            journal(unit)
+          ),
         assignments = String.split(text, ", "),
         assignments != ["WATCHDOG=1"],
         do: assignments
