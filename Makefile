@@ -1,12 +1,13 @@
 # The tests and the demo set up what they need by themselves: Debian 12, Rust, gcc, make and git.
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test lint
+.PHONY: help setup demo test test-next lint
 
 help:
-	@echo "make demo   the article's service under a throwaway systemd, to watch (root or sudo)"
-	@echo "make test   all tests; the live ones against a real systemd (root or sudo)"
-	@echo "make lint   formatters, clippy, compiler warnings, Dialyzer, documentation"
+	@echo "make demo        the article's service under a throwaway systemd, to watch (root or sudo)"
+	@echo "make test        all tests; the live ones against a real systemd (root or sudo)"
+	@echo "make test-next   the live ones on Debian 13, whose root it makes in ~/.cache (root or sudo)"
+	@echo "make lint        formatters, clippy, compiler warnings, Dialyzer, documentation"
 
 setup:
 	@tests/setup
@@ -18,6 +19,9 @@ demo: setup
 
 test: setup
 	@tests/run
+
+test-next: setup
+	@tests/run next
 
 lint: setup
 	cargo fmt --all --check

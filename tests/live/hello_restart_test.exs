@@ -6,9 +6,8 @@ defmodule HelloRestartTest do
   @restarts 10
 
   setup_all do
-    hello = Path.expand("../../examples/hello", __DIR__)
-    Lab.copy(Path.join(hello, "_build/prod/rel/hello"), "/opt/hello")
-    {:ok, systemd: Path.join(hello, "systemd")}
+    Lab.copy(Lab.hello(), "/opt/hello")
+    {:ok, systemd: Path.expand("../../examples/hello/systemd", __DIR__)}
   end
 
   defp write(systemd, units),

@@ -5,7 +5,7 @@ defmodule HelloTest do
   @hello Path.expand("../../examples/hello", __DIR__)
 
   setup_all do
-    Lab.copy(Path.join(@hello, "_build/prod/rel/hello"), "/opt/hello")
+    Lab.copy(Lab.hello(), "/opt/hello")
   end
 
   defp write(unit), do: Lab.write_unit(unit, File.read!(Path.join([@hello, "systemd", unit])))
@@ -138,7 +138,11 @@ defmodule HelloTest do
     matches = ["SYSLOG_IDENTIFIER=hello", "_UID=#{String.trim(uid)}"]
     {said, 0} = Lab.run("journalctl", ["-q", "-o", "cat" | matches])
 
-    assert String.split(said, "\n", trim: true) == [
+    # All of the unit's processes get the watchdog's SIGABRT: the VM may see the end of erl_child_setup
+    # before its own.
+    lines = String.split(said, "\n", trim: true) |> List.delete("erl_child_setup closed")
+
+    assert lines == [
              "GET /: 200 OK",
              "GET /sick: 200 OK",
              "systemd: watchdog_check returned false; no WATCHDOG=1 until it returns true",

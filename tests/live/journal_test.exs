@@ -134,7 +134,13 @@ defmodule JournalTest do
     assert :ok =
              Lab.eval(unit, "logger:notice(\#{action => login, user => <<\"me\">>}, \#{n => 1})")
 
-    assert one(unit, ["N=1"]) =~ ~S("MESSAGE":"    action: login\n    user: <<\"me\">>")
+    # In any order: that of a map's atoms is undefined since OTP 26.
+    assert [_, message] = Regex.run(~r/"MESSAGE":"((?:[^"\\]|\\.)*)"/, one(unit, ["N=1"]))
+
+    assert message |> String.split("\\n") |> Enum.sort() == [
+             "    action: login",
+             ~S(    user: <<\"me\">>)
+           ]
 
     assert Lab.eval(unit, """
            {ok, Pid} = gen_server:start({local, crasher}, live_service, crasher, []),

@@ -35,7 +35,7 @@ defmodule WatchdogTest do
         {"is killed", "fun() -> exit(self(), kill) end", "ended by an exit signal: killed"},
         {"never returns", "fun() -> receive never -> ok end end", "STATUS=watchdog: no answer"},
         {"can't be called", "{no, list}", "can't be called"},
-        {"returns something else", "fun() -> maybe end", "returned maybe, which is neither"}
+        {"returns something else", "fun() -> perhaps end", "returned perhaps, which is neither"}
       ] do
     test "restarted when the check #{name}, and the log says so once" do
       unit = start(String.replace(unquote(name), ["'", " "], "-"))

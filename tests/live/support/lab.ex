@@ -28,14 +28,20 @@ defmodule Lab do
     compile("journal_swallow.c", ["-O2", "-o"], "journal_swallow")
     compile("journal_floor.c", ["-O2", "-o"], "journal_floor", ["-l:libsystemd.so.0"])
 
-    copy(Path.join(@project, "_build/default/lib/systemd/ebin"), "/srv/systemd/ebin")
-    copy(Path.join(@project, "priv"), "/srv/systemd/priv")
+    copy(built("_build/default/lib/systemd/ebin"), "/srv/systemd/ebin")
+    copy(built("priv"), "/srv/systemd/priv")
     systemctl!(["log-level", "debug"])
     :ok
   end
 
-  @doc "Debian's RabbitMQ, see tests/setup."
-  def rabbitmq, do: Path.join(@project, "_build/rabbitmq")
+  # What was built for the lab's root: in the project, or laid out like it in LAB_BUILT.
+  defp built(path), do: Path.join(System.get_env("LAB_BUILT", @project), path)
+
+  @doc "The release of examples/hello."
+  def hello, do: built("examples/hello/_build/prod/rel/hello")
+
+  @doc "Debian's RabbitMQ, see tests/rabbitmq."
+  def rabbitmq, do: built("_build/rabbitmq")
 
   defp compile(source, options, target, libraries \\ []) do
     source = Path.join([@project, "tests/live/service", source])
@@ -165,6 +171,13 @@ defmodule Lab do
     String.to_integer(version)
   end
 
+  @doc "The release of OTP that services run on, as a number."
+  def otp_release do
+    script = "io:format(erlang:system_info(otp_release)), halt()."
+    {release, 0} = run("erl", ["-noinput", "-eval", script])
+    String.to_integer(release)
+  end
+
   @doc "One property of a unit."
   def show(unit, property),
     do: String.trim_trailing(systemctl!(["show", unit, "-p", property, "--value"]), "\n")
@@ -233,11 +246,14 @@ defmodule Lab do
 
   @doc """
   The notifications of a unit as the manager received them, without the pings, each a list of
-  assignments: the manager logs them at debug level.
+  assignments: the manager logs them at debug level, in parentheses (252) or after a colon (257).
   """
   def notifications(unit) do
     for [_, text] <-
-          Regex.scan(~r/Got notification message from PID \d+ \(([^\n]*)\)$/m, journal(unit)),
+          Regex.scan(
+            ~r/Got notification message from PID \d+(?| \((.*)\)|: (.*))$/m,
+            journal(unit)
+          ),
         assignments = String.split(text, ", "),
         assignments != ["WATCHDOG=1"],
         do: assignments
