@@ -3,7 +3,7 @@
 -module(systemd_readiness).
 
 -export([child_spec/0, start_link/1]).
--export([init/1]).
+-export([init/1, woken/1]).
 
 -spec child_spec() -> [supervisor:child_spec()].
 child_spec() ->
@@ -30,7 +30,19 @@ child_spec() ->
 start_link(Millis) -> {ok, proc_lib:spawn_link(?MODULE, init, [Millis])}.
 
 init(Millis) ->
-    receive after Millis -> ok end,
+    _ = erlang:send_after(Millis, self(), late),
+    wait(Millis).
+
+%% Asleep it runs no version of this module, so that any other may be loaded.
+wait(Millis) -> proc_lib:hibernate(?MODULE, woken, [Millis]).
+
+woken(Millis) ->
+    receive
+        late -> late(Millis);
+        _ -> wait(Millis)
+    end.
+
+late(Millis) ->
     case systemd_notify:has_announced(ready) of
         true ->
             ok;

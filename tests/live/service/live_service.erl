@@ -5,12 +5,13 @@
 
 
 -export([start/1, start/2, stop/1, init/1, handle_call/3, handle_cast/2]).
--export([child/1, block/1, busy/1]).
+-export([child/1, block/1, busy/1, reload/2, ask/2]).
 
 %% FILE holds `{env, [{Key, Value}]}' for the application systemd, `{children, [Child]}', and
 %% `{control, Path}': a socket that evaluates expressions.
 start([File]) ->
     {ok, Config} = file:consult(File),
+    hold_up(file:read_file("/run/live/slow")),
     spawn(fun() -> control(proplists:get_value(control, Config)) end),
     _ = application:load(systemd),
     [application:set_env(systemd, Key, Value) || {Key, Value} <- proplists:get_value(env, Config, [])],
@@ -21,6 +22,9 @@ start([File]) ->
         ]}
     ),
     {ok, _} = application:ensure_all_started(live, permanent).
+
+hold_up({error, enoent}) -> ok;
+hold_up({ok, Millis}) -> timer:sleep(binary_to_integer(Millis)).
 
 start(_Type, Children) -> supervisor:start_link({local, live_sup}, ?MODULE, Children).
 
@@ -37,16 +41,29 @@ handle_cast({divide, By}, State) -> {noreply, State div By}.
 spec(ready) -> systemd:ready();
 spec({ready, Status}) -> systemd:ready(Status);
 spec({set_status, Statuses}) -> systemd:set_status(Statuses);
+spec({status_every, Millis, Function}) -> systemd:status_every(Millis, Function);
+spec({extend_while_stopping, Options}) -> systemd:extend_timeout_while_stopping(Options);
+spec({drain, infinity} = Child) ->
+    #{id => Child, start => {?MODULE, child, [Child]}, shutdown => infinity};
+spec({drain_extended, _, _} = Child) ->
+    #{id => Child, start => {?MODULE, child, [Child]}, shutdown => infinity};
 spec({answer, Name}) ->
     #{id => Name, start => {live_sockets, start_link, [Name]}, shutdown => brutal_kill};
 spec(Child) ->
     #{id => Child, start => {?MODULE, child, [Child]}, shutdown => 30000}.
 
 %% {sleep, Millis}: takes so long to start. {named, Name}: is there under that name.
+%% {sleep_extended, Millis, Options}, {drain_extended, Millis, Options}: the same with more time.
 %% {drain, Millis}: takes so long to end. {connections, Path}: a server that ends when the last client has gone.
 child({sleep, Millis}) ->
     timer:sleep(Millis),
     ignore;
+child({sleep_extended, Millis, Options}) ->
+    systemd:extend_timeout_while(fun() -> timer:sleep(Millis) end, Options),
+    ignore;
+child({drain_extended, Millis, Options}) ->
+    Drain = fun() -> timer:sleep(Millis) end,
+    idle(fun() -> ok end, fun() -> systemd:extend_timeout_while(Drain, Options) end);
 child({named, Name}) ->
     idle(fun() -> register(Name, self()) end, fun() -> ok end);
 child({drain, Millis}) ->
@@ -99,6 +116,12 @@ idle(Up, Down) ->
 whereis_or_pid(Pid) when is_pid(Pid) -> Pid;
 whereis_or_pid(Name) -> whereis(Name).
 
+%% A reload that takes so long, and leaves a trace of when it began and ended.
+reload(Trace, Millis) ->
+    ok = file:write_file(Trace, "begin\n", [append]),
+    timer:sleep(Millis),
+    ok = file:write_file(Trace, "end\n", [append]).
+
 %% Blocks every scheduler, once.
 block(Millis) ->
     {module, _} = code:ensure_loaded(live_block),
@@ -124,6 +147,15 @@ serve(Listen) ->
     ok = gen_tcp:controlling_process(Socket, Pid),
     Pid ! go,
     serve(Listen).
+
+%% Has a service evaluate expressions, waits for it, and ends this VM: with an error where it failed.
+ask(Path, Expressions) ->
+    {ok, Socket} = gen_tcp:connect({local, Path}, 0, [binary, {packet, 4}, {active, false}]),
+    ok = gen_tcp:send(Socket, Expressions ++ "."),
+    case gen_tcp:recv(Socket, 0) of
+        {ok, _} -> halt(0);
+        {error, closed} -> halt(1)
+    end.
 
 evaluate(Socket) ->
     {ok, Expressions} = gen_tcp:recv(Socket, 0),

@@ -1,0 +1,134 @@
+defmodule ChaosTest do
+  @moduledoc "The application under a service that must not notice: parts of it killed, and replaced."
+  use ExUnit.Case, async: true
+
+  @service ["WatchdogSec=1", "Restart=on-failure", "RestartSec=500ms"]
+
+  defp count(unit, directory) do
+    {output, 0} = Lab.run("ls", ["/proc/#{Lab.show(unit, "MainPID")}/#{directory}"])
+    output |> String.split() |> length()
+  end
+
+  # What a process that was killed had is gone with its last garbage.
+  defp held(unit) do
+    Lab.eval(unit, "[erlang:garbage_collect(P) || P <- processes()], ok")
+    {Lab.show(unit, "MainPID"), count(unit, "fd"), count(unit, "task")}
+  end
+
+  defp assert_works(unit) do
+    text = "number #{System.unique_integer()}"
+    assert Lab.eval(unit, ~s|systemd:notify({status, "#{text}"})|) == :ok
+    assert Lab.eval(unit, "systemd:barrier()") == :ok
+    assert Lab.show(unit, "StatusText") == text
+    Lab.eval(unit, ~s|logger:error("#{text}")|)
+    assert Lab.entries(unit, "cat", ["PRIORITY=3"]) =~ text
+    assert Lab.eval(unit, "systemd:watchdog(state)") == 1000
+    assert {Lab.show(unit, "ActiveState"), Lab.show(unit, "NRestarts")} == {"active", "0"}
+  end
+
+  defp start(name),
+    do: Lab.start_service(name, [:ready], service: @service, env: [install_journal: true])
+
+  test "children of its supervisor killed in any order and number, for 10 s: watched throughout, nothing left" do
+    unit = start("chaos")
+    :ok = Lab.eval(unit, "application:set_env(systemd, reload, {timer, sleep, [20]})")
+    before = held(unit)
+
+    killed =
+      Lab.eval(unit, """
+      Children = fun() -> [Pid || {_, Pid, _, _} <- supervisor:which_children(systemd_sup), is_pid(Pid)] end,
+      Until = erlang:monotonic_time(millisecond) + 10000,
+      Kill = fun Kill(Count) ->
+        case erlang:monotonic_time(millisecond) < Until of
+          true ->
+            Victims = [Pid || Pid <- Children(), rand:uniform(2) =:= 1],
+            [exit(Pid, kill) || {_, Pid} <- lists:sort([{rand:uniform(), Pid} || Pid <- Victims])],
+            systemd:notify({status, integer_to_list(Count)}),
+            systemd_reload:request(),
+            timer:sleep(rand:uniform(100)),
+            Kill(Count + length(Victims));
+          false -> Count
+        end
+      end,
+      Kill(0)
+      """)
+
+    Lab.await("the end of the last reload", fn -> Lab.show(unit, "ActiveState") == "active" end)
+    assert_works(unit)
+    assert held(unit) == before
+
+    IO.puts(
+      "#{killed} children killed in 10 s: no restart; pid, descriptors, threads #{inspect(before)} still"
+    )
+
+    Process.sleep(2500)
+    assert_works(unit)
+  end
+
+  test "code:load_file(systemd_nif) a hundred times: notifications, watchdog and journal go on" do
+    unit = start("load-file")
+    before = held(unit)
+
+    for _ <- 1..10 do
+      load =
+        "[begin code:purge(systemd_nif), {module, _} = code:load_file(systemd_nif) end || _ <- lists:seq(1, 10)]"
+
+      assert length(Lab.eval(unit, load)) == 10
+      assert_works(unit)
+    end
+
+    Process.sleep(2500)
+    assert_works(unit)
+    assert held(unit) == before
+  end
+
+  test "an appup to the next version and back, by release_handler: notifications, watchdog and journal go on" do
+    unit = start("appup")
+    next = next_version("/srv/next/systemd-99.0.0")
+    # The first use of release_handler loads what stays.
+    :ok = Lab.eval(unit, "{ok, _} = application:ensure_all_started(sasl), ok")
+    before = held(unit)
+
+    for _ <- 1..3 do
+      assert {:ok, []} = Lab.eval(unit, "release_handler:upgrade_app(systemd, \"#{next}\")")
+      assert Lab.eval(unit, "element(2, application:get_key(systemd, vsn))") == '99.0.0'
+      assert Lab.eval(unit, "code:priv_dir(systemd)") == String.to_charlist("#{next}/priv")
+      assert_works(unit)
+      Process.sleep(1500)
+      assert_works(unit)
+
+      old =
+        Lab.eval(
+          unit,
+          "release_handler:downgrade_app(systemd, \"#{this_version()}\", \"/srv/systemd\")"
+        )
+
+      assert {:ok, []} = old
+      assert_works(unit)
+    end
+
+    Process.sleep(2500)
+    assert_works(unit)
+    assert held(unit) == before
+  end
+
+  defp this_version do
+    {:ok, [{:application, :systemd, properties}]} =
+      :file.consult(Lab.path("/srv/systemd/ebin/systemd.app"))
+
+    to_string(properties[:vsn])
+  end
+
+  # The same code under another number, with an appup that loads all of it anew.
+  defp next_version(folder) do
+    Lab.copy(Lab.path("/srv/systemd"), folder)
+    app = Lab.path("#{folder}/ebin/systemd.app")
+    {:ok, [{:application, :systemd, properties}]} = :file.consult(app)
+    next = {:application, :systemd, Keyword.put(properties, :vsn, '99.0.0')}
+    File.write!(app, :io_lib.format("~0tp.~n", [next]))
+    load = for module <- properties[:modules], do: {:load_module, module}
+    appup = {'99.0.0', [{properties[:vsn], load}], [{properties[:vsn], load}]}
+    File.write!(Lab.path("#{folder}/ebin/systemd.appup"), :io_lib.format("~0tp.~n", [appup]))
+    folder
+  end
+end
