@@ -4,7 +4,7 @@
 
 -include_lib("stdlib/include/assert.hrl").
 
-all() -> [{group, releases}].
+all() -> [{group, releases}, recompiled_in_iex].
 
 groups() -> [{releases, [parallel], [mix_release, rebar3_release]}].
 
@@ -39,6 +39,76 @@ rebar3_release(Config) ->
     Release = filename:join(Consumer, "_build/default/rel/consumer"),
     ?assertEqual([], filelib:wildcard(filename:join(Release, "lib/elixir*"))),
     says_ready(filename:join(Release, "bin/consumer"), "foreground").
+
+%% Somebody works on this project in `iex -S mix', on the Erlang and on the Rust side.
+recompiled_in_iex(Config) ->
+    Folder = proplists:get_value(folder, Config),
+    Project = filename:join(Folder, "systemd"),
+    Recorder = recorder:start(),
+    %% What the release was built with, so that only what differs is built.
+    Target = filename:join(Folder, "consumer-mix/deps/systemd/target"),
+    Environment = [{"CARGO_TARGET_DIR", Target}, {"MIX_ENV", "prod"}],
+    sh(Project, "CARGO_TARGET_DIR=" ++ Target ++ " MIX_ENV=prod mix compile"),
+    Port = open_port({spawn_executable, os:find_executable("iex")}, [
+        {args, ["-S", "mix"]}, {cd, Project}, stderr_to_stdout, exit_status,
+        {env, [{"NOTIFY_SOCKET", recorder:path(Recorder)}, {"WATCHDOG_USEC", "2000000"} | Environment]}
+    ]),
+    {os_pid, Pid} = erlang:port_info(Port, os_pid),
+    try
+        true = port_command(Port, ":systemd.notify(:ready)\n"),
+        _ = await(<<"READY=1\n">>, Recorder, 30000),
+        %% Mix looks at whole seconds.
+        timer:sleep(1100),
+        change(filename:join(Project, "native/systemd_core/src/extension.rs"), "not done after", "not done within"),
+        change(filename:join(Project, "erlang/src/systemd_nif.erl"), "-on_load(load/0).", "-on_load(load/0).\n-export([changed/0]).\nchanged() -> ok."),
+        true = port_command(Port, "recompile()\n"),
+        true = port_command(Port, ":systemd.notify(status: inspect({:systemd_nif.changed(), :systemd_notify.has_announced(:ready)}))\n"),
+        Pings = await(<<"STATUS={:ok, true}\n">>, Recorder, 60000),
+        true = port_command(Port, ":systemd.notify(status: \"later\")\n"),
+        _ = await(<<"STATUS=later\n">>, Recorder, 5000),
+        Later = await_pings(5, Recorder, []),
+        Gap = longest_gap(Pings ++ Later),
+        io:format(user, "~nrecompiled in IEx: ~b pings, the longest gap ~b ms of 2000~n", [length(Pings ++ Later), Gap]),
+        ?assert(Gap < 2000),
+        true = port_command(Port, "System.halt()\n"),
+        receive {Port, {exit_status, 0}} -> ok after 20000 -> error(still_there) end
+    after
+        os:cmd("kill -KILL " ++ integer_to_list(Pid)),
+        recorder:stop(Recorder)
+    end.
+
+change(File, From, To) ->
+    {ok, Text} = file:read_file(File),
+    Changed = string:replace(Text, From, To),
+    ?assertNotEqual(Text, iolist_to_binary(Changed)),
+    ok = file:write_file(File, Changed).
+
+%% When pings came before it, in milliseconds.
+await(Message, Recorder, Timeout) -> await_until(Message, Recorder, now_millis() + Timeout, []).
+
+await_until(Message, Recorder, Deadline, Pings) ->
+    case recorder:next(Recorder, max(0, Deadline - now_millis())) of
+        Message -> lists:reverse(Pings);
+        <<"WATCHDOG=1\n">> -> await_until(Message, Recorder, Deadline, [now_millis() | Pings]);
+        Other -> error({expected, Message, got, Other, written, written()})
+    end.
+
+written() ->
+    receive {_, {data, Data}} -> Data ++ written()
+    after 0 -> []
+    end.
+
+await_pings(0, _, Pings) ->
+    lists:reverse(Pings);
+await_pings(Count, Recorder, Pings) ->
+    <<"WATCHDOG=1\n">> = recorder:next(Recorder, 2000),
+    await_pings(Count - 1, Recorder, [now_millis() | Pings]).
+
+now_millis() -> erlang:monotonic_time(millisecond).
+
+longest_gap([First | Rest]) ->
+    {_, Longest} = lists:foldl(fun(Time, {Last, Gap}) -> {Time, max(Gap, Time - Last)} end, {First, 0}, Rest),
+    Longest.
 
 consumer(Name, Config) ->
     Folder = proplists:get_value(folder, Config),

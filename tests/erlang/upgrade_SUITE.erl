@@ -1,11 +1,15 @@
-%% New versions of the module systemd_nif in a VM that runs.
+%% New versions of the module systemd_nif in a VM that runs, and new lives of the application.
 -module(upgrade_SUITE).
 -compile([export_all, nowarn_export_all]).
 
 -include_lib("kernel/include/file.hrl").
 -include_lib("stdlib/include/assert.hrl").
 
-all() -> [same_library, another_library, rebuilt_library, broken_library, forth_and_back].
+all() ->
+    [
+        same_library, another_library, rebuilt_library, broken_library, forth_and_back,
+        stopped_and_started
+    ].
 
 init_per_testcase(_, Config) ->
     Recorder = recorder:start(),
@@ -128,6 +132,33 @@ load(Copy) ->
     true = code:replace_path(systemd, Copy ++ "/systemd/ebin"),
     _ = code:purge(systemd_nif),
     code:load_abs(Copy ++ "/systemd/ebin/systemd_nif").
+
+%% Nothing of a life of the application is left in the next one.
+stopped_and_started(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    Live = fun() ->
+        ok = application:stop(systemd),
+        ok = application:start(systemd),
+        ok = await(Recorder, <<"WATCHDOG=1\n">>),
+        _ = systemd:extend_timeout_while(fun() -> ok end),
+        _ = recorder:all(Recorder)
+    end,
+    [Live() || _ <- lists:seq(1, 50)],
+    Before = {descriptors(), threads()},
+    Memory = {erlang:memory(total), resident()},
+    [Live() || _ <- lists:seq(1, 200)],
+    ?assertEqual(Before, {descriptors(), threads()}),
+    {Total, Resident} = Memory,
+    Grown = {erlang:memory(total) - Total, resident() - Resident},
+    io:format(user, "~n200 lives of the application: bytes of ~0p grown by ~0p~n", [Memory, Grown]),
+    ?assert(element(1, Grown) < Total div 50),
+    ?assert(element(2, Grown) < Resident div 50).
+
+resident() ->
+    collect(),
+    {ok, Status} = file:read_file("/proc/self/status"),
+    {match, [Kilobytes]} = re:run(Status, "VmRSS:\\s+(\\d+) kB", [{capture, [1], list}]),
+    1024 * list_to_integer(Kilobytes).
 
 %% Notifications, watchdog and journal go on, and what was announced is known.
 upgraded(Load, Config) ->
