@@ -68,6 +68,63 @@ defmodule HelloTest do
     assert get(4000, "/") == "hello\n"
   end
 
+  test "the plain unit: systemctl reload reads the configuration anew, and a broken one changes nothing" do
+    greeting = "/etc/hello/greeting"
+    File.mkdir_p!(Lab.path("/etc/hello"))
+    on_exit(fn -> File.rm_rf!(Lab.path("/etc/hello")) end)
+    unit = start("hello.service")
+    pid = Lab.show(unit, "MainPID")
+    assert get(4000, "/") == "hello\n"
+
+    File.write!(Lab.path(greeting), "gruezi\n")
+    Lab.systemctl!(["reload", unit])
+    Lab.await_property(unit, "StatusText", "reloaded: changed hello: greeting")
+    assert get(4000, "/") == "gruezi\n"
+    Lab.await_property(unit, "ActiveState", "active")
+
+    File.rm!(Lab.path(greeting))
+    File.mkdir_p!(Lab.path(greeting))
+    Lab.systemctl!(["reload", unit])
+    failed = "reload failed: it raised error 'Elixir.File.Error', see the log"
+    Lab.await_property(unit, "StatusText", failed)
+    assert get(4000, "/") == "gruezi\n"
+
+    Lab.await("the log", fn ->
+      Lab.journal(unit) =~
+        "systemd: reload failed, and the service goes on: its function raised error"
+    end)
+
+    assert Lab.show(unit, "MainPID") == pid
+  end
+
+  test "Type=notify-reload: when systemctl reload returns, the new configuration is there" do
+    if Lab.systemd_version() >= 253 do
+      greeting = Lab.path("/etc/hello/greeting")
+      File.mkdir_p!(Path.dirname(greeting))
+      on_exit(fn -> File.rm_rf!(Path.dirname(greeting)) end)
+
+      text =
+        File.read!(Path.join([@hello, "systemd", "hello.service"]))
+        |> String.replace("Type=notify\n", "Type=notify-reload\n")
+        |> String.replace(~r/^ExecReload=.*\n/m, "")
+
+      unit = Lab.write_unit("hello.service", text)
+      Lab.systemctl!(["start", unit])
+
+      for n <- 1..20 do
+        File.write!(greeting, "hello #{n}\n")
+        Lab.systemctl!(["reload", unit])
+        assert get(4000, "/") == "hello #{n}\n"
+      end
+    else
+      # Older ones take the type for a simple service's.
+      unit =
+        Lab.write_unit("too-new.service", "[Service]\nType=notify-reload\nExecStart=/bin/true\n")
+
+      assert Lab.show(unit, "Type") != "notify-reload"
+    end
+  end
+
   test "the plain unit: journalctl finds a request by the metadata of its log line" do
     unit = start("hello.service")
 

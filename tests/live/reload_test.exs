@@ -196,8 +196,10 @@ defmodule ReloadTest do
       Lab.await_property(unit, "StatusText", text)
       assert {Lab.show(unit, "ActiveState"), main(unit)} == {"active", pid}
 
-      assert Lab.journal(unit) =~
-               "systemd: reload failed, and the service goes on: its function raised error no_such_file at"
+      Lab.await("the log", fn ->
+        Lab.journal(unit) =~
+          "systemd: reload failed, and the service goes on: its function raised error no_such_file at"
+      end)
     end
 
     test "that takes longer than WatchdogSec= is not killed" do

@@ -15,6 +15,17 @@ defmodule StatusTest do
            ]
   end
 
+  test "status_every: what the function returns, when it has changed" do
+    function = {:persistent_term, :get, [:text, 'nobody yet']}
+    unit = Lab.start_service("status-every", [{:status_every, 20, function}, :ready])
+    Lab.await_property(unit, "StatusText", "nobody yet")
+    :ok = Lab.eval(unit, ~S|persistent_term:put(text, "1,204 connections, 3 draining")|)
+    Lab.await_property(unit, "StatusText", "1,204 connections, 3 draining")
+    # Many intervals later it is told of once still.
+    Process.sleep(500)
+    assert Enum.count(Lab.notifications(unit), &(hd(&1) == "STATUS=1,204 connections")) == 1
+  end
+
   test "the drain sequence with an open connection, in order, none missing" do
     children = [
       {:set_status, down: [status: 'drained']},
