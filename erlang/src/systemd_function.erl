@@ -50,7 +50,12 @@ apply_to_nothing(Function) -> Function().
 %% @doc What became of the function of that config key, or in that place.
 -spec describe(failure(), What :: atom()) -> {io:format(), [term()]}.
 describe({raised, Class, Reason, Stack}, _) ->
-    {"raised ~ts ~0tP at ~0tP", [Class, Reason, 20, Stack, 30]};
+    %% Where there is Elixir, as it tells of its own exceptions.
+    Elixir = 'Elixir.Exception',
+    case erlang:function_exported(Elixir, format, 3) of
+        true -> {"raised ~ts", [Elixir:format(Class, Reason, Stack)]};
+        false -> {"raised ~ts ~0tP at ~0tP", [Class, Reason, 20, Stack, 30]}
+    end;
 describe({ended, Reason}, _) ->
     {"was ended by an exit signal: ~0tP", [Reason, 20]};
 describe({invalid, Config}, What) ->

@@ -126,7 +126,11 @@ defmodule ChaosTest do
     {:ok, [{:application, :systemd, properties}]} = :file.consult(app)
     next = {:application, :systemd, Keyword.put(properties, :vsn, '99.0.0')}
     File.write!(app, :io_lib.format("~0tp.~n", [next]))
-    load = for module <- properties[:modules], do: {:load_module, module}
+    beams = Path.wildcard(Lab.path("#{folder}/ebin/systemd*.beam"))
+
+    load =
+      for beam <- beams, do: {:load_module, beam |> Path.basename(".beam") |> String.to_atom()}
+
     appup = {'99.0.0', [{properties[:vsn], load}], [{properties[:vsn], load}]}
     File.write!(Lab.path("#{folder}/ebin/systemd.appup"), :io_lib.format("~0tp.~n", [appup]))
     folder

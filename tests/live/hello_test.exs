@@ -90,8 +90,9 @@ defmodule HelloTest do
     assert get(4000, "/") == "gruezi\n"
 
     Lab.await("the log", fn ->
-      Lab.journal(unit) =~
-        "systemd: reload failed, and the service goes on: its function raised error"
+      Lab.entries(unit, "cat", ["PRIORITY=3"]) =~
+        "systemd: reload failed, and the service goes on: its function raised ** (File.Error) could not read file " <>
+          "\"/etc/hello/greeting\": illegal operation on a directory"
     end)
 
     assert Lab.show(unit, "MainPID") == pid

@@ -197,7 +197,7 @@ defmodule ReloadTest do
       assert {Lab.show(unit, "ActiveState"), main(unit)} == {"active", pid}
 
       Lab.await("the log", fn ->
-        Lab.journal(unit) =~
+        Lab.entries(unit, "cat") =~
           "systemd: reload failed, and the service goes on: its function raised error no_such_file at"
       end)
     end
