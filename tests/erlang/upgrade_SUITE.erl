@@ -56,7 +56,11 @@ another_library(Config) ->
                 ?assert(is_mapped(library(Copy)))
             end
          || Copy <- Copies
-        ]
+        ],
+        %% The thread of the copy before would take the silence for a stall by then.
+        timer:sleep(1000),
+        Said = recorder:all(proplists:get_value(recorder, Config)),
+        ?assertEqual([<<"WATCHDOG=1\n">>], lists:usort(Said))
     end),
     ?assertEqual(Before, {descriptors(), threads()}).
 

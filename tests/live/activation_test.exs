@@ -1,6 +1,6 @@
 defmodule ActivationTest do
   @moduledoc "Services that are started by the first connection."
-  use ExUnit.Case
+  use ExUnit.Case, async: true
 
   # Name, lines of the socket unit, and how a client in the lab reaches it.
   @sockets [

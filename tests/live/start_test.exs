@@ -1,5 +1,5 @@
 defmodule StartTest do
-  use ExUnit.Case
+  use ExUnit.Case, async: true
 
   test "systemctl start returns after ready() and not before" do
     unit = Lab.write_service("slow", [{:sleep, 2000}, :ready])

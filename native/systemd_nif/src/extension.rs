@@ -1,22 +1,16 @@
-//! The resource behind `systemd:extend_timeout_while/1,2`. It belongs to the process that started it.
+//! The resource behind `systemd:extend_timeout_while/1,2`. It ends with the process that has it.
 
 use crate::notifier::NotifierResource;
 use crate::{atoms, error, reason};
-use rustler::{Encoder, Env, LocalPid, Monitor, Resource, ResourceArc, Term};
+use rustler::{Encoder, Env, Resource, ResourceArc, Term};
 use std::time::Duration;
 use systemd_core::Extension;
 
 pub struct ExtensionResource(Extension);
 
-impl Resource for ExtensionResource {
-    const IMPLEMENTS_DOWN: bool = true;
+impl Resource for ExtensionResource {}
 
-    fn down<'a>(&'a self, _env: Env<'a>, _owner: LocalPid, _monitor: Monitor) {
-        self.0.stop();
-    }
-}
-
-/// Starts the thread, which asks for more time until it is stopped, or its owner ends.
+/// Starts the thread, which asks for more time until it is stopped.
 #[rustler::nif]
 fn extend_start<'a>(
     env: Env<'a>,
@@ -25,11 +19,7 @@ fn extend_start<'a>(
 ) -> Term<'a> {
     match Extension::start(notifier.0.clone(), Duration::from_millis(limit_millis)) {
         Ok(extension) => {
-            let extension = ResourceArc::new(ExtensionResource(extension));
-            if env.monitor(&extension, &env.pid()).is_none() {
-                extension.0.stop();
-            }
-            (atoms::ok(), extension).encode(env)
+            (atoms::ok(), ResourceArc::new(ExtensionResource(extension))).encode(env)
         }
         Err(errno) => error(env, reason::posix(env, errno)),
     }

@@ -143,6 +143,9 @@ defmodule Lab do
 
   defp control(name), do: "/run/live/#{name}.control"
 
+  @doc "Whether a service's VM can evaluate expressions, which is before its application starts."
+  def up?(unit), do: File.exists?(path(control(Path.rootname(unit))))
+
   @doc "Evaluates Erlang expressions in a service. Waits for so many milliseconds at most."
   def eval(unit, expressions, timeout \\ 30_000) do
     address = {:local, path(control(Path.rootname(unit)))}
