@@ -74,7 +74,7 @@ defmodule Systemd do
       of it in the log. The service goes on.
 
   Before the service is ready it is called without `RELOADING=1` and `READY=1`, which would end the
-  start-up; when it is stopping, not at all.
+  start-up; when it goes down, not at all, and one that ends then says nothing to the manager.
   """
   @type reload_function :: :systemd.reload_function()
 
@@ -139,7 +139,8 @@ defmodule Systemd do
       Systemd.status_every(5_000, &MyApp.Connections.summary/0)
 
   It has a process of its own. While it hangs it is not called again; when it hangs, raises, or returns
-  no text, the log says so once, and the last status stays.
+  no text, the log says so once, and the last status stays. One that something else sends stays until the
+  next change.
   """
   @spec status_every(pos_integer(), status_function) :: Supervisor.child_spec()
   defdelegate status_every(millis, function), to: :systemd
@@ -215,7 +216,7 @@ defmodule Systemd do
 
   By default, or with `:restart`, says `RELOADING=1` and restarts the VM in place by `System.restart/0`. The
   manager shows `reloading` until the service is ready again; no `STOPPING=1` is sent. When `RELOADING=1`
-  can't be sent, nothing is restarted. Nobody pings the watchdog while the VM restarts: until it has, the
+  can't be sent, nothing is restarted. Nobody pings the watchdog while the VM restarts: until the service is ready, the
   manager's timeout is the config key `restart_timeout` (120,000 ms) or `WatchdogSec=`, whichever is longer.
 
   With a function, returns when one that was begun after this call is done:

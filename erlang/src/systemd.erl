@@ -87,7 +87,7 @@
 %% it in the log. The service goes on.</li>
 %% </ul>
 %% Before the service is ready it is called without `RELOADING=1' and `READY=1', which would end the
-%% start-up; when it is stopping, not at all.
+%% start-up; when it goes down, not at all, and one that ends then says nothing to the manager.
 
 -type sd_timeout() :: pos_integer().
 %% Milliseconds.
@@ -181,7 +181,8 @@ set_status(Statuses) -> systemd_status:child_spec(Statuses).
 %% systemd:status_every(5000, fun() -> io_lib:format("~b connections", [my_server:count()]) end)
 %% '''
 %% It has a process of its own. While it hangs it is not called again; when it hangs, raises, or returns no
-%% text, the log says so once, and the last status stays.
+%% text, the log says so once, and the last status stays. One that something else sends stays until the next
+%% change.
 -spec status_every(Millis :: pos_integer(), status_function()) -> supervisor:child_spec().
 status_every(Millis, Function) when is_integer(Millis), Millis > 0, Millis < 1 bsl 32 ->
     systemd_function:is_function(Function) orelse error(badarg, [Millis, Function]),
@@ -265,7 +266,7 @@ watchdog(Command) -> error(badarg, [Command]).
 %% By default, or with `restart', says `RELOADING=1' and restarts the VM in place by `init:restart/0'.
 %% The manager shows `reloading' until the service is ready again; no `STOPPING=1' is sent. When
 %% `RELOADING=1' can't be sent, nothing is restarted. Nobody pings the watchdog while the VM restarts:
-%% until it has, the manager's timeout is the config key `restart_timeout' (120000 ms) or `WatchdogSec=',
+%% until the service is ready, the manager's timeout is the config key `restart_timeout' (120000 ms) or `WatchdogSec=',
 %% whichever is longer.
 %%
 %% With a function, returns when one that was begun after this call is done:

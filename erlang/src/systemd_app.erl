@@ -41,8 +41,7 @@ log() -> #{id => systemd_log, start => {systemd_log, start_link, []}}.
 
 watchdog(Variables) ->
     Usec = systemd_env:value("WATCHDOG_USEC", Variables),
-    %% Of a script that has started the VM, the VM is the heir.
-    Pid = not systemd_main_pid:is_wrapped() andalso systemd_env:value("WATCHDOG_PID", Variables),
+    Pid = systemd_main_pid:heir(systemd_env:value("WATCHDOG_PID", Variables)),
     case systemd_nif:watchdog_usec(Usec, Pid) of
         {ok, Timeout} ->
             [systemd_watchdog:child_spec(Timeout)];

@@ -55,7 +55,10 @@ stop(none) -> ok;
 %% One of another copy of the native library ends with the last reference to it.
 stop(Extension) ->
     try systemd_nif:extend_stop(Extension)
-    catch error:badarg -> ok
+    catch
+        error:badarg ->
+            true = erlang:garbage_collect(),
+            ok
     end.
 
 -spec child_spec([systemd:extension()]) -> supervisor:child_spec().
@@ -85,7 +88,11 @@ terminate(_, {Limit, Status}) ->
 
 -spec hold(Limit :: pos_integer(), [systemd:state()]) -> ok.
 hold(Limit, Status) ->
-    Monitor = monitor(process, systemd_sup),
+    %% Of the application that stops now, all processes end.
+    Supervisor = whereis(systemd_sup),
+    {group_leader, Leader} = process_info(Supervisor, group_leader),
+    true = group_leader(Leader, self()),
+    Monitor = monitor(process, Supervisor),
     Extension = start(Limit),
     _ = systemd_notify:send(Status),
     proc_lib:init_ack(ok),

@@ -10,7 +10,7 @@
 -type outcome() :: {returned, term()} | failure().
 
 -type failure() ::
-    {raised, error | exit | throw, Reason :: term(), Stack :: list()}
+    {raised, error | exit | throw, Reason :: term(), Text :: io_lib:chars()}
     | {ended, Reason :: term()}
     | {invalid, Config :: term()}.
 
@@ -38,7 +38,7 @@ call(Function) ->
     case ?MODULE:is_function(Function) of
         true ->
             try {returned, apply_to_nothing(Function)}
-            catch Class:Reason:Stack -> {raised, Class, Reason, Stack}
+            catch Class:Reason:Stack -> {raised, Class, Reason, text(Class, Reason, Stack)}
             end;
         false ->
             {invalid, Function}
@@ -47,15 +47,18 @@ call(Function) ->
 apply_to_nothing({Module, Function, Args}) -> apply(Module, Function, Args);
 apply_to_nothing(Function) -> Function().
 
-%% @doc What became of the function of that config key, or in that place.
--spec describe(failure(), What :: atom()) -> {io:format(), [term()]}.
-describe({raised, Class, Reason, Stack}, _) ->
-    %% Where there is Elixir, as it tells of its own exceptions.
+%% Where there is Elixir, as it tells of its own exceptions, by code of theirs.
+text(Class, Reason, Stack) ->
     Elixir = 'Elixir.Exception',
     case erlang:function_exported(Elixir, format, 3) of
-        true -> {"raised ~ts", [Elixir:format(Class, Reason, Stack)]};
-        false -> {"raised ~ts ~0tP at ~0tP", [Class, Reason, 20, Stack, 30]}
-    end;
+        true -> Elixir:format(Class, Reason, Stack);
+        false -> io_lib:format("~ts ~0tP at ~0tP", [Class, Reason, 20, Stack, 30])
+    end.
+
+%% @doc What became of the function of that config key, or in that place.
+-spec describe(failure(), What :: atom()) -> {io:format(), [term()]}.
+describe({raised, _, _, Text}, _) ->
+    {"raised ~ts", [Text]};
 describe({ended, Reason}, _) ->
     {"was ended by an exit signal: ~0tP", [Reason, 20]};
 describe({invalid, Config}, What) ->

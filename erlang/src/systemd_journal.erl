@@ -12,12 +12,7 @@
 %% @doc Sends one entry, and waits for journald up to its `send_timeout'.
 -spec send(systemd_journal_config:ready(), logger:level(), logger:metadata(), Message :: unicode:chardata(), more()) ->
     ok | {error, reason()}.
-send(Config, Level, Meta, Message, More) ->
-    try first(Config, Level, Meta, Message, More)
-    catch error:badarg -> first(systemd_journal_config:renewed(Config), Level, Meta, Message, More)
-    end.
-
-first(#{sink := Sink} = Config, Level, Meta, Message, More) ->
+send(#{sink := Sink} = Config, Level, Meta, Message, More) ->
     case systemd_nif:journal_log(Sink, Level, Meta, Message, More, []) of
         {format, Paths} -> formatted(Config, Level, Meta, Message, More, texts(Paths, Meta));
         again -> wait(Config, [Level, Meta, flat(Message), More], []);
@@ -64,9 +59,11 @@ is_next(Number, Timeout) ->
 
 %% The emulator's own function yields, where flattening a long list natively would not.
 flat(Message) when is_list(Message) ->
-    case unicode:characters_to_binary(Message) of
+    try unicode:characters_to_binary(Message) of
         Flat when is_binary(Flat) -> Flat;
         _ -> Message
+    catch
+        error:_ -> Message
     end;
 flat(Message) ->
     Message.

@@ -2,7 +2,7 @@
 %% The configuration of `systemd_journal_h', checked and made ready for use.
 -module(systemd_journal_config).
 
--export([new/1, given/1, path/1, renewed/1, forget/1]).
+-export([new/1, given/1, path/1, current/1, forget/1]).
 
 -export_type([ready/0]).
 
@@ -96,15 +96,28 @@ forget(Id) ->
 
 %% @doc With a sink of the native library's present copy, when it has taken the place of the one that
 %% made this sink. The handler's configuration, which the caller has a copy of, follows.
--spec renewed(ready()) -> ready().
-renewed(#{id := Id, sink := Stale} = Ready) ->
+-spec current(ready()) -> ready().
+current(#{id := Id, sink := Sink} = Ready) ->
+    case {is_current(Sink), kept(Id)} of
+        {true, _} ->
+            Ready;
+        {false, {Config, Sink}} ->
+            New = open(Id, Config),
+            _ = spawn(fun() -> follow(Id) end),
+            Ready#{sink := New};
+        {false, {_, New}} ->
+            Ready#{sink := New}
+    end.
+
+is_current(Sink) ->
+    try is_reference(systemd_nif:journal_of(Sink))
+    catch error:badarg -> false
+    end.
+
+follow(Id) ->
     case kept(Id) of
-        {Config, Stale} ->
-            Sink = open(Id, Config),
-            _ = spawn(logger, set_handler_config, [Id, config, Config]),
-            Ready#{sink := Sink};
-        {_, Sink} ->
-            Ready#{sink := Sink}
+        {_, none} -> ok;
+        {Config, _} -> logger:set_handler_config(Id, config, Config)
     end.
 
 defaults() -> #{fields => ?FIELDS, metadata => [], path => ?PATH, send_timeout => ?SEND_TIMEOUT}.

@@ -114,18 +114,26 @@ filter_config(#{config := Config} = Handler) ->
 
 %% @private
 -spec log(logger:log_event(), logger:handler_config()) -> ok.
-log(#{level := Level, meta := Meta} = Event, #{config := Config, formatter := Formatter}) ->
+log(Event, #{config := Config, formatter := Formatter}) ->
     try
-        Message = message(Event, Formatter, Config),
-        More = more(Event, Config),
-        sent(systemd_journal:send(Config, Level, Meta, Message, More), Event, Config)
+        log(Event, Formatter, Config)
     catch
-        %% Logger would take the handler away.
-        Class:Reason:Stack ->
-            catch failed(Class, Reason, Stack, Meta, Config)
+        _:_ ->
+            %% Another copy of the native library may have taken the place of the one that made the sink.
+            try
+                log(Event, Formatter, systemd_journal_config:current(Config))
+            catch
+                %% Logger would take the handler away.
+                Class:Reason:Stack -> catch failed(Class, Reason, Stack, Event, Config)
+            end
     end.
 
-failed(Class, Reason, Stack, Meta, Config) ->
+log(#{level := Level, meta := Meta} = Event, Formatter, Config) ->
+    Message = message(Event, Formatter, Config),
+    More = more(Event, Config),
+    sent(systemd_journal:send(Config, Level, Meta, Message, More), Event, Config).
+
+failed(Class, Reason, Stack, #{meta := Meta}, Config) ->
     complain(Config, "failed with ~ts ~0tP at ~0tP", [Class, Reason, 20, Stack, 30]),
     systemd_journal_drops:count(Config, Meta, einval).
 

@@ -2,51 +2,53 @@
 %% Tells the manager, and the operator, when the VM is not the process that the manager started.
 -module(systemd_main_pid).
 
--export([is_main/0, is_wrapped/0, claim/0]).
+-export([claim/0, heir/1]).
+
+-define(EXEC_PID, "SYSTEMD_EXEC_PID").
 
 %% In milliseconds.
 -define(LONGEST_WAIT, 5000).
 
-%% @doc False in a child process of the one that `ExecStart=' has started, whose number is
-%% `$SYSTEMD_EXEC_PID' in systemd.exec(5).
--spec is_main() -> boolean().
-is_main() -> lists:member(os:getenv("SYSTEMD_EXEC_PID"), [false, os:getpid()]).
-
-%% @doc Whether a script has started the VM, and waits for it.
--spec is_wrapped() -> boolean().
-is_wrapped() ->
-    not is_main() andalso
-        systemd_nif:loaded() andalso
-        os:getenv("SYSTEMD_EXEC_PID") =:= integer_to_list(systemd_nif:parent()).
-
-%% @doc Says `MAINPID=' where a script has started the VM, and logs what became of it. A VM further down,
-%% such as that of somebody who works in a service of another kind, is left alone.
+%% @doc Says `MAINPID=' where a script has started the VM, whose number is then `$SYSTEMD_EXEC_PID' in
+%% systemd.exec(5), and logs what became of it. A VM further down, such as that of somebody who works in a
+%% service of another kind, is left alone.
 -spec claim() -> ok.
 claim() ->
-    case is_wrapped() of
-        true ->
-            _ = systemd_notify:send({mainpid, list_to_integer(os:getpid())}),
-            _ = spawn(fun told/0),
+    Own = os:getpid(),
+    case os:getenv(?EXEC_PID, Own) of
+        Own ->
             ok;
-        false ->
-            is_main() orelse
-                logger:warning(
-                    "systemd: this VM, process ~ts, is neither the main process of a unit, ~ts, nor a child "
-                    "of it: ~ts", [os:getpid(), os:getenv("SYSTEMD_EXEC_PID"), advice()]
-                ),
-            ok
+        Script ->
+            case integer_to_list(systemd_nif:parent()) of
+                Script ->
+                    _ = systemd_notify:send({mainpid, list_to_integer(Own)}),
+                    os:putenv(?EXEC_PID, Own),
+                    _ = spawn(fun() -> told(Own, Script) end),
+                    ok;
+                _ ->
+                    logger:warning(
+                        "systemd: this VM, process ~ts, is neither the main process of a unit, ~ts, nor a "
+                        "child of it: ~ts", [Own, Script, advice()]
+                    )
+            end
     end.
 
-told() ->
+%% @doc Of a main process whose heir the VM is, a `WATCHDOG_PID' is the VM's own.
+-spec heir(Pid :: binary() | false) -> binary() | false.
+heir(Pid) ->
+    Claimed = os:getenv(?EXEC_PID) =:= os:getpid(),
+    case Claimed andalso Pid =:= systemd_nif:initial_env(<<?EXEC_PID>>) of
+        true -> list_to_binary(os:getpid());
+        false -> Pid
+    end.
+
+told(Own, Script) ->
     _ = systemd_notify:barrier(?LONGEST_WAIT),
-    Wrapped = io_lib:format("the VM, process ~ts, was started by a script, process ~ts", [
-        os:getpid(), os:getenv("SYSTEMD_EXEC_PID")
-    ]),
-    Own = os:getpid(),
+    Wrapped = io_lib:format("the VM, process ~ts, was started by a script, process ~ts", [Own, Script]),
     case show(unit()) of
         #{"MainPID" := Own} ->
             logger:notice("systemd: ~ts; by MAINPID= it is now the unit's main process", [Wrapped]);
-        #{"NotifyAccess" := Access} ->
+        #{"LoadState" := "loaded", "NotifyAccess" := Access} ->
             logger:error("systemd: ~ts, and NotifyAccess=~ts of ~ts keeps all that it notifies from the "
                 "manager: ~ts", [Wrapped, Access, unit(), advice()]);
         #{} ->
@@ -76,7 +78,7 @@ show(Unit) ->
         false ->
             #{};
         Systemctl ->
-            Args = ["show", "--property=MainPID", "--property=NotifyAccess", "--", Unit],
+            Args = ["show", "--property=LoadState,MainPID,NotifyAccess", "--", Unit],
             Port = open_port({spawn_executable, Systemctl}, [
                 {args, Args}, {line, 1000}, exit_status, stderr_to_stdout, in
             ]),

@@ -62,16 +62,34 @@ with_notifier(Fun) ->
     case persistent_term:get(?MODULE, undefined) of
         {Notifier, NotifySocket} when is_reference(Notifier) ->
             try Fun(Notifier)
-            catch error:badarg -> again(NotifySocket, Fun)
+            catch
+                error:badarg:Stack ->
+                    case is_current(Notifier) of
+                        true -> erlang:raise(error, badarg, Stack);
+                        false -> again(Notifier, NotifySocket, Fun)
+                    end
             end;
         Other ->
             Other
     end.
 
-again(NotifySocket, Fun) ->
-    case open(NotifySocket, false) of
-        {ok, Notifier} -> Fun(Notifier);
-        {error, _} = Error -> Error
+is_current(Notifier) ->
+    try is_boolean(systemd_nif:has_announced(Notifier, ready))
+    catch error:badarg -> false
+    end.
+
+%% Unless somebody else has opened another one, or closed this one, in the meantime.
+again(Stale, NotifySocket, Fun) ->
+    case persistent_term:get(?MODULE, undefined) of
+        {Stale, _} ->
+            case open(NotifySocket, false) of
+                {ok, Notifier} -> Fun(Notifier);
+                {error, _} = Error -> Error
+            end;
+        {Notifier, _} when is_reference(Notifier) ->
+            Fun(Notifier);
+        Other ->
+            Other
     end.
 
 -spec has_announced(announcement()) -> boolean().

@@ -7,7 +7,7 @@
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -record(state, {
-    running = none :: none | {Runner :: pid(), Waiting :: [gen_server:from()]},
+    running = none :: none | {Runner :: pid(), [reloading], Waiting :: [gen_server:from()]},
     %% Asked for while another one runs: the function may have read what has changed since.
     next = none :: none | [gen_server:from()]
 }).
@@ -39,21 +39,32 @@ reload() ->
             restart(fun init:restart/0, []);
         _ ->
             try gen_server:call(?MODULE, reload, infinity)
-            catch exit:{Reason, _} -> {error, {reload_failed, Reason}}
+            catch
+                exit:{killed, _} -> {error, {reload_failed, killed}};
+                exit:_ -> {error, stopping}
             end
     end.
 
 %% @doc Says so, and restarts the VM. Nothing is restarted when it can't be said.
 -spec restart(fun(), Args :: list()) -> ok | {error, systemd:reason()}.
 restart(Restart, Args) ->
-    systemd_shutdown:restarting(true),
-    case announce_restart() of
-        ok ->
-            apply(Restart, Args);
-        {error, _} = Error ->
-            systemd_shutdown:restarting(false),
-            Error
+    case systemd_shutdown:is_under_way() of
+        true ->
+            refused();
+        false ->
+            systemd_shutdown:restarting(true),
+            case announce_restart() of
+                ok ->
+                    apply(Restart, Args);
+                {error, _} = Error ->
+                    systemd_shutdown:restarting(false),
+                    Error
+            end
     end.
+
+refused() ->
+    systemd_log:say(notice, "systemd: not reloaded, because the service goes down", []),
+    {error, stopping}.
 
 %% @doc Nobody pings while the VM restarts in place, so that the manager is given another timeout.
 -spec announce_restart() -> ok | {error, systemd:reason()}.
@@ -82,19 +93,20 @@ restart_timeout() ->
 %% One that was going on when the process before this one ended has no end but this.
 init([]) ->
     process_flag(trap_exit, true),
-    _ = systemd_notify:has_announced(reloading) andalso finish({failed, interrupted}, [ready]),
+    _ = systemd_notify:has_announced(reloading) andalso finish({failed, interrupted}, [reloading]),
     {ok, #state{}}.
 
+%% It would wait for itself.
+handle_call(reload, {Runner, _}, #state{running = {Runner, _, _}} = State) ->
+    {reply, {error, {reload_failed, reloading}}, State};
 handle_call(reload, From, State) -> {noreply, reload([From], State)};
 handle_call(_, _, State) -> {reply, {error, badarg}, State}.
 
 handle_cast(reload, State) -> {noreply, reload([], State)};
 handle_cast(_, State) -> {noreply, State}.
 
-handle_info({'EXIT', Runner, Reason}, #state{running = {Runner, Waiting}, next = Next} = State) ->
-    %% Nothing was begun for the manager before the service was ready.
-    Ready = [ready || systemd_notify:has_announced(reloading)],
-    Reply = finish(outcome(systemd_function:outcome(Reason)), Ready),
+handle_info({'EXIT', Runner, Reason}, #state{running = {Runner, Said, Waiting}, next = Next} = State) ->
+    Reply = finish(outcome(systemd_function:outcome(Reason)), Said),
     lists:foreach(fun(From) -> gen_server:reply(From, Reply) end, Waiting),
     Idle = State#state{running = none, next = none},
     {noreply, case Next of none -> Idle; _ -> reload(Next, Idle) end};
@@ -102,20 +114,23 @@ handle_info(_, State) ->
     {noreply, State}.
 
 %% A reload that goes on is part of what goes down.
-terminate(_, #state{running = {Runner, _}}) -> exit(Runner, kill);
+terminate(_, #state{running = {Runner, _, _}}) -> exit(Runner, kill);
 terminate(_, _) -> ok.
 
 reload(From, #state{running = none} = State) ->
-    case systemd_notify:has_announced(stopping) of
+    case systemd_shutdown:is_under_way() of
         true ->
-            lists:foreach(fun(Asked) -> gen_server:reply(Asked, {error, stopping}) end, From),
-            systemd_log:say(notice, "systemd: not reloaded, because the service is stopping", []),
+            Refused = refused(),
+            lists:foreach(fun(Asked) -> gen_server:reply(Asked, Refused) end, From),
             State;
         false ->
             %% A failure is logged there; it is no reason to go on with what is out of date.
-            _ = systemd_notify:has_announced(ready) andalso systemd_notify:send(reloading),
+            Said = [
+                reloading
+             || systemd_notify:has_announced(ready), systemd_notify:send(reloading) =:= ok
+            ],
             Runner = systemd_function:start_link(configured(), normal),
-            State#state{running = {Runner, From}}
+            State#state{running = {Runner, Said, From}}
     end;
 reload(From, #state{next = none} = State) ->
     State#state{next = From};
@@ -129,38 +144,42 @@ outcome({returned, error}) -> {failed, error};
 outcome({returned, Result}) -> {done, Result};
 outcome(Failure) -> Failure.
 
--spec finish({done, term()} | {failed, term()} | systemd_function:failure(), [ready]) ->
+-spec finish({done, term()} | {failed, term()} | systemd_function:failure(), [reloading]) ->
     ok | {error, systemd:reason()}.
-finish({done, Result}, Ready) ->
+finish({done, Result}, Said) ->
     Text = case Result of ok -> "reloaded"; _ -> ["reloaded: ", describe(Result)] end,
     systemd_log:say(notice, "systemd: ~ts", [Text]),
-    tell(Ready, Text);
-finish(Failure, Ready) ->
+    tell(Said, Text);
+finish(Failure, Said) ->
     {Status, Log} = explain(Failure),
     systemd_log:say(error, "systemd: reload failed, and the service goes on: ~ts", [Log]),
-    _ = tell(Ready, ["reload failed: ", Status]),
+    _ = tell(Said, ["reload failed: ", Status]),
     {error, {reload_failed, reason(Failure)}}.
 
-tell(Ready, Text) ->
-    Status = unicode:characters_to_binary(string:slice(Text, 0, ?LONGEST_STATUS)),
-    systemd_notify:send(Ready ++ [{status, Status}]).
+%% What goes down has other things to tell. What was not begun for the manager has no end.
+tell(Said, Text) ->
+    case systemd_shutdown:is_under_way() of
+        true ->
+            ok;
+        false ->
+            Status = unicode:characters_to_binary(string:slice(Text, 0, ?LONGEST_STATUS)),
+            systemd_notify:send([ready || reloading <- Said] ++ [{status, Status}])
+    end.
 
 reason({raised, Class, Reason, _}) -> {Class, Reason};
 reason({_, Reason}) -> Reason.
 
-%% Everybody may read the status: what was raised may hold what is secret.
+%% Everybody may read the status: only what the function meant to say is told there.
 explain({failed, Reason}) ->
     Text = describe(Reason),
     {Text, Text};
-explain({raised, Class, Reason, _} = Failure) ->
-    {text("it raised ~ts ~0tp, see the log", [Class, kind(Reason)]), explanation(Failure)};
 explain(Failure) ->
-    Text = explanation(Failure),
-    {Text, Text}.
-
-explanation(Failure) ->
     {Format, Args} = systemd_function:describe(Failure, reload),
-    text("its function " ++ Format, Args).
+    {[summary(Failure), ", see the log"], text("its function " ++ Format, Args)}.
+
+summary({raised, Class, Reason, _}) -> text("it raised ~ts ~0tp", [Class, kind(Reason)]);
+summary({ended, Reason}) -> text("it was ended by an exit signal ~0tp", [kind(Reason)]);
+summary({invalid, _}) -> "its function can't be called".
 
 kind(#{'__struct__' := Exception}) -> Exception;
 kind(Reason) when is_tuple(Reason), tuple_size(Reason) > 0 -> kind(element(1, Reason));

@@ -2,7 +2,7 @@
 %% Says `STOPPING=1' once, when shutdown begins.
 -module(systemd_shutdown).
 
--export([install/0, begun/1, stopping/0, restarting/1]).
+-export([install/0, begun/1, stopping/0, restarting/1, is_under_way/0]).
 
 %% @doc Has kernel call {@link begun/1} before it takes the first application down. What was
 %% in that place before is called next.
@@ -58,3 +58,8 @@ restarting(true) ->
 restarting(false) ->
     _ = persistent_term:erase({?MODULE, restarting}),
     ok.
+
+%% @doc Whether the service stops, or the VM goes down to come back.
+-spec is_under_way() -> boolean().
+is_under_way() ->
+    persistent_term:get({?MODULE, restarting}, false) orelse systemd_notify:has_announced(stopping).

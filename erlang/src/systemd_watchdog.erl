@@ -14,6 +14,8 @@
     watchdog :: systemd_nif:watchdog(),
     usec :: pos_integer(),
     enabled = true :: boolean(),
+    %% The VM was restarted in place, and the manager's timeout is still that for the restart.
+    bridged = false :: boolean(),
     %% Monotonic milliseconds: a service that is not ready before may fail its check quietly.
     quiet_until :: integer(),
     checking = none :: none | {Tick :: pos_integer(), Runner :: pid()},
@@ -48,7 +50,7 @@ bridge(Millis) ->
 %% A variable of the environment, because the VM that comes after the restart has nothing else of ours.
 -define(BRIDGED, "SYSTEMD_WATCHDOG_BRIDGED").
 
-%% @doc Has the next VM set back what {@link bridge/1} has set.
+%% @doc Has the next VM set back what {@link bridge/1} has set, when the service is ready.
 -spec bridged() -> ok.
 bridged() ->
     os:putenv(?BRIDGED, "1"),
@@ -68,12 +70,15 @@ init(Usec) ->
     process_flag(trap_exit, true),
     process_flag(priority, high),
     persistent_term:put(?MODULE, Usec),
-    _ = os:getenv(?BRIDGED) =/= false andalso systemd_notify:send({watchdog_usec, Usec}),
-    os:unsetenv(?BRIDGED),
     case start(Usec) of
         {ok, Watchdog} ->
             Half = Usec div 2000,
-            {ok, #state{watchdog = Watchdog, usec = Usec, quiet_until = now_millis() + Half}};
+            {ok, #state{
+                watchdog = Watchdog,
+                usec = Usec,
+                quiet_until = now_millis() + Half,
+                bridged = os:getenv(?BRIDGED) =/= false
+            }};
         failed ->
             ignore
     end.
@@ -85,7 +90,9 @@ start(Usec) ->
         {ok, Watchdog} ->
             {ok, Watchdog};
         Error ->
-            logger:error("systemd: the watchdog's thread could not be started: ~0tp", [Error]),
+            systemd_log:once(
+                {watchdog, start}, error, "systemd: the watchdog's thread could not be started: ~0tp", [Error]
+            ),
             failed
     end.
 
@@ -107,28 +114,44 @@ handle_call(timeout, _, #state{usec = Usec, enabled = Enabled} = State) ->
 handle_call(enable, _, State) ->
     {reply, ok, tell(fun systemd_nif:watchdog_enable/1, State#state{enabled = true})};
 handle_call(disable, _, State) ->
-    {reply, ok, tell(fun systemd_nif:watchdog_disable/1, State#state{enabled = false})};
+    Disabled = tell(fun systemd_nif:watchdog_disable/1, State#state{enabled = false}),
+    {reply, ok, cross(Disabled)};
 handle_call(_, _, State) ->
     {reply, {error, badarg}, State}.
 
 handle_cast(_, State) -> {noreply, State}.
 
-%% Starts another thread, when another copy of the native library has taken the place of the one whose
-%% thread it is. That one ends with the last reference to it, before it takes the silence for a stall.
-tell(Fun, #state{watchdog = Watchdog, usec = Usec, enabled = Enabled} = State) ->
+%% Another copy of the native library may have taken the place of the one whose thread it is.
+tell(Fun, #state{watchdog = Watchdog} = State) ->
     try Fun(Watchdog) of
         ok -> State
     catch
-        error:badarg ->
-            case start(Usec) of
-                {ok, New} ->
-                    Enabled orelse systemd_nif:watchdog_disable(New),
-                    self() ! collect,
-                    State#state{watchdog = New};
-                failed ->
-                    State
-            end
+        error:badarg -> renew(State)
     end.
+
+%% The thread before ends with the last reference to it, before it takes the silence for a stall.
+renew(#state{usec = Usec, enabled = Enabled} = State) ->
+    case start(Usec) of
+        {ok, Watchdog} ->
+            Enabled orelse systemd_nif:watchdog_disable(Watchdog),
+            self() ! collect,
+            State#state{watchdog = Watchdog};
+        failed ->
+            _ = erlang:send_after(100, self(), renew),
+            State
+    end.
+
+%% Sets the manager's timeout back: who has disabled the watchdog has to know how often to ping.
+cross(#state{bridged = true, usec = Usec} = State) ->
+    case systemd_notify:send({watchdog_usec, Usec}) of
+        ok ->
+            os:unsetenv(?BRIDGED),
+            State#state{bridged = false};
+        {error, _} ->
+            State
+    end;
+cross(State) ->
+    State.
 
 handle_info({systemd_watchdog, tick, Tick}, State) ->
     case application:get_env(systemd, watchdog_check, undefined) of
@@ -145,6 +168,8 @@ handle_info({'EXIT', Runner, Reason}, #state{checking = {Tick, Runner}} = State)
 handle_info({systemd_watchdog, ping_failed, Reason}, State) ->
     systemd_log:once({watchdog, Reason}, error, "systemd: WATCHDOG=1 was not sent: ~0tp", [Reason]),
     {noreply, State};
+handle_info(renew, State) ->
+    {noreply, renew(State)};
 handle_info(collect, State) ->
     true = erlang:garbage_collect(),
     {noreply, State};
@@ -161,7 +186,9 @@ check(Tick, Check, State) ->
 
 answer(Tick, Outcome, #state{outcome = Last} = Before) ->
     Answer = fun(Watchdog) -> systemd_nif:watchdog_answer(Watchdog, Tick, Outcome =:= true) end,
-    State = tell(Answer, Before),
+    %% Before the service is ready its check may well fail.
+    IsReady = Before#state.bridged andalso systemd_notify:has_announced(ready),
+    State = tell(Answer, case IsReady of true -> cross(Before); false -> Before end),
     case kind(Outcome) =:= kind(Last) orelse is_starting(State) of
         true ->
             State;

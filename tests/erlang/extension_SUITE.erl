@@ -7,7 +7,7 @@
 all() ->
     [
         while_it_runs, ends_with_an_exception, ends_with_its_caller, limit, options, while_stopping,
-        not_when_only_restarted, without_systemd,
+        until_all_is_down, not_when_only_restarted, without_systemd,
         status_when_it_changes, status_of_a_function_that_hangs, status_that_is_none, status_without_systemd
     ].
 
@@ -135,6 +135,22 @@ while_stopping(Config) ->
     ?assertEqual(?EXTENDED, next(Config)),
     ok = application:stop(systemd),
     silent(Config).
+
+%% The application whose supervisor has the child may be the first of many to stop.
+until_all_is_down(Config) ->
+    ok = application:load({application, first, [{mod, {?MODULE, []}}]}),
+    ok = application:start(first),
+    ok = systemd:notify([ready, stopping]),
+    ?assertEqual(<<"READY=1\nSTOPPING=1\n">>, next(Config)),
+    ok = application:stop(first),
+    ok = application:unload(first),
+    [?assertEqual(?EXTENDED, next(Config)) || _ <- [1, 2, 3]],
+    ok = application:stop(systemd),
+    silent(Config).
+
+start(_, _) -> supervisor:start_link(children_SUITE, [systemd:extend_timeout_while_stopping()]).
+
+stop(_) -> ok.
 
 not_when_only_restarted(Config) ->
     Supervisor = supervise([systemd:extend_timeout_while_stopping(), systemd:ready()]),

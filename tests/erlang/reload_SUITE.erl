@@ -12,6 +12,9 @@ all() ->
         one_at_a_time,
         before_ready,
         when_stopping,
+        ends_while_stopping,
+        ends_while_restarting,
+        by_itself,
         interrupted,
         while_the_queue_is_full,
         without_systemd,
@@ -116,14 +119,20 @@ failures(Config) ->
             {
                 fun() -> exit(self(), kill) end,
                 killed,
-                "its function was ended by an exit signal: killed",
+                "it was ended by an exit signal killed, see the log",
                 "killed"
             },
             {
-                {no, function},
-                {no, function},
-                "its function can't be called: reload is {no,function}, and neither {M, F, A} nor fun/0",
-                "can't be called"
+                fun() -> spawn_link(fun() -> exit({oops, "secret"}) end), receive never -> ok end end,
+                {oops, "secret"},
+                "it was ended by an exit signal oops, see the log",
+                "{oops,\"secret\"}"
+            },
+            {
+                {no, "secret"},
+                {no, "secret"},
+                "its function can't be called, see the log",
+                "can't be called: reload is {no,\"secret\"}, and neither {M, F, A} nor fun/0"
             }
         ]
     ].
@@ -169,9 +178,45 @@ when_stopping(Config) ->
     ready(fun() -> Test ! called, ok end, Config),
     ok = systemd:notify(stopping),
     ?assertEqual({error, stopping}, systemd:reload()),
+    ?assertEqual({error, stopping}, systemd:reload([{mode, embedded}])),
     ?assertEqual(<<"STOPPING=1\n">>, next(Config)),
-    ?assertEqual(["systemd: not reloaded, because the service is stopping"], log_counter:messages()),
-    receive called -> error(called) after 0 -> ok end.
+    Refused = "systemd: not reloaded, because the service goes down",
+    ?assertEqual([Refused, Refused], log_counter:messages()),
+    receive called -> error(called) after 0 -> ok end,
+    ?assertEqual([], recorder:all(proplists:get_value(recorder, Config))).
+
+%% Its end is no news any more: READY=1 would say that the service runs.
+ends_while_stopping(Config) ->
+    ends(fun() -> ok = systemd:notify(stopping), ?assertEqual(<<"STOPPING=1\n">>, next(Config)) end, Config).
+
+ends_while_restarting(Config) ->
+    ends(
+        fun() ->
+            ok = systemd_reload:restart(fun() -> ok end, []),
+            _ = reloading(Config)
+        end,
+        Config
+    ),
+    systemd_shutdown:restarting(false).
+
+ends(Begin, Config) ->
+    Test = self(),
+    ready(fun() -> Test ! {begun, self()}, receive go -> ok end end, Config),
+    Asking = spawn_link(fun() -> Test ! {self(), systemd:reload()} end),
+    Runner = receive {begun, Pid} -> Pid end,
+    _ = reloading(Config),
+    Begin(),
+    Runner ! go,
+    receive {Asking, Result} -> ?assertEqual(ok, Result) end,
+    ?assertEqual({error, stopping}, systemd:reload()),
+    ?assertEqual([], recorder:all(proplists:get_value(recorder, Config))).
+
+%% It would wait for itself.
+by_itself(Config) ->
+    Test = self(),
+    ready(fun() -> Test ! systemd:reload(), ok end, Config),
+    ?assertEqual(ok, systemd:reload()),
+    receive Result -> ?assertEqual({error, {reload_failed, reloading}}, Result) end.
 
 %% The manager does not wait for the end of a reload whose process has gone.
 interrupted(Config) ->
@@ -225,14 +270,21 @@ restart_bridges_the_watchdog(Config) ->
         receive restarted -> ok end,
         <<"RELOADING=1\nMONOTONIC_USEC=", Rest/binary>> = next(Config),
         ?assertMatch([_, <<"WATCHDOG_USEC=5000000">>, <<>>], binary:split(Rest, <<"\n">>, [global])),
-        %% As the next VM does it.
+        %% As the next VM does it: its check may fail until it is ready.
         ok = application:stop(systemd),
+        application:set_env(systemd, watchdog_check, {persistent_term, get, [well, false]}),
         ok = application:start(systemd),
+        ?assertEqual(nothing, recorder:next(proplists:get_value(recorder, Config), 1000)),
+        ok = systemd:notify(ready),
+        ?assertEqual(<<"READY=1\n">>, next(Config)),
         ?assertEqual(<<"WATCHDOG_USEC=3000000\n">>, next(Config)),
+        ?assertEqual(nothing, recorder:next(proplists:get_value(recorder, Config), 500)),
+        persistent_term:put(well, true),
         ?assertEqual(<<"WATCHDOG=1\n">>, next(Config)),
         ?assertEqual(false, os:getenv("SYSTEMD_WATCHDOG_BRIDGED"))
     after
-        application:unset_env(systemd, restart_timeout),
+        [application:unset_env(systemd, Key) || Key <- [restart_timeout, watchdog_check]],
+        persistent_term:erase(well),
         systemd_shutdown:restarting(false),
         ok = application:stop(systemd),
         os:unsetenv("WATCHDOG_USEC")

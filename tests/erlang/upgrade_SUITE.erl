@@ -8,7 +8,7 @@
 all() ->
     [
         same_library, another_library, rebuilt_library, broken_library, forth_and_back,
-        stopped_and_started
+        a_formatter_that_fails, a_message_that_is_no_text, stopped_and_started
     ].
 
 init_per_testcase(_, Config) ->
@@ -136,6 +136,33 @@ load(Copy) ->
     true = code:replace_path(systemd, Copy ++ "/systemd/ebin"),
     _ = code:purge(systemd_nif),
     code:load_abs(Copy ++ "/systemd/ebin/systemd_nif").
+
+%% Its events say so, before and after.
+a_formatter_that_fails(Config) ->
+    Journal = proplists:get_value(journal, Config),
+    ok = logger:set_handler_config(journal, formatter, {?MODULE, #{}}),
+    Log = fun() ->
+        logger:error("hello"),
+        ?assertMatch({_, _}, binary:match(recorder:next(Journal), <<"FORMATTER CRASH: {string,\"hello\"}">>))
+    end,
+    _ = recorder:all(Journal),
+    Log(),
+    with_copies(fun([Copy | _]) ->
+        {module, systemd_nif} = load(Copy),
+        [Log() || _ <- [1, 2, 3]]
+    end).
+
+format(_, #{no_text := true}) -> lists:duplicate(70000, $x) ++ [oops];
+format(_, _) -> error(oops).
+
+%% Nor is it taken for another copy of the library.
+a_message_that_is_no_text(Config) ->
+    Journal = proplists:get_value(journal, Config),
+    ok = logger:set_handler_config(journal, formatter, {?MODULE, #{no_text => true}}),
+    {_, Sink} = persistent_term:get({systemd_journal_config, journal}),
+    logger:error("hello"),
+    ?assertMatch({_, _}, binary:match(recorder:next(Journal), <<"FORMATTER ERROR: bad return value">>)),
+    ?assertEqual({ok, Sink}, {ok, element(2, persistent_term:get({systemd_journal_config, journal}))}).
 
 %% Nothing of a life of the application is left in the next one.
 stopped_and_started(Config) ->

@@ -37,6 +37,13 @@ defmodule MainPidTest do
     Process.sleep(4500)
     assert {Lab.show(unit, "ActiveState"), Lab.show(unit, "NRestarts")} == {"active", "0"}
     assert Lab.eval(unit, "systemd:watchdog(state)") == 2000
+    # Also after a restart of the VM in place.
+    Lab.cast(unit, "init:restart()")
+    Lab.await_property(unit, "ActiveState", "reloading")
+    Lab.await_property(unit, "ActiveState", "active")
+    Process.sleep(2500)
+    assert {Lab.show(unit, "MainPID"), Lab.show(unit, "NRestarts")} == {main, "0"}
+    assert Lab.eval(unit, "systemd:watchdog(state)") == 2000
     :ok = Lab.eval(unit, "application:set_env(systemd, watchdog_check, fun() -> false end)")
     Lab.await_property(unit, "NRestarts", "1")
   end

@@ -21,7 +21,7 @@ pub struct Notifier {
     transport: Transport,
     announced: &'static Announced,
     waiting: AtomicUsize,
-    status: Mutex<Vec<u8>>,
+    status: Mutex<Option<Vec<u8>>>,
 }
 
 #[derive(Debug)]
@@ -145,7 +145,7 @@ impl Notifier {
     }
 
     /// The text of the last `STATUS=` that was sent through [`Notifier`].
-    pub(crate) fn last_status(&self) -> Vec<u8> {
+    pub(crate) fn last_status(&self) -> Option<Vec<u8>> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -191,6 +191,7 @@ impl Notifier {
         self.announced.add(message.announcements());
         if let Some(text) = message.status_text() {
             let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            let status = status.get_or_insert_default();
             status.clear();
             status.extend_from_slice(text);
         }

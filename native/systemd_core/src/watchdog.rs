@@ -2,7 +2,7 @@
 
 use crate::assignment::Assignment;
 use crate::message::Message;
-use crate::notifier::Notifier;
+use crate::notifier::{Announcement, Notifier};
 use crate::worker::Worker;
 use crate::{journal, threads};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -179,7 +179,7 @@ impl<Ask: FnMut(Question)> Keeper<Ask> {
         self.enabled = false;
         self.ping_due = false;
         if self.asked.take().is_some_and(|asked| asked.reported) {
-            restore_status(&self.notifier);
+            restore_status(&self.notifier, "watchdog: disabled");
         }
     }
 
@@ -217,9 +217,16 @@ fn report_answer(notifier: &Notifier, overdue: Duration, well: bool) {
         overdue.as_millis()
     );
     let _ = journal::write(4, &line);
-    restore_status(notifier);
+    restore_status(notifier, &line);
 }
 
-fn restore_status(notifier: &Notifier) {
-    notifier.send_status_now(&notifier.last_status());
+/// `instead` where another notifier has sent it, whose text is not known.
+fn restore_status(notifier: &Notifier, instead: &str) {
+    match notifier.last_status() {
+        Some(text) => notifier.send_status_now(&text),
+        None if notifier.has_announced(Announcement::Status) => {
+            notifier.send_status_now(instead.as_bytes());
+        }
+        None => notifier.send_status_now(b""),
+    }
 }

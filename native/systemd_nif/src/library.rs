@@ -4,7 +4,8 @@
 //! entry is made here instead, of the same parts.
 //!
 //! When a new version of the module `systemd_nif` is loaded, the VM calls `upgrade`, and keeps the
-//! library of the old one mapped until its last resource has gone. There are two cases.
+//! library of the old one mapped until its last resource has gone; the C library does so for as long as
+//! a thread has a destructor of it to run, which the VM's threads have until they end. There are two cases.
 //!
 //! - *The file is another one.* The dynamic linker maps a second copy, with statics of its own. It
 //!   registers resource types of its own, under names that no other copy has: a copy never gets to see
@@ -16,8 +17,9 @@
 //!   one, which nobody calls any more, never closes them, because statics are not dropped.
 //! - *The file is the same one.* The dynamic linker returns the copy that is there, and all statics stay
 //!   as they are. Its resource types are taken over, with every resource, thread and socket, from the
-//!   module's old version, whose purge would otherwise take them along. Rustler's table of types is
-//!   written only by the first load: callers of the old version may be reading it.
+//!   module's old version, whose purge would otherwise take them along. Rustler's table of types is not
+//!   written: callers of the old version may be reading it. It is written when a copy is loaded that no
+//!   version of the module has at that moment, and so nobody calls.
 //!
 //! What the service has announced is one byte, in memory that is never freed and that each copy gets
 //! from the one before.

@@ -95,10 +95,13 @@ fn has_announced(notifier: ResourceArc<NotifierResource>, what: Term<'_>) -> Nif
 
 #[rustler::nif(schedule = "DirtyIo")]
 fn barrier<'a>(env: Env<'a>, notifier: ResourceArc<NotifierResource>, timeout: u32) -> Term<'a> {
+    // Made before the wait: afterwards this may run for a process that has ended, and in a copy of the
+    // library that is loaded anew.
+    let reached = ResourceArc::new(BarrierResource(Mutex::default()));
     match notifier.0.barrier(Duration::from_millis(timeout.into())) {
         Ok(Some(barrier)) => {
-            (atoms::ok(), ResourceArc::new(BarrierResource(Mutex::new(Some(barrier)))))
-                .encode(env)
+            *reached.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(barrier);
+            (atoms::ok(), reached).encode(env)
         }
         Ok(None) => atoms::busy().encode(env),
         Err(errno) => error(env, reason::posix(env, errno)),

@@ -5,7 +5,7 @@
 
 
 -export([start/1, start/2, stop/1, init/1, handle_call/3, handle_cast/2]).
--export([child/1, block/1, busy/1, reload/2, ask/2]).
+-export([child/1, block/1, busy/1, reload/2, ask/2, 'registered?'/1]).
 
 %% FILE holds `{env, [{Key, Value}]}' for the application systemd, `{children, [Child]}', and
 %% `{control, Path}': a socket that evaluates expressions.
@@ -115,6 +115,8 @@ idle(Up, Down) ->
 
 whereis_or_pid(Pid) when is_pid(Pid) -> Pid;
 whereis_or_pid(Name) -> whereis(Name).
+
+'registered?'(Name) -> is_pid(whereis(Name)).
 
 %% A reload that takes so long, and leaves a trace of when it began and ended.
 reload(Trace, Millis) ->
