@@ -47,7 +47,7 @@ defmodule ReloadTest do
     assert Lab.eval(unit, "systemd:watchdog(state)") == 2000
     assert {main(unit), count(unit, "fd"), count(unit, "task")} == before
     refute ["STOPPING=1"] in Lab.notifications(unit)
-    assert Lab.show(unit, "WatchdogUSec") == "2s"
+    Lab.await_property(unit, "WatchdogUSec", "2s")
 
     grown = (kilobytes(unit) - kilobytes) / 45
     alone = grown_alone()

@@ -1,5 +1,5 @@
 defmodule StatusTest do
-  use ExUnit.Case, async: true
+  use ExUnit.Case
 
   test "set_status: up when it starts, down when its supervisor takes it down" do
     status = {:set_status, [up: {:status, 'warm'}, down: {:status, 'cold'}]}

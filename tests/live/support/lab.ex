@@ -108,7 +108,10 @@ defmodule Lab do
 
   def write_unit(file, text) do
     File.write!(path("#{@units}/#{file}"), text)
-    systemctl!(["daemon-reload"])
+
+    # What the manager does not know yet it reads by itself. A reload ends the connections of every systemctl,
+    # those of tests that run at the same time too.
+    if loaded?(file), do: systemctl!(["daemon-reload"])
     ExUnit.Callbacks.on_exit({__MODULE__, file}, fn -> remove_unit(file) end)
     file
   end
@@ -123,12 +126,15 @@ defmodule Lab do
     """)
   end
 
+  defp loaded?(file),
+    do: systemctl!(["list-units", "--all", "--plain", "--no-legend", file]) != ""
+
   defp remove_unit(file) do
     run("systemctl", ["kill", "--signal=KILL", file])
     run("systemctl", ["stop", file])
     run("systemctl", ["reset-failed", file])
     File.rm!(path("#{@units}/#{file}"))
-    systemctl!(["daemon-reload"])
+    if loaded?(file), do: systemctl!(["daemon-reload"])
   end
 
   @doc "Writes a service as `write_service/3` does, and starts it."
