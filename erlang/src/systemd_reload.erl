@@ -40,8 +40,8 @@ reload() ->
         _ ->
             try gen_server:call(?MODULE, reload, infinity)
             catch
-                exit:{killed, _} -> {error, {reload_failed, killed}};
-                exit:_ -> {error, stopping}
+                exit:{Reason, _} when Reason =:= shutdown; Reason =:= noproc -> {error, stopping};
+                exit:{Reason, _} -> {error, {reload_failed, Reason}}
             end
     end.
 
@@ -69,7 +69,9 @@ refused() ->
 %% @doc Nobody pings while the VM restarts in place, so that the manager is given another timeout.
 -spec announce_restart() -> ok | {error, systemd:reason()}.
 announce_restart() ->
-    case systemd_notify:send([reloading | systemd_watchdog:bridge(restart_timeout())]) of
+    Bridge = systemd_watchdog:bridge(restart_timeout()),
+    case systemd_notify:send([reloading | Bridge]) of
+        ok when Bridge =:= [] -> ok;
         ok -> systemd_watchdog:bridged();
         {error, _} = Error -> Error
     end.

@@ -174,16 +174,20 @@ stopped_and_started(Config) ->
         _ = systemd:extend_timeout_while(fun() -> ok end),
         _ = recorder:all(Recorder)
     end,
+    Grown = fun() ->
+        Before = {descriptors(), threads()},
+        Memory = {erlang:memory(total), resident()},
+        [Live() || _ <- lists:seq(1, 100)],
+        ?assertEqual(Before, {descriptors(), threads()}),
+        {(erlang:memory(total) - element(1, Memory)) div 100, (resident() - element(2, Memory)) div 100}
+    end,
     [Live() || _ <- lists:seq(1, 50)],
-    Before = {descriptors(), threads()},
-    Memory = {erlang:memory(total), resident()},
-    [Live() || _ <- lists:seq(1, 200)],
-    ?assertEqual(Before, {descriptors(), threads()}),
-    {Total, Resident} = Memory,
-    Grown = {erlang:memory(total) - Total, resident() - Resident},
-    io:format(user, "~n200 lives of the application: bytes of ~0p grown by ~0p~n", [Memory, Grown]),
-    ?assert(element(1, Grown) < Total div 50),
-    ?assert(element(2, Grown) < Resident div 50).
+    %% What is left behind grows each time; what the allocators keep, now and then.
+    Rounds = [Grown() || _ <- lists:seq(1, 3)],
+    io:format(user, "~nbytes that a life of the application leaves behind, of the VM and resident: ~0p~n", [Rounds]),
+    {Total, Resident} = lists:unzip(Rounds),
+    ?assert(lists:min(Total) < 1000),
+    ?assert(lists:min(Resident) < 4000).
 
 resident() ->
     collect(),

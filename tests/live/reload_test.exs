@@ -90,6 +90,23 @@ defmodule ReloadTest do
     assert main(unit) == pid
   end
 
+  test "systemctl reload restarts the VM in place" do
+    {type, by_manager} =
+      if notify_reload?(),
+        do: {["Type=notify-reload"], true},
+        else: {["ExecReload=/bin/kill -HUP $MAINPID"], false}
+
+    unit = Lab.start_service("reload-restarts", [{:sleep, 500}, :ready], service: type)
+    pid = main(unit)
+    :ok = Lab.eval(unit, "persistent_term:put(life, first)")
+    Lab.systemctl!(["reload", unit])
+    # Older managers take the end of ExecReload= for the end of the reload.
+    unless by_manager, do: Lab.await_property(unit, "ActiveState", "reloading")
+    Lab.await_property(unit, "ActiveState", "active")
+    assert Lab.eval(unit, "persistent_term:get(life, second)") == :second
+    assert main(unit) == pid
+  end
+
   test "SIGHUP is left alone with handle_event false" do
     unit = Lab.start_service("no-sighup", @children, env: [handle_event: false])
     assert Lab.eval(unit, "gen_event:which_handlers(erl_signal_server)") == [:erl_signal_handler]
