@@ -53,6 +53,7 @@ defmodule ChaosTest do
       Kill(0)
       """)
 
+    assert is_integer(killed), Lab.journal(unit)
     Lab.await("the end of the last reload", fn -> Lab.show(unit, "ActiveState") == "active" end)
     assert_works(unit)
     assert held(unit) == before

@@ -1,6 +1,6 @@
 defmodule RabbitmqTest do
   @moduledoc "Debian's RabbitMQ, which ships the hex package, on this library in its place."
-  use ExUnit.Case, async: true
+  use ExUnit.Case
 
   @moduletag timeout: 120_000
   setup_all do

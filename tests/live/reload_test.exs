@@ -57,7 +57,8 @@ defmodule ReloadTest do
         "each took #{round(grown)} kB of resident memory, and #{round(alone)} kB of a VM that only loads the modules"
     )
 
-    assert grown < 1.2 * alone
+    # In kB: a library that stays mapped would be 700. What the allocators keep differs by 150.
+    assert grown < alone + 300
 
     # The watchdog works afterwards, in both ways.
     Process.sleep(3000)

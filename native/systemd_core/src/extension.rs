@@ -23,6 +23,9 @@ const AT_A_TIME: Duration = Duration::from_secs(10);
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// A full queue at the manager is tried again after this long.
+const RETRY: Duration = Duration::from_millis(20);
+
 impl Extension {
     /// Starts the thread. It asks at once, and every second, while the service starts, reloads or
     /// stops: when it runs there is nothing to extend but `RuntimeMaxSec=`, which is left alone. The
@@ -48,10 +51,8 @@ fn run(inbox: &Receiver<Stop>, notifier: &Notifier, limit: Duration) {
             }
             return;
         }
-        if phase.is_some() {
-            extend(notifier, rest.min(AT_A_TIME));
-        }
-        match inbox.recv_timeout(rest.min(INTERVAL)) {
+        let asked = phase.is_none() || extend(notifier, rest.min(AT_A_TIME));
+        match inbox.recv_timeout(rest.min(if asked { INTERVAL } else { RETRY })) {
             Err(RecvTimeoutError::Timeout) => (),
             Ok(Stop) | Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -70,13 +71,12 @@ fn phase(notifier: &Notifier) -> Option<&'static str> {
     }
 }
 
-/// A full queue is tried again at the next interval.
-fn extend(notifier: &Notifier, time: Duration) {
+/// False when the manager's queue is full.
+fn extend(notifier: &Notifier, time: Duration) -> bool {
     let usec = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let mut message = Message::new();
-    if message.push(&Assignment::ExtendTimeoutUsec(usec)).is_ok() {
-        let _ = notifier.send_now(&message);
-    }
+    message.push(&Assignment::ExtendTimeoutUsec(usec)).is_err()
+        || notifier.send_now(&message) != Err(Errno::EAGAIN)
 }
 
 fn report(notifier: &Notifier, limit: Duration, setting: &str) {

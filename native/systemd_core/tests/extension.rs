@@ -92,3 +92,20 @@ fn asks_while_the_service_starts_reloads_or_stops_and_not_while_it_runs() {
         lab.announce(Assignment::Ready);
     }
 }
+
+#[test]
+fn a_full_queue_is_tried_again_soon() {
+    let lab = lab("full");
+    let mut message = Message::new();
+    message.push(&Assignment::RestartReset).unwrap();
+    let mut queued = 0;
+    while lab.notifier.try_send(&message) == Ok(Sent::Done) {
+        queued += 1;
+    }
+    let _extension = Extension::start(lab.notifier.clone(), Duration::from_secs(60)).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    for _ in 0..queued {
+        assert_eq!(lab.received(LONG).as_deref(), Some("RESTART_RESET=1\n"));
+    }
+    assert_eq!(lab.extended(Duration::from_millis(500)), Some(10_000_000));
+}
