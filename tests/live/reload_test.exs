@@ -154,15 +154,14 @@ defmodule ReloadTest do
 
       IO.puts("a restart that hangs: killed after #{millis} ms, with restart_timeout 3000")
       assert millis in 2900..4500
-      File.rm!(Lab.path("/run/live/slow"))
+      File.rm!(slow(unit))
       Lab.await_property(unit, "NRestarts", "1")
     end
 
-    # What the next VM does before this application is there.
-    defp slow(_unit, millis) do
-      File.write!(Lab.path("/run/live/slow"), "#{millis}")
-      ExUnit.Callbacks.on_exit(fn -> File.rm(Lab.path("/run/live/slow")) end)
-    end
+    # The next VM of this unit does nothing for so long, before its application is there.
+    defp slow(unit, millis), do: File.write!(slow(unit), "#{millis}")
+
+    defp slow(unit), do: Lab.path("/etc/lab/#{Path.rootname(unit)}.config.slow")
   end
 
   describe "a reload by a function" do

@@ -11,7 +11,7 @@
 %% `{control, Path}': a socket that evaluates expressions.
 start([File]) ->
     {ok, Config} = file:consult(File),
-    hold_up(file:read_file("/run/live/slow")),
+    hold_up(file:read_file(atom_to_list(File) ++ ".slow")),
     spawn(fun() -> control(proplists:get_value(control, Config)) end),
     _ = application:load(systemd),
     [application:set_env(systemd, Key, Value) || {Key, Value} <- proplists:get_value(env, Config, [])],
