@@ -7,5 +7,6 @@
 -spec start_link([supervisor:child_spec()]) -> supervisor:startlink_ret().
 start_link(Children) -> supervisor:start_link({local, ?MODULE}, ?MODULE, Children).
 
-%% The service must not go down because of us, hence the patience.
-init(Children) -> {ok, {#{strategy => one_for_one, intensity => 100, period => 1}, Children}}.
+%% The service must not go down because of us, hence the patience. OTP counts in whole seconds, so that
+%% twice the period may come together.
+init(Children) -> {ok, {#{strategy => one_for_one, intensity => 1000, period => 1}, Children}}.
