@@ -7,7 +7,7 @@
 
 all() ->
     [
-        same_library, another_library, rebuilt_library, broken_library, forth_and_back,
+        same_library, another_library, thread_before_ends_at_once, rebuilt_library, broken_library, forth_and_back,
         a_formatter_that_fails, a_message_that_is_no_text, stopped_and_started
     ].
 
@@ -63,6 +63,21 @@ another_library(Config) ->
         ?assertEqual([<<"WATCHDOG=1\n">>], lists:usort(Said))
     end),
     ?assertEqual(Before, {descriptors(), threads()}).
+
+%% It would go on to ask, and take the silence for a stall.
+thread_before_ends_at_once(_) ->
+    ok = systemd:notify(ready),
+    with_copies(fun(Copies) ->
+        [
+            begin
+                {module, systemd_nif} = load(Copy),
+                ok = systemd:watchdog(enable),
+                ?assertEqual(1000, systemd:watchdog(state)),
+                ?assertEqual(1, threads("sd-watchdog"))
+            end
+         || Copy <- lists:append(lists:duplicate(10, Copies))
+        ]
+    end).
 
 %% What `mix compile' does: another file in the same place.
 rebuilt_library(Config) ->

@@ -30,16 +30,14 @@ defmodule JournalCostTest do
   defp erl(path, handler),
     do: "HOME=/root erl -noinput -pa /srv/live/ebin #{path} -run live_cost main #{handler}; echo"
 
-  # On OTP 27 the hex package takes 8 to 9 µs at best, on OTP 25 10 to 12; ours 2 to 2.5 on both.
-  test "at most 5 µs, and a quarter of what the hex package costs, or a third since OTP 27" do
-    times = if Lab.otp_release() >= 27, do: 3, else: 4
-    {ours, hex} = costs(times, [])
+  test "at most 5 µs, and a quarter of what the hex package costs" do
+    {ours, hex} = costs([])
     assert ours <= 5000
-    assert hex >= times * ours
+    assert hex >= 4 * ours
   end
 
   # The best of three, six or nine rounds: other work of the machine only adds to a time.
-  defp costs(times, earlier) do
+  defp costs(earlier) do
     round =
       Enum.join(
         [
@@ -65,8 +63,8 @@ defmodule JournalCostTest do
         "that of the hex package #{hex} ns; ratio #{Float.round(hex / ours, 2)}"
     )
 
-    if (ours <= 5000 and hex >= times * ours) or length(rounds) == 9,
+    if (ours <= 5000 and hex >= 4 * ours) or length(rounds) == 9,
       do: {ours, hex},
-      else: costs(times, rounds)
+      else: costs(rounds)
   end
 end

@@ -180,13 +180,6 @@ defmodule Lab do
     String.to_integer(version)
   end
 
-  @doc "The release of OTP that services run on, as a number."
-  def otp_release do
-    script = "io:format(erlang:system_info(otp_release)), halt()."
-    {release, 0} = run("erl", ["-noinput", "-eval", script])
-    String.to_integer(release)
-  end
-
   @doc "One property of a unit."
   def show(unit, property),
     do: String.trim_trailing(systemctl!(["show", unit, "-p", property, "--value"]), "\n")
