@@ -216,8 +216,9 @@ defmodule Systemd do
 
   By default, or with `:restart`, says `RELOADING=1` and restarts the VM in place by `System.restart/0`. The
   manager shows `reloading` until the service is ready again; no `STOPPING=1` is sent. When `RELOADING=1`
-  can't be sent, nothing is restarted. Nobody pings the watchdog while the VM restarts: until the service is ready, the
-  manager's timeout is the config key `restart_timeout` (120,000 ms) or `WatchdogSec=`, whichever is longer.
+  can't be sent, nothing is restarted. Nobody pings the watchdog while the VM restarts: until the service is
+  ready, the manager's timeout is the config key `restart_timeout` (120,000 ms) or `WatchdogSec=`, whichever
+  is longer.
 
   With a function, returns when one that was begun after this call is done:
   `{:error, {:reload_failed, reason}}` when it failed, `{:error, :stopping}` when the service goes down.

@@ -185,7 +185,7 @@ set_status(Statuses) -> systemd_status:child_spec(Statuses).
 %% change.
 -spec status_every(Millis :: pos_integer(), status_function()) -> supervisor:child_spec().
 status_every(Millis, Function) when is_integer(Millis), Millis > 0, Millis < 1 bsl 32 ->
-    systemd_function:is_function(Function) orelse error(badarg, [Millis, Function]),
+    systemd_function:is_callable(Function) orelse error(badarg, [Millis, Function]),
     systemd_status_every:child_spec(Millis, Function);
 status_every(Millis, Function) ->
     error(badarg, [Millis, Function]).
@@ -266,8 +266,8 @@ watchdog(Command) -> error(badarg, [Command]).
 %% By default, or with `restart', says `RELOADING=1' and restarts the VM in place by `init:restart/0'.
 %% The manager shows `reloading' until the service is ready again; no `STOPPING=1' is sent. When
 %% `RELOADING=1' can't be sent, nothing is restarted. Nobody pings the watchdog while the VM restarts:
-%% until the service is ready, the manager's timeout is the config key `restart_timeout' (120000 ms) or `WatchdogSec=',
-%% whichever is longer.
+%% until the service is ready, the manager's timeout is the config key `restart_timeout' (120000 ms) or
+%% `WatchdogSec=', whichever is longer.
 %%
 %% With a function, returns when one that was begun after this call is done:
 %% `{error, {reload_failed, Reason}}' when it failed, `{error, stopping}' when the service goes down.

@@ -2,7 +2,7 @@
 %% Calls functions of the user's in processes of their own, which may hang or crash without harm.
 -module(systemd_function).
 
--export([start_link/2, outcome/1, is_function/1, describe/2]).
+-export([start_link/2, outcome/1, is_callable/1, describe/2]).
 -export([run/2]).
 
 -export_type([outcome/0, failure/0]).
@@ -23,11 +23,11 @@ outcome({?MODULE, Outcome}) -> Outcome;
 outcome(Reason) -> {ended, Reason}.
 
 %% @doc Whether it has the form of one: `{Module, Function, Args}' or `fun/0'.
--spec is_function(term()) -> boolean().
-is_function({Module, Function, Args}) ->
+-spec is_callable(term()) -> boolean().
+is_callable({Module, Function, Args}) ->
     is_atom(Module) andalso is_atom(Function) andalso is_list(Args);
-is_function(Function) ->
-    erlang:is_function(Function, 0).
+is_callable(Function) ->
+    is_function(Function, 0).
 
 -spec run(Function :: term(), erlang:priority_level()) -> no_return().
 run(Function, Priority) ->
@@ -35,7 +35,7 @@ run(Function, Priority) ->
     exit({?MODULE, call(Function)}).
 
 call(Function) ->
-    case ?MODULE:is_function(Function) of
+    case is_callable(Function) of
         true ->
             try {returned, apply_to_nothing(Function)}
             catch Class:Reason:Stack -> {raised, Class, Reason, text(Class, Reason, Stack)}

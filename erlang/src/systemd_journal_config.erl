@@ -141,12 +141,12 @@ check(Key, Value) -> lists:member(Key, ?OVERLOAD) orelse throw({Key, Value}).
 
 journal(#{path := Path}, {#{path := Path}, Sink}) ->
     try systemd_nif:journal_of(Sink)
-    catch error:badarg -> open(Path)
+    catch error:badarg -> connect(Path)
     end;
 journal(#{path := Path}, _) ->
-    open(Path).
+    connect(Path).
 
-open(Path) ->
+connect(Path) ->
     case systemd_nif:journal_open(native(Path)) of
         {ok, Journal} -> Journal;
         {error, Reason} -> throw({path, Path, Reason})

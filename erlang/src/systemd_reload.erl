@@ -69,7 +69,8 @@ refused() ->
 %% @doc Nobody pings while the VM restarts in place, so that the manager is given another timeout.
 -spec announce_restart() -> ok | {error, systemd:reason()}.
 announce_restart() ->
-    Bridge = systemd_watchdog:bridge(restart_timeout()),
+    Timeout = systemd_config:integer(restart_timeout, 1, ?RESTART_TIMEOUT),
+    Bridge = systemd_watchdog:bridge(Timeout),
     case systemd_notify:send([reloading | Bridge]) of
         ok when Bridge =:= [] -> ok;
         ok -> systemd_watchdog:bridged();
@@ -77,20 +78,6 @@ announce_restart() ->
     end.
 
 configured() -> application:get_env(systemd, reload, restart).
-
-restart_timeout() ->
-    case application:get_env(systemd, restart_timeout, ?RESTART_TIMEOUT) of
-        Millis when is_integer(Millis), Millis > 0 ->
-            Millis;
-        Invalid ->
-            systemd_log:say(
-                error,
-                "systemd: config key restart_timeout is ~0tP, which is no number of milliseconds; "
-                "~b is used",
-                [Invalid, 20, ?RESTART_TIMEOUT]
-            ),
-            ?RESTART_TIMEOUT
-    end.
 
 %% One that was going on when the process before this one ended has no end but this.
 init([]) ->

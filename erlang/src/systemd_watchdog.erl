@@ -84,7 +84,7 @@ init(Usec) ->
     end.
 
 start(Usec) ->
-    Interval = max(1, Usec div scale()),
+    Interval = max(1, Usec div systemd_config:integer(watchdog_scale, 2, ?SCALE)),
     Start = fun(Notifier) -> systemd_nif:watchdog_start(Notifier, Usec, Interval) end,
     case systemd_notify:with_notifier(Start) of
         {ok, Watchdog} ->
@@ -94,19 +94,6 @@ start(Usec) ->
                 {watchdog, start}, error, "systemd: the watchdog's thread could not be started: ~0tp", [Error]
             ),
             failed
-    end.
-
-scale() ->
-    case application:get_env(systemd, watchdog_scale, ?SCALE) of
-        Scale when is_integer(Scale), Scale > 1 ->
-            Scale;
-        Invalid ->
-            logger:error(
-                "systemd: config key watchdog_scale is ~0tP, which is not an integer above 1; "
-                "~b is used",
-                [Invalid, 20, ?SCALE]
-            ),
-            ?SCALE
     end.
 
 handle_call(timeout, _, #state{usec = Usec, enabled = Enabled} = State) ->

@@ -4,15 +4,10 @@ defmodule ChaosTest do
 
   @service ["WatchdogSec=1", "Restart=on-failure", "RestartSec=500ms"]
 
-  defp count(unit, directory) do
-    {output, 0} = Lab.run("ls", ["/proc/#{Lab.show(unit, "MainPID")}/#{directory}"])
-    output |> String.split() |> length()
-  end
-
   # What a process that was killed had is gone with its last garbage.
   defp held(unit) do
     Lab.eval(unit, "[erlang:garbage_collect(P) || P <- processes()], ok")
-    {Lab.show(unit, "MainPID"), count(unit, "fd"), count(unit, "task")}
+    {Lab.show(unit, "MainPID"), Lab.count(unit, "fd"), Lab.count(unit, "task")}
   end
 
   defp assert_works(unit) do

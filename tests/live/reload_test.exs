@@ -6,11 +6,6 @@ defmodule ReloadTest do
 
   defp main(unit), do: Lab.show(unit, "MainPID")
 
-  defp count(unit, directory) do
-    {output, 0} = Lab.run("ls", ["/proc/#{main(unit)}/#{directory}"])
-    output |> String.split() |> length()
-  end
-
   defp kilobytes(unit) do
     {status, 0} = Lab.run("cat", ["/proc/#{main(unit)}/status"])
     [_, kilobytes] = Regex.run(~r/^VmRSS:\s+(\d+) kB$/m, status)
@@ -39,13 +34,13 @@ defmodule ReloadTest do
     by = fn expression -> reloaded(unit, fn -> Lab.cast(unit, expression) end) end
     # The first ones fill what the VM and the C library keep.
     for _ <- 1..5, do: by.("init:restart()")
-    before = {main(unit), count(unit, "fd"), count(unit, "task")}
+    before = {main(unit), Lab.count(unit, "fd"), Lab.count(unit, "task")}
     kilobytes = kilobytes(unit)
 
     for n <- 1..45, do: by.(Enum.at(["init:restart()", "systemd:reload()"], rem(n, 2)))
 
     assert Lab.eval(unit, "systemd:watchdog(state)") == 2000
-    assert {main(unit), count(unit, "fd"), count(unit, "task")} == before
+    assert {main(unit), Lab.count(unit, "fd"), Lab.count(unit, "task")} == before
     refute ["STOPPING=1"] in Lab.notifications(unit)
     Lab.await_property(unit, "WatchdogUSec", "2s")
 

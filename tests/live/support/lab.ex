@@ -184,6 +184,12 @@ defmodule Lab do
   def show(unit, property),
     do: String.trim_trailing(systemctl!(["show", unit, "-p", property, "--value"]), "\n")
 
+  @doc "How many descriptors (`fd`) or threads (`task`) the main process of a unit has."
+  def count(unit, directory) do
+    {output, 0} = run("ls", ["/proc/#{show(unit, "MainPID")}/#{directory}"])
+    output |> String.split() |> length()
+  end
+
   @doc "Several properties of a unit, at one moment."
   def show_all(unit, properties) do
     for line <- String.split(systemctl!(["show", unit, "-p", Enum.join(properties, ",")]), "\n"),
