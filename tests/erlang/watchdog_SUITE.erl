@@ -68,9 +68,7 @@ disabled_asks_nothing(Config) ->
     systemd_nif:watchdog_enable(Watchdog),
     ?assertEqual(Tick + 1, tick()).
 
-threads() ->
-    Files = filelib:wildcard("/proc/self/task/*/comm"),
-    length([File || File <- Files, {ok, <<"sd-watchdog\n">>} <- [file:read_file(File)]]).
+threads() -> thread_counter:count("sd-watchdog").
 
 wait(Fun) ->
     case Fun() of
@@ -84,7 +82,6 @@ ends_with_its_owner(Config) ->
     %% The resource lives on in this process, and its thread ends all the same.
     Owner = spawn(fun() -> Self ! {watchdog, start(Config, 1)}, receive stop -> ok end end),
     Watchdog = receive {watchdog, Started} -> Started end,
-    %% A thread names itself.
     wait(fun() -> threads() =:= Before + 1 end),
     Owner ! stop,
     wait(fun() -> threads() =:= Before end),
