@@ -9,6 +9,9 @@
 //! and [`stored_term`] keeps what is to outlive the process. See sd_listen_fds(3), and `FDSTORE=1` in
 //! sd_notify(3).
 //!
+//! A [`MemoryPressure`] is the thread that tells when memory is short: see "Memory Pressure Handling in
+//! systemd".
+//!
 //! A [`Journal`] owns the socket to journald, and an [`Entry`] is what it sends: see
 //! systemd-journald.service(8) and systemd.journal-fields(7).
 
@@ -25,6 +28,7 @@ mod journal_stream;
 mod line;
 mod listen_fds;
 mod memfd;
+mod memory_pressure;
 mod message;
 mod notifier;
 mod raw_fd;
@@ -48,6 +52,7 @@ pub use journal::Journal;
 pub use journal_stream::is_journal_stream;
 pub use line::Line;
 pub use listen_fds::{Named, NotHandedOver, hand_out, listen_fds};
+pub use memory_pressure::{MemoryPressure, Pressure};
 pub use message::{Message, Rejected};
 pub use nix::errno::Errno;
 pub use nix::sys::socket::SockType;

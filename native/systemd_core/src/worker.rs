@@ -20,12 +20,7 @@ impl<Command: Send + 'static> Worker<Command> {
         run: impl FnOnce(Receiver<Command>) + Send + 'static,
     ) -> Result<Self, Errno> {
         let (commands, inbox) = unbounded();
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // Signals are the VM's business.
-            let _ = SigSet::all().thread_block();
-            run(inbox);
-        });
-        Ok(Self { commands, _thread: Joined(Some(thread.map_err(errno_of)?)) })
+        Ok(Self { commands, _thread: Joined::start(name, move || run(inbox))? })
     }
 
     pub(crate) fn tell(&self, command: Command) {
@@ -34,8 +29,20 @@ impl<Command: Send + 'static> Worker<Command> {
     }
 }
 
+/// A thread that dropping this waits for.
 #[derive(Debug)]
-struct Joined(Option<JoinHandle<()>>);
+pub(crate) struct Joined(Option<JoinHandle<()>>);
+
+impl Joined {
+    pub(crate) fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<Self, Errno> {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // Signals are the VM's business.
+            let _ = SigSet::all().thread_block();
+            run();
+        });
+        Ok(Self(Some(thread.map_err(errno_of)?)))
+    }
+}
 
 impl Drop for Joined {
     fn drop(&mut self) {
