@@ -23,6 +23,8 @@
     watchdog_disable/1,
     extend_start/2,
     extend_stop/1,
+    memory_pressure_start/2,
+    memory_pressure_done/1,
     journal_open/1,
     journal_sink/3,
     journal_of/1,
@@ -50,7 +52,8 @@
     load_error/0
 ]).
 
--export_type([notifier/0, barrier/0, watchdog/0, extension/0, journal/0, sink/0, ticket/0, source/0, held/0]).
+-export_type([notifier/0, barrier/0, watchdog/0, extension/0, memory_pressure/0, journal/0]).
+-export_type([sink/0, ticket/0, source/0, held/0]).
 
 -on_load(load/0).
 
@@ -58,6 +61,7 @@
 -type barrier() :: reference().
 -type watchdog() :: reference().
 -type extension() :: reference().
+-type memory_pressure() :: reference().
 -type journal() :: reference().
 -type sink() :: reference().
 -type ticket() :: reference().
@@ -154,6 +158,13 @@ extend_start(_, _) -> ?NOT_LOADED.
 
 -spec extend_stop(extension()) -> ok.
 extend_stop(_) -> ?NOT_LOADED.
+
+-spec memory_pressure_start(Path :: binary(), Data :: binary()) ->
+    {ok, memory_pressure()} | {error, file:posix()}.
+memory_pressure_start(_, _) -> ?NOT_LOADED.
+
+-spec memory_pressure_done(memory_pressure()) -> ok.
+memory_pressure_done(_) -> ?NOT_LOADED.
 
 -spec journal_open(Path :: binary()) -> {ok, journal()} | {error, file:posix()}.
 journal_open(_) -> ?NOT_LOADED.

@@ -113,7 +113,11 @@ nifs(Config) ->
     {ok, Barrier} = systemd_nif:barrier(Notifier, 0),
     {ok, Journal} = systemd_nif:journal_open(path(Config)),
     {ok, Held} = systemd_nif:hold_term(<<"property">>, <<>>),
-    Resource = oneof([Notifier, Watchdog, Barrier, Journal, Held, any_term()]),
+    Fifo = binary_to_list(path(Config)) ++ ".fifo",
+    "" = os:cmd("mkfifo " ++ Fifo),
+    {ok, Pressure} = systemd_nif:memory_pressure_start(list_to_binary(Fifo), <<>>),
+    ok = file:delete(Fifo),
+    Resource = oneof([Notifier, Watchdog, Barrier, Journal, Held, Pressure, any_term()]),
     Functions = [
         Function
      || {Name, Arity} = Function <- systemd_nif:module_info(exports),

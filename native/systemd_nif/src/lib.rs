@@ -10,6 +10,7 @@ mod layout;
 mod library;
 mod list;
 mod listen;
+mod memory_pressure;
 mod notifier;
 mod reason;
 mod states;
@@ -57,6 +58,9 @@ mod atoms {
         systemd_journal,
         tick,
         ping_failed,
+        // messages to the owner of a watch on memory pressure
+        systemd_memory_pressure,
+        pressure,
     }
 }
 

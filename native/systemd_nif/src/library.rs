@@ -29,6 +29,7 @@
 use crate::extension::ExtensionResource;
 use crate::fd_store::HeldResource;
 use crate::journal::{JournalResource, SinkResource, Ticket};
+use crate::memory_pressure::MemoryPressureResource;
 use crate::notifier::{BarrierResource, NotifierResource};
 use crate::watchdog::WatchdogResource;
 use rustler::codegen_runtime::{
@@ -108,6 +109,7 @@ fn register_all(env: *mut ErlNifEnv, upgrade: bool) -> c_int {
             && register::<BarrierResource>(env, upgrade)
             && register::<WatchdogResource>(env, upgrade)
             && register::<ExtensionResource>(env, upgrade)
+            && register::<MemoryPressureResource>(env, upgrade)
             && register::<JournalResource>(env, upgrade)
             && register::<SinkResource>(env, upgrade)
             && register::<Ticket>(env, upgrade)
