@@ -25,17 +25,21 @@ stop(Variables) ->
     systemd_fd_store:close(),
     systemd_env:restore(Variables).
 
-children(not_under_systemd, _) ->
-    [];
-children({error, Reason}, _) ->
+children(not_under_systemd, Variables) ->
+    %% It has a variable of its own, which units of any Type= have.
+    case systemd_memory_pressure:child_spec(Variables) of
+        [] -> [];
+        Watch -> [log() | Watch]
+    end;
+children({error, Reason}, Variables) ->
     logger:error("systemd: nothing can be sent: ~ts", [systemd_notify:explain(Reason)]),
-    [log()];
+    [log() | systemd_memory_pressure:child_spec(Variables)];
 children(ok, Variables) ->
     systemd_shutdown:install(),
     systemd_sighup:install(),
     systemd_main_pid:claim(),
     [log() | systemd_readiness:child_spec() ++ watchdog(Variables)] ++
-        [systemd_reload:child_spec()].
+        [systemd_reload:child_spec() | systemd_memory_pressure:child_spec(Variables)].
 
 log() -> #{id => systemd_log, start => {systemd_log, start_link, []}}.
 

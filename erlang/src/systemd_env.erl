@@ -18,18 +18,21 @@
     "FDSTORE"
 ]).
 
+%% Each process of a service may watch for itself.
+-define(SHARED, ["MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE"]).
+
 %% @doc A restart of the VM finds them again among those that the process was started with,
 %% whatever was unset since.
 -spec read() -> variables().
-read() -> maps:from_list([{Name, Value} || Name <- ?NAMES, (Value = read(Name)) =/= false]).
+read() -> maps:from_list([{Name, Value} || Name <- ?NAMES ++ ?SHARED, (Value = read(Name)) =/= false]).
 
-%% @doc Reads them, and unsets them for child processes.
+%% @doc Reads them, and unsets them for child processes, but for those of memory pressure.
 -spec take() -> variables().
 take() ->
     Variables = read(),
     case application:get_env(systemd, unset_env, true) of
         false -> ok;
-        _ -> unset(maps:keys(Variables))
+        _ -> unset(?NAMES)
     end,
     Variables.
 

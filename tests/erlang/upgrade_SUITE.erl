@@ -8,7 +8,7 @@
 all() ->
     [
         same_library, another_library, thread_before_ends_at_once, rebuilt_library, broken_library, forth_and_back,
-        a_formatter_that_fails, a_message_that_is_no_text, stopped_and_started
+        a_formatter_that_fails, a_message_that_is_no_text, memory_pressure, stopped_and_started
     ].
 
 init_per_testcase(_, Config) ->
@@ -26,7 +26,7 @@ init_per_testcase(_, Config) ->
 end_per_testcase(_, Config) ->
     ok = logger:remove_handler(journal),
     ok = application:stop(systemd),
-    [os:unsetenv(Name) || Name <- ["NOTIFY_SOCKET", "WATCHDOG_USEC"]],
+    [os:unsetenv(Name) || Name <- ["NOTIFY_SOCKET", "WATCHDOG_USEC", "MEMORY_PRESSURE_WATCH"]],
     application:unset_env(systemd, warn_about_readiness_message),
     recorder:stop(proplists:get_value(journal, Config)),
     recorder:stop(proplists:get_value(recorder, Config)),
@@ -186,6 +186,27 @@ a_message_that_is_no_text(Config) ->
     logger:error("hello"),
     ?assertMatch({_, _}, binary:match(recorder:next(Journal), <<"FORMATTER ERROR: bad return value">>)),
     ?assertEqual({ok, Sink}, {ok, element(2, persistent_term:get({systemd_journal_config, journal}))}).
+
+%% The thread of the copy before tells of it once more, and then that of the new one.
+memory_pressure(_) ->
+    Fifo = "/tmp/systemd-" ++ os:getpid() ++ "-pressure",
+    "" = os:cmd("mkfifo " ++ Fifo),
+    os:putenv("MEMORY_PRESSURE_WATCH", Fifo),
+    application:set_env(systemd, memory_pressure, {erlang, send, [self(), pressure]}),
+    ok = application:stop(systemd),
+    ok = application:start(systemd),
+    Pressed = fun() ->
+        "" = os:cmd("printf some >" ++ Fifo),
+        receive pressure -> ok after 8000 -> error(not_told) end
+    end,
+    Pressed(),
+    with_copies(fun([Copy | _]) ->
+        {module, systemd_nif} = load(Copy),
+        [Pressed() || _ <- [1, 2, 3]],
+        ?assertEqual(1, thread_counter:count("sd-pressure"))
+    end),
+    application:unset_env(systemd, memory_pressure),
+    ok = file:delete(Fifo).
 
 %% Nothing of a life of the application is left in the next one.
 stopped_and_started(Config) ->
