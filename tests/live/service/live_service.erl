@@ -5,7 +5,7 @@
 
 
 -export([start/1, start/2, stop/1, init/1, handle_call/3, handle_cast/2]).
--export([child/1, block/1, busy/1, reload/2, ask/2, 'registered?'/1]).
+-export([child/1, block/1, busy/1, hoard/1, reload/2, ask/2, 'registered?'/1]).
 
 %% FILE holds `{env, [{Key, Value}]}' for the application systemd, `{children, [Child]}', and
 %% `{control, Path}': a socket that evaluates expressions.
@@ -136,6 +136,23 @@ block(Millis) ->
 busy(Count) ->
     [spawn(fun Spin() -> Spin() end) || _ <- lists:seq(1, Count)],
     Count.
+
+%% As many processes that keep 4 MiB of garbage on the heap and 6 MiB outside of it, until they collect it.
+hoard(Count) ->
+    [hoarder() || _ <- lists:seq(1, Count)],
+    Count.
+
+hoarder() ->
+    Caller = self(),
+    Pid = spawn_opt(
+        fun() ->
+            {List, Binary} = {lists:seq(1, 1 bsl 18), binary:copy(<<0>>, 6 bsl 20)},
+            Caller ! {self(), length(List), byte_size(Binary)},
+            receive stop -> ok end
+        end,
+        [{min_bin_vheap_size, 1 bsl 20}]
+    ),
+    receive {Pid, _, _} -> Pid end.
 
 control(undefined) -> ok;
 control(Path) ->
