@@ -2,17 +2,16 @@
 %% Calls functions of the user's in processes of their own, which may hang or crash without harm.
 -module(systemd_function).
 
--export([start_link/2, outcome/1, is_callable/1, describe/2]).
+-export([start_link/2, call/1, outcome/1, is_callable/1, describe/2]).
 -export([run/2]).
 
 -export_type([outcome/0, failure/0]).
 
 -type outcome() :: {returned, term()} | failure().
 
--type failure() ::
-    {raised, error | exit | throw, Reason :: term(), Text :: io_lib:chars()}
-    | {ended, Reason :: term()}
-    | {invalid, Config :: term()}.
+-type failure() :: raised() | {ended, Reason :: term()} | {invalid, Config :: term()}.
+
+-type raised() :: {raised, error | exit | throw, Reason :: term(), Text :: io_lib:chars()}.
 
 %% @doc Calls it. The caller, which traps exits, gets an `EXIT' whose reason is for {@link outcome/1}.
 -spec start_link(Function :: term(), erlang:priority_level()) -> pid().
@@ -34,6 +33,8 @@ run(Function, Priority) ->
     process_flag(priority, Priority),
     exit({?MODULE, call(Function)}).
 
+%% @doc Calls it in the caller's process.
+-spec call(Function :: term()) -> {returned, term()} | raised() | {invalid, Config :: term()}.
 call(Function) ->
     case is_callable(Function) of
         true ->

@@ -49,6 +49,8 @@
     hold_term/2,
     store_term/3,
     fetch_term/1,
+    dirty_cpu/0,
+    dirty_io/0,
     load_error/0
 ]).
 
@@ -275,3 +277,9 @@ store_term(_, _, _) -> ?NOT_LOADED.
 
 -spec fetch_term(Name :: binary()) -> {ok, binary()} | undefined | {error, file:posix()}.
 fetch_term(_) -> ?NOT_LOADED.
+
+-spec dirty_cpu() -> ok.
+dirty_cpu() -> ?NOT_LOADED.
+
+-spec dirty_io() -> ok.
+dirty_io() -> ?NOT_LOADED.

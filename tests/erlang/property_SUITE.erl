@@ -242,6 +242,7 @@ calls(Term) ->
         up_and_down(Term) andalso
         is_answer(result(fun() -> systemd:barrier(not_long(Term)) end)) andalso
         watchdog(Term) andalso
+        no_check(Term) andalso
         %% An empty list is no bad input, and would restart this VM.
         (Term =:= [] orelse is_answer(result(fun() -> systemd:reload(Term) end))) andalso
         is_answer(result(fun() -> systemd:unset_env(Term) end)) andalso
@@ -268,6 +269,14 @@ watchdog(Term) ->
         {ok, Millis} when is_integer(Millis) -> true;
         Answer -> is_answer(Answer)
     end.
+
+%% What is one could run anything.
+no_check(Term) ->
+    systemd_check:is_check(Term) orelse
+        case systemd_check:run([Term], #{}) of
+            {{failed, _, Text}, #{}} -> is_list(unicode:characters_to_list(Text));
+            _ -> false
+        end.
 
 up_and_down(Term) ->
     {ok, Pid} = systemd_status:start_link(Term),

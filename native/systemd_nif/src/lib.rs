@@ -1,6 +1,7 @@
 //! The NIF library of the Erlang module `systemd_nif`: terms in, terms out.
 
 mod chardata;
+mod dirty;
 mod environment;
 mod extension;
 mod fd_store;

@@ -3,6 +3,6 @@
 -export([block/1]).
 -on_load(load/0).
 
-load() -> erlang:load_nif("/srv/live/priv/live_block", 0).
+load() -> erlang:load_nif(filename:join(filename:dirname(code:which(?MODULE)), "../priv/live_block"), 0).
 
 block(_Millis) -> erlang:nif_error(not_loaded).

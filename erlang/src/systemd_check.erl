@@ -1,0 +1,150 @@
+%% @doc Ready-made checks for the config key `watchdog_check'.
+%% ```
+%% [{systemd, [{watchdog_check, [
+%%     {schedulers, 1000},
+%%     {memory, 0.9},
+%%     {process, my_server},
+%%     {every, 10000, {my_app, well, []}}
+%% ]}]}].
+%% '''
+%% <table>
+%% <tr><th>check</th><th>passes when</th></tr>
+%% <tr><td>`{schedulers, Millis}'</td><td>every scheduler and both dirty pools run something within that
+%% time</td></tr>
+%% <tr><td>`{run_queue, Max}'</td><td>so many processes and ports wait for a scheduler at most</td></tr>
+%% <tr><td>`{memory, Bytes}', `{memory, Share}'</td><td>so many bytes are resident at most, or that share of
+%% `MemoryMax=' is in use</td></tr>
+%% <tr><td>`{process, Name}'</td><td>the process answers a system message within 1000 ms</td></tr>
+%% <tr><td>`{mailbox, Name, Max}'</td><td>so many messages wait in its mailbox at most</td></tr>
+%% <tr><td>`{supervisor, Name}'</td><td>the supervisor answers within 1000 ms, and restarts no child in
+%% vain</td></tr>
+%% <tr><td>`{Module, Function, Args}', `fun/0'</td><td>it returns `true'</td></tr>
+%% <tr><td>`{all, Checks}', a list</td><td>all of them pass</td></tr>
+%% <tr><td>`{any, Checks}'</td><td>one of them passes</td></tr>
+%% <tr><td>`{every, Millis, Check}'</td><td>the check did when it was run last, once in that time at
+%% most</td></tr>
+%% <tr><td>`{timeout, Millis, Check}'</td><td>the check does within that time</td></tr>
+%% </table>
+%%
+%% A check is a plain term, which `sys.config' can hold; each function here returns the one of its name.
+%%
+%% They are run one after the other in one process at high priority, at each ping: that is every
+%% `WatchdogSec=' / `watchdog_scale'. While a check fails the manager gets no `WATCHDOG=1'; the log and the
+%% status say which one, and why. A term that is no check fails.
+-module(systemd_check).
+
+-export([all/1, any/1, every/2, timeout/2]).
+-export([schedulers/1, run_queue/1, memory/1, process/1, mailbox/2, supervisor/1]).
+-export([run/2, run/3, is_check/1]).
+
+-export_type([check/0, name/0, memory_limit/0, memory/0, result/0]).
+
+-type check() ::
+    {all, [check()]}
+    | {any, [check(), ...]}
+    | {every, Millis :: pos_integer(), check()}
+    | {timeout, Millis :: pos_integer(), check()}
+    | {schedulers, Millis :: pos_integer()}
+    | {run_queue, Max :: non_neg_integer()}
+    | {memory, memory_limit()}
+    | {process, name()}
+    | {mailbox, name(), Max :: non_neg_integer()}
+    | {supervisor, name()}
+    | {module(), Function :: atom(), Args :: [term()]}
+    | fun(() -> boolean())
+    | [check()].
+
+-type name() :: atom() | pid() | {global, term()} | {via, module(), term()}.
+%% A process that is on another node at the moment passes: it is that node's matter.
+
+-type memory_limit() :: Bytes :: pos_integer() | Share :: float().
+%% A share is above 0 and at most 1.0.
+
+-type memory() :: map().
+%% What the checks want to know the next time.
+
+-type result() :: true | {failed, Key :: term(), Text :: unicode:chardata()}.
+%% The key is the same for as long as the same thing fails.
+
+%% @doc Passes when all of them pass. Stops at the first one that fails.
+-spec all([check()]) -> {all, [check()]}.
+all(Checks) -> {all, Checks}.
+
+%% @doc Passes when one of them passes. Stops at the first one that does.
+-spec any([check(), ...]) -> {any, [check(), ...]}.
+any(Checks) -> {any, Checks}.
+
+%% @doc Runs the check at most once in so many milliseconds. In between, what became of it last counts.
+-spec every(Millis :: pos_integer(), check()) -> {every, pos_integer(), check()}.
+every(Millis, Check) -> {every, Millis, Check}.
+
+%% @doc Fails when the check has not returned within so many milliseconds, and kills its process. Around
+%% {@link process/1} or {@link supervisor/1} it is the time that these have to answer.
+-spec timeout(Millis :: pos_integer(), check()) -> {timeout, pos_integer(), check()}.
+timeout(Millis, Check) -> {timeout, Millis, Check}.
+
+%% @doc Every scheduler that is online, the dirty CPU pool and the dirty IO pool each run a process within so
+%% many milliseconds. It has high priority, so that load alone does not fail this check: what blocks a
+%% scheduler does, a native function that does not return, say. Of the pools, all threads have to be busy for
+%% so long: let it be more than your longest dirty jobs take.
+-spec schedulers(Millis :: pos_integer()) -> {schedulers, pos_integer()}.
+schedulers(Millis) -> {schedulers, Millis}.
+
+%% @doc At most so many processes and ports wait for a scheduler, those that wait for the dirty CPU pool
+%% included: `total_run_queue_lengths' of `erlang:statistics/1'.
+-spec run_queue(Max :: non_neg_integer()) -> {run_queue, non_neg_integer()}.
+run_queue(Max) -> {run_queue, Max}.
+
+%% @doc Not more memory is in use than
+%% <ul>
+%% <li>so many bytes, an integer: what of the VM's process is resident, `VmRSS' in proc(5), with all that native
+%% code has, and not what is swapped out;</li>
+%% <li>that share, a float of at most `1.0', of the unit's `MemoryMax=', see systemd.resource-control(5): what
+%% all processes of the control group use, without the file cache, which the kernel takes back. Where the
+%% unit has no limit, the nearest group above that has one counts.</li>
+%% </ul>
+%% Where that can't be told, because there is no limit or no memory controller, it passes, and the log says so
+%% once.
+-spec memory(memory_limit()) -> {memory, memory_limit()}.
+memory(Limit) -> {memory, Limit}.
+
+%% @doc The process answers a system message within 1000 ms, see {@link timeout/2}.
+%%
+%% All OTP behaviours answer, when they have come to it in their mailbox. Other processes don't, unless they
+%% handle the messages of `sys': {@link mailbox/2} is for them.
+-spec process(name()) -> {process, name()}.
+process(Name) -> {process, Name}.
+
+%% @doc The process has at most so many messages in its mailbox.
+-spec mailbox(name(), Max :: non_neg_integer()) -> {mailbox, name(), non_neg_integer()}.
+mailbox(Name, Max) -> {mailbox, Name, Max}.
+
+%% @doc The supervisor answers within 1000 ms, see {@link timeout/2}, and has no child that it tries to restart
+%% in vain.
+%%
+%% A child that has returned `ignore', is temporary or transient and done, or was terminated by
+%% `supervisor:terminate_child/2' is none. Name a supervisor: another process may crash by the question.
+-spec supervisor(name()) -> {supervisor, name()}.
+supervisor(Name) -> {supervisor, Name}.
+
+%% @private
+%% @doc Whether it has the form of one.
+-spec is_check(term()) -> boolean().
+is_check(Term) -> systemd_check_form:fault(Term) =:= none.
+
+%% @private
+-spec run(Check :: term(), memory()) -> {result(), memory()}.
+run(Check, Memory) -> run(Check, Memory, fun(_) -> ok end).
+
+%% @private
+%% @doc Runs it in the caller's process, and has it say what is looked at.
+-spec run(Check :: term(), memory(), Say :: fun((unicode:chardata()) -> term())) -> {result(), memory()}.
+run(Check, Memory, Say) ->
+    case systemd_check_form:fault(Check) of
+        none ->
+            systemd_check_run:run(Check, Memory, Say);
+        {Part, Text} ->
+            Args = [Part, 20, Text],
+            Invalid = io_lib:format("can't be called: watchdog_check has ~0tP, which ~ts", Args),
+            {{failed, Part, Invalid}, Memory}
+    end.

@@ -1,0 +1,73 @@
+%% @private
+%% What the checks see of single processes. One on another node is that node's matter.
+-module(systemd_check_process).
+
+-export([process/2, mailbox/2, supervisor/2]).
+
+-type result() :: true | io_lib:chars().
+
+%% @doc Whether it answers. Every process that is sys-compliant handles this message without calling code of
+%% its own, and nothing is counted for it.
+-spec process(systemd_check:name(), Millis :: pos_integer()) -> result().
+process(Name, Millis) ->
+    with(Name, fun(Pid) ->
+        answered(fun() -> sys:statistics(Pid, get, Millis) end, Millis, fun(_) -> true end)
+    end).
+
+-spec mailbox(systemd_check:name(), Max :: non_neg_integer()) -> result().
+mailbox(Name, Max) ->
+    with(Name, fun(Pid) ->
+        case process_info(Pid, message_queue_len) of
+            {message_queue_len, Length} when Length > Max -> io_lib:format(" ~b > ~b", [Length, Max]);
+            {message_queue_len, _} -> true;
+            undefined -> " has ended"
+        end
+    end).
+
+%% @doc Whether no child of it is down while it should be up. One that is `undefined' has returned `ignore', is
+%% transient and done, or was terminated by somebody: a supervisor doesn't tell these apart.
+-spec supervisor(systemd_check:name(), Millis :: pos_integer()) -> result().
+supervisor(Name, Millis) ->
+    with(Name, fun(Pid) ->
+        Ask = fun(Question, Then) ->
+            answered(fun() -> gen_server:call(Pid, Question, Millis) end, Millis, Then)
+        end,
+        Ask(count_children, fun
+            ([_, {active, Active}, {supervisors, Supervisors}, {workers, Workers}]) ->
+                All = Supervisors + Workers,
+                %% To list the children takes long where there are many.
+                Active =:= All orelse Ask(which_children, fun(Children) -> up(Children, All) end);
+            (_) ->
+                " is no supervisor"
+        end)
+    end).
+
+up(Children, All) ->
+    case [Id || {Id, restarting, _, _} <- Children] of
+        [] -> true;
+        %% Children that were added by start_child/2 to a template have no names.
+        [undefined | _] = Ids -> io_lib:format(": ~b of ~b children are not up", [length(Ids), All]);
+        [Id | _] -> io_lib:format(": child ~ts is not up", [systemd_check_form:name_of(Id)])
+    end.
+
+with(Name, Fun) ->
+    case whereis_name(Name) of
+        undefined -> " is not registered";
+        Pid when node(Pid) =/= node() -> true;
+        Pid -> Fun(Pid)
+    end.
+
+whereis_name({global, Name}) -> global:whereis_name(Name);
+whereis_name({via, Module, Name}) ->
+    %% Elixir's Registry raises when it doesn't run.
+    try Module:whereis_name(Name) catch _:_ -> undefined end;
+whereis_name(Pid) when is_pid(Pid) -> Pid;
+whereis_name(Name) -> whereis(Name).
+
+answered(Call, Millis, Then) ->
+    try Call() of
+        Answer -> Then(Answer)
+    catch
+        exit:{timeout, _} -> io_lib:format(" has not answered within ~b ms", [Millis]);
+        exit:_ -> " has ended"
+    end.

@@ -1,0 +1,534 @@
+%% The ready-made checks of the watchdog.
+-module(check_SUITE).
+-behaviour(supervisor).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("stdlib/include/assert.hrl").
+
+all() ->
+    [
+        schedulers_that_run, a_blocked_scheduler, busy_pools, a_busy_vm, blocked_multi_scheduling,
+        a_place_that_goes_offline, run_queue, memory_in_bytes, memory_of_the_unit, memory_without_limit,
+        process, process_elsewhere, mailbox, supervisor, supervisor_of_a_template, no_supervisor,
+        functions, all_of_them, any_of_them, every, timeout, timeout_ends_with_the_runner, says_what_it_looks_at,
+        no_checks, constructors
+    ].
+
+suite() -> [{timetrap, {minutes, 1}}].
+
+%% live_block, as the live tests have it: a NIF that blocks its scheduler.
+init_per_suite(Config) ->
+    Folder = proplists:get_value(priv_dir, Config),
+    Source = filename:join(filename:dirname(?FILE), "../live/service/live_block"),
+    [Ebin, Priv] = [filename:join(Folder, Name) || Name <- ["ebin", "priv"]],
+    ok = filelib:ensure_dir(filename:join(Ebin, "file")),
+    ok = filelib:ensure_dir(filename:join(Priv, "file")),
+    Include = filename:join(code:root_dir(), "usr/include"),
+    "" = os:cmd(lists:join(" ", ["gcc -shared -fPIC -I", Include, Source ++ ".c -o", Priv ++ "/live_block.so"])),
+    {ok, live_block} = compile:file(Source ++ ".erl", [{outdir, Ebin}]),
+    true = code:add_patha(Ebin),
+    {module, live_block} = code:load_file(live_block),
+    %% The first call after the load may have to wait for the end of that.
+    ok = live_block:block(0),
+    Config.
+
+end_per_suite(Config) ->
+    true = code:del_path(filename:join(proplists:get_value(priv_dir, Config), "ebin")),
+    ok.
+
+%% Each restart that fails would be a report.
+init_per_testcase(_, Config) ->
+    #{level := Level} = logger:get_primary_config(),
+    logger:set_primary_config(level, none),
+    [{level, Level} | Config].
+
+end_per_testcase(_, Config) -> logger:set_primary_config(level, proplists:get_value(level, Config)).
+
+run(Check) -> element(1, run(Check, #{})).
+
+run(Check, Memory) ->
+    {Result, Next} = systemd_check:run(Check, Memory),
+    {text(Result), Next}.
+
+text(true) -> true;
+text({failed, _, Text}) -> unicode:characters_to_list(Text).
+
+text_of(true) -> "";
+text_of(Text) -> Text.
+
+key(Check) ->
+    {{failed, Key, _}, _} = systemd_check:run(Check, #{}),
+    Key.
+
+wait(Fun) ->
+    case Fun() of
+        true -> ok;
+        false -> timer:sleep(5), wait(Fun)
+    end.
+
+%% Evaluates it on the first scheduler, and lets nothing else have it.
+on_the_first(Fun) ->
+    {Pid, Monitor} = spawn_opt(fun() -> exit({result, Fun()}) end, [monitor, {scheduler, 1}, {priority, high}]),
+    receive {'DOWN', Monitor, process, Pid, {result, Result}} -> Result;
+        {'DOWN', Monitor, process, Pid, Reason} -> error(Reason)
+    end.
+
+%% Returns when the last scheduler runs nothing else any more.
+block(Millis) ->
+    Self = self(),
+    Last = erlang:system_info(schedulers_online),
+    ?assert(Last > 1),
+    Pid = spawn_opt(
+        fun() -> Self ! {blocks, self()}, live_block:block(Millis), Self ! {blocked, self()} end,
+        [{scheduler, Last}]
+    ),
+    receive {blocks, Pid} -> {Pid, Last} end.
+
+blocked({Pid, _}) -> receive {blocked, Pid} -> ok end.
+
+schedulers_that_run(_) ->
+    {true, Memory} = run({schedulers, 5000}, #{}),
+    ?assertEqual({true, Memory}, run({schedulers, 5000}, Memory)).
+
+a_blocked_scheduler(_) ->
+    on_the_first(fun() ->
+        Check = {schedulers, 50},
+        Before = processes(),
+        {_, Last} = Block = block(1000),
+        {First, Memory} = run(Check, #{}),
+        %% The same one waits, and nobody waits for it in vain a second time.
+        [Blocker, Job] = lists:sort(processes() -- Before),
+        ?assertMatch(#{Check := #{Last := {Job, _}}}, Memory),
+        {Micros, {Second, Memory}} = timer:tc(fun() -> run(Check, Memory) end),
+        ?assert(Micros < 50000),
+        {Third, Memory} = run(Check, Memory),
+        ?assertEqual([Blocker, Job], lists:sort(processes() -- Before)),
+        Times = [millis(Text, "schedulers: scheduler ~b has", [Last]) || Text <- [First, Second, Third]],
+        ?assertEqual(lists:sort(Times), Times),
+        ?assert(hd(Times) >= 50),
+        blocked(Block),
+        ?assertMatch({true, #{Check := Nothing}} when Nothing =:= #{}, run(Check, Memory))
+    end).
+
+%% How long it says that they have not run anything.
+millis(Text, Format, Args) ->
+    Head = lists:flatten(io_lib:format(Format ++ " not run anything for ", Args)),
+    {match, [Millis]} = re:run(Text, ["^", Head, "(\\d+) ms$"], [{capture, all_but_first, list}]),
+    list_to_integer(Millis).
+
+busy_pools(_) ->
+    Check = {schedulers, 50},
+    Busy = fun(Function, Count) ->
+        [spawn_monitor(erts_debug, Function, [wait, 500]) || _ <- lists:seq(1, Count)]
+    end,
+    Over = fun(Jobs) -> [receive {'DOWN', Monitor, _, _, _} -> ok end || {_, Monitor} <- Jobs] end,
+    Cpu = Busy(dirty_cpu, erlang:system_info(dirty_cpu_schedulers_online)),
+    wait(fun() -> run(Check) =/= true end),
+    millis(run(Check), "schedulers: the dirty CPU pool has", []),
+    Over(Cpu),
+    ?assertEqual(true, run(Check)),
+    Both = Busy(dirty_cpu, erlang:system_info(dirty_cpu_schedulers_online)) ++
+        Busy(dirty_io, erlang:system_info(dirty_io_schedulers)),
+    wait(fun() -> string:prefix(text_of(run(Check)), "schedulers: the dirty CPU pool, the dirty IO pool have") =/= nomatch end),
+    Over(Both),
+    ?assertEqual(true, run(Check)).
+
+a_busy_vm(_) ->
+    process_flag(priority, high),
+    Busy = [spawn(fun Loop() -> Loop() end) || _ <- lists:seq(1, 20000)],
+    Results = [run({schedulers, 500}) || _ <- lists:seq(1, 10)],
+    Queue = run({run_queue, 10000}),
+    [exit(Pid, kill) || Pid <- Busy],
+    ?assertEqual(lists:duplicate(10, true), Results),
+    ?assertMatch("run_queue " ++ _, Queue).
+
+blocked_multi_scheduling(_) ->
+    [
+        begin
+            erlang:system_flag(multi_scheduling, Block),
+            try ?assertEqual(true, run({schedulers, 50}))
+            after erlang:system_flag(multi_scheduling, Unblock)
+            end
+        end
+     || {Block, Unblock} <- [{block, unblock}, {block_normal, unblock_normal}]
+    ],
+    erlang:system_flag(schedulers_online, 1),
+    try ?assertEqual(true, run({schedulers, 50}))
+    after erlang:system_flag(schedulers_online, erlang:system_info(schedulers))
+    end.
+
+a_place_that_goes_offline(_) ->
+    Job = spawn(fun() -> receive stop -> ok end end),
+    Waiting = #{dirty_io => {Job, erlang:monotonic_time(millisecond)}},
+    ?assertMatch({[_ | _], #{dirty_io := {Job, _}}}, systemd_check_schedulers:run(50, Waiting)),
+    Self = self(),
+    spawn_link(fun() -> Self ! {ran, systemd_check_schedulers:run(500, Waiting)} end),
+    erlang:system_flag(multi_scheduling, block),
+    ?assertEqual({true, #{}}, receive {ran, Ran} -> Ran end),
+    erlang:system_flag(multi_scheduling, unblock),
+    Job ! stop.
+
+run_queue(_) ->
+    Busy = [spawn(fun Loop() -> Loop() end) || _ <- lists:seq(1, 200)],
+    Failed = run({run_queue, 100}),
+    [exit(Pid, kill) || Pid <- Busy],
+    {match, [Length]} = re:run(Failed, "^run_queue (\\d+) > 100$", [{capture, all_but_first, list}]),
+    ?assert(list_to_integer(Length) > 100),
+    ?assertEqual({run_queue, 0}, element(2, element(1, systemd_check:run([{run_queue, 0}], #{})))),
+    wait(fun() -> run({run_queue, 100}) =:= true end).
+
+memory_in_bytes(_) ->
+    ?assertEqual(true, run({memory, 1 bsl 40})),
+    ?assertMatch({match, _}, re:run(run({memory, 1 bsl 20}), "^memory \\d+\\.\\d MiB > 1.0 MiB$")),
+    Before = systemd_check_memory:resident(""),
+    Binary = binary:copy(<<0:8192>>, 64 * 1024),
+    After = systemd_check_memory:resident(""),
+    ?assert(After - Before > byte_size(Binary) div 2),
+    ?assertEqual(64 bsl 20, byte_size(Binary)).
+
+%% Files as the kernel has them, below a folder.
+files(Config, Files) ->
+    Root = filename:join(proplists:get_value(priv_dir, Config), integer_to_list(erlang:unique_integer([positive]))),
+    [
+        begin
+            Path = Root ++ Name,
+            ok = filelib:ensure_dir(Path),
+            ok = file:write_file(Path, Text)
+        end
+     || {Name, Text} <- Files
+    ],
+    Root.
+
+memory_of_the_unit(Config) ->
+    Two = fun(Limits) ->
+        Slice = "/sys/fs/cgroup/system.slice",
+        Stat = "anon 1\nfile 300\ninactive_anon 7\nactive_anon 8\ninactive_file 100\nactive_file 20\n",
+        systemd_check_memory:unit(files(Config, [
+            {"/proc/self/cgroup", "0::/system.slice/my:app.service\n"},
+            {Slice ++ "/memory.current", "5000\n"},
+            {Slice ++ "/memory.stat", Stat},
+            {Slice ++ "/my:app.service/memory.current", "1000\n"},
+            {Slice ++ "/my:app.service/memory.stat", Stat}
+            | [{Slice ++ Name, Text} || {Name, Text} <- Limits]
+        ]))
+    end,
+    Own = "/my:app.service/memory.max",
+    ?assertEqual({880, 2000}, Two([{Own, "2000\n"}, {"/memory.max", "4000\n"}])),
+    ?assertEqual({4880, 4000}, Two([{Own, "max\n"}, {"/memory.max", "4000\n"}])),
+    ?assertEqual({4880, 4000}, Two([{"/memory.max", "4000\n"}])),
+    ?assertEqual(unknown, Two([{Own, "max\n"}, {"/memory.max", "max\n"}])),
+    ?assertEqual(unknown, systemd_check_memory:unit(files(Config, []))),
+    Group = "/sys/fs/cgroup/memory/docker/1",
+    One = fun(Limit) ->
+        systemd_check_memory:unit(files(Config, [
+            {"/proc/self/cgroup", "5:cpu,cpuacct:/a\n4:hugetlb,memory:/docker/1\n0::/b\n"},
+            {Group ++ "/memory.limit_in_bytes", Limit},
+            {Group ++ "/memory.usage_in_bytes", "1000\n"},
+            {Group ++ "/memory.stat", "active_file 1\ninactive_file 2\ntotal_inactive_file 100\ntotal_active_file 20\n"},
+            {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"}
+        ]))
+    end,
+    ?assertEqual({880, 2000}, One("2000\n")),
+    ?assertEqual(unknown, One("9223372036854771712\n")).
+
+%% Such as where the tests run; or else the limit is far away.
+memory_without_limit(_) ->
+    log_counter:start(),
+    logger:set_primary_config(level, notice),
+    os:putenv("NOTIFY_SOCKET", "/none"),
+    ok = application:start(systemd),
+    {true, Memory} = run({memory, 1.0}, #{}),
+    ?assertEqual({true, Memory}, run({memory, 1.0}, Memory)),
+    Told = [Text || "systemd: watchdog_check has {memory,1.0}" ++ _ = Text <- log_counter:messages()],
+    ok = application:stop(systemd),
+    os:unsetenv("NOTIFY_SOCKET"),
+    log_counter:stop(),
+    case systemd_check_memory:unit("") of
+        unknown -> ?assertMatch([_], Told);
+        _ -> ?assertEqual([], Told)
+    end.
+
+%% A gen_server of many kinds.
+init({supervisor, Flags, Children}) -> {ok, {Flags, Children}};
+init(State) -> {ok, State}.
+
+handle_call(stay, From, State) ->
+    gen_server:reply(From, ok),
+    receive go_on -> {noreply, State} end;
+handle_call(_, _, State) -> {reply, State, State}.
+
+handle_cast(_, State) -> {noreply, State}.
+
+server(Name) ->
+    {ok, Pid} = gen_server:start(Name, ?MODULE, ok, []),
+    Pid.
+
+process(_) ->
+    ?assertEqual("process check_server is not registered", run({process, check_server})),
+    Pid = server({local, check_server}),
+    server({global, {check, 1}}),
+    Registered = [check_server, Pid, {global, {check, 1}}, {via, global, {check, 1}}],
+    [?assertEqual({Name, true}, {Name, run({process, Name})}) || Name <- Registered],
+    [?assertEqual(true, run({process, Name})) || Name <- [kernel_sup, logger, file_server_2]],
+    ok = gen_server:call(Pid, stay),
+    ?assertEqual("process check_server has not answered within 1000 ms", run({process, check_server})),
+    ?assertEqual(
+        "process {global,{check,1}} has not answered within 10 ms",
+        begin
+            ok = gen_server:call({global, {check, 1}}, stay),
+            run({timeout, 10, {process, {global, {check, 1}}}})
+        end
+    ),
+    ?assertEqual({process, check_server}, key({timeout, 5000, [{timeout, 1, {process, check_server}}]})),
+    Pid ! go_on,
+    ?assertEqual(true, run({process, check_server})),
+    gen_server:stop(Pid),
+    ?assertEqual(lists:flatten(io_lib:format("process ~p has ended", [Pid])), run({process, Pid})),
+    ?assertEqual("process {via,no_module,x} is not registered", run({process, {via, no_module, x}})),
+    ?assertEqual("process MyApp.Repo is not registered", run({process, 'Elixir.MyApp.Repo'})).
+
+process_elsewhere(_) ->
+    %% NEW_PID_EXT, of a node that was never seen.
+    Pid = binary_to_term(<<131, 88, 119, 3, "x@y", 1:32, 0:32, 1:32>>),
+    ?assertNotEqual(node(), node(Pid)),
+    [?assertEqual(true, run(Check)) || Check <- [{process, Pid}, {mailbox, Pid, 0}, {supervisor, Pid}]].
+
+mailbox(_) ->
+    Pid = spawn(fun() -> receive stop -> ok end end),
+    register(check_mailbox, Pid),
+    [Pid ! message || _ <- lists:seq(1, 11)],
+    ?assertEqual(true, run({mailbox, check_mailbox, 11})),
+    ?assertEqual("mailbox check_mailbox 11 > 10", run({mailbox, check_mailbox, 10})),
+    Monitor = monitor(process, Pid),
+    Pid ! stop,
+    receive {'DOWN', Monitor, _, _, _} -> ok end,
+    ?assertEqual("mailbox check_mailbox is not registered", run({mailbox, check_mailbox, 11})),
+    ?assertEqual(lists:flatten(io_lib:format("mailbox ~p has ended", [Pid])), run({mailbox, Pid, 11})).
+
+%% A child that can be told whether to start.
+start_child(Key) ->
+    case persistent_term:get({?MODULE, Key}) of
+        start -> {ok, spawn_link(fun() -> receive stop -> exit(crash) end end)};
+        Other -> Other
+    end.
+
+child(Key) -> #{id => Key, start => {?MODULE, start_child, [Key]}}.
+
+supervise(Flags, Children) ->
+    {ok, Supervisor} = supervisor:start_link({local, check_sup}, ?MODULE, {supervisor, Flags, Children}),
+    Supervisor.
+
+take_down(Supervisor) ->
+    unlink(Supervisor),
+    Monitor = monitor(process, Supervisor),
+    exit(Supervisor, shutdown),
+    receive {'DOWN', Monitor, _, _, _} -> ok end.
+
+supervisor(_) ->
+    [persistent_term:put({?MODULE, Key}, start) || Key <- [one, two]],
+    persistent_term:put({?MODULE, ignored}, ignore),
+    Children = [child(one), child(two), (child(ignored))#{restart => transient}],
+    Supervisor = supervise(#{intensity => 1000000, period => 1}, Children),
+    ?assertEqual(true, run({supervisor, check_sup})),
+    %% Each restart fails, and is tried again.
+    persistent_term:put({?MODULE, two}, {error, no}),
+    {two, Two, _, _} = lists:keyfind(two, 1, supervisor:which_children(Supervisor)),
+    Two ! stop,
+    wait(fun() -> run({supervisor, check_sup}) =/= true end),
+    ?assertEqual("supervisor check_sup: child two is not up", run({supervisor, check_sup})),
+    ?assertEqual({supervisor, check_sup}, key({timeout, 500, {supervisor, check_sup}})),
+    persistent_term:put({?MODULE, two}, start),
+    wait(fun() -> run({supervisor, check_sup}) =:= true end),
+    ok = supervisor:terminate_child(Supervisor, one),
+    ?assertEqual(true, run({supervisor, check_sup})),
+    sys:suspend(Supervisor),
+    ?assertEqual(
+        "supervisor check_sup has not answered within 20 ms", run({timeout, 20, {supervisor, check_sup}})
+    ),
+    sys:resume(Supervisor),
+    take_down(Supervisor),
+    ?assertEqual("supervisor check_sup is not registered", run({supervisor, check_sup})).
+
+supervisor_of_a_template(_) ->
+    persistent_term:put({?MODULE, one}, start),
+    Flags = #{strategy => simple_one_for_one, intensity => 1000000, period => 1},
+    Supervisor = supervise(Flags, [child(one)]),
+    ?assertEqual(true, run({supervisor, check_sup})),
+    [Pid | _] = [element(2, supervisor:start_child(Supervisor, [])) || _ <- lists:seq(1, 3)],
+    ?assertEqual(true, run({supervisor, check_sup})),
+    persistent_term:put({?MODULE, one}, {error, no}),
+    Pid ! stop,
+    wait(fun() -> run({supervisor, check_sup}) =/= true end),
+    ?assertEqual("supervisor check_sup: 1 of 3 children are not up", run({supervisor, check_sup})),
+    take_down(Supervisor).
+
+no_supervisor(_) ->
+    Pid = server({local, check_server}),
+    ?assertEqual("supervisor check_server is no supervisor", run({supervisor, check_server})),
+    gen_server:stop(Pid).
+
+functions(_) ->
+    ?assertEqual(true, run({erlang, is_atom, [a]})),
+    ?assertEqual(true, run(fun() -> true end)),
+    ?assertEqual("erlang:is_atom/1 returned false", run({erlang, is_atom, [1]})),
+    ?assertEqual("check_SUITE:seven/0 returned 7, which is neither true nor false", run(fun ?MODULE:seven/0)),
+    ?assertEqual({?MODULE, seven, []}, key([[{?MODULE, seven, []}]])),
+    ?assertMatch("MyApp.Health.well?/1 raised error undef at " ++ _, run({'Elixir.MyApp.Health', 'well?', [1]})),
+    Local = fun() -> exit(enough) end,
+    ?assertEqual(
+        lists:flatten(io_lib:format("~p raised exit enough at ", [Local])),
+        lists:takewhile(fun(Char) -> Char =/= $[ end, run(Local))
+    ),
+    %% In one line, whatever is thrown.
+    [
+        ?assertEqual({Thrown, nomatch}, {Thrown, string:find(run(fun() -> throw(Thrown) end), "\n")})
+     || Thrown <- ["a\nb", <<"a\nb">>, <<255, 10>>, {a, [$\n]}]
+    ].
+
+seven() -> 7.
+
+%% One that counts how often it is run, and passes or not.
+counting(Passes) ->
+    Counter = counters:new(1, []),
+    {fun() -> counters:add(Counter, 1, 1), Passes end, fun() -> counters:get(Counter, 1) end}.
+
+all_of_them(_) ->
+    {Passes, _} = counting(true),
+    {Fails, _} = counting(false),
+    {Last, Runs} = counting(true),
+    ?assertEqual(true, run([])),
+    ?assertEqual(true, run(systemd_check:all([Passes, [Passes, {all, [Passes]}]]))),
+    ?assertEqual(Fails, key({all, [Passes, [Passes, Fails], Last]})),
+    ?assertEqual(0, Runs()),
+    ?assertEqual(true, run([Passes, Last])),
+    ?assertEqual(1, Runs()).
+
+any_of_them(_) ->
+    {Fails, _} = counting(false),
+    {Passes, _} = counting(true),
+    {Last, Runs} = counting(true),
+    ?assertEqual(true, run(systemd_check:any([Fails, Passes, Last]))),
+    ?assertEqual(0, Runs()),
+    Failing = {any, [{process, a}, [{process, b}, Passes]]},
+    ?assertEqual("process a is not registered; process b is not registered", run(Failing)),
+    ?assertEqual({any, [{process, a}, {process, b}]}, key(Failing)),
+    %% What one of them remembers is kept when another one fails.
+    {_, Memory} = run({any, [{every, 100000, Fails}, {every, 100000, Passes}]}, #{}),
+    ?assertEqual(2, map_size(Memory)).
+
+every(_) ->
+    {Fails, Runs} = counting(false),
+    Rare = {every, 3600000, Fails},
+    {Text, Memory} = run([Rare], #{}),
+    ?assertEqual({Text, Memory}, run([Rare], Memory)),
+    ?assertEqual(1, Runs()),
+    {_, _} = run([Rare], #{}),
+    ?assertEqual(2, Runs()),
+    {Often, Again} = counting(true),
+    Start = erlang:monotonic_time(millisecond),
+    often({every, 20, Often}, Again, #{}),
+    ?assert(erlang:monotonic_time(millisecond) - Start >= 2 * 20),
+    %% Two of them don't share what they remember.
+    {{failed, Often2, _}, _} = systemd_check:run([{every, 9, Often}, {every, 9, {process, a}}], #{}),
+    ?assertEqual({process, a}, Often2).
+
+often(Check, Runs, Memory) ->
+    {true, Next} = run(Check, Memory),
+    Runs() =:= 3 orelse often(Check, Runs, Next).
+
+timeout(_) ->
+    Self = self(),
+    Hangs = fun() -> Self ! {hangs, self()}, receive go_on -> true end end,
+    {Passes, _} = counting(true),
+    Check = {timeout, 50, [Passes, Hangs]},
+    Name = lists:flatten(io_lib:format("~p", [Hangs])),
+    {Text, Memory} = run(Check, #{before => 1}),
+    ?assertEqual({Name ++ " has not returned within 50 ms", #{before => 1}}, {Text, Memory}),
+    Pid = receive {hangs, Hanging} -> Hanging end,
+    wait(fun() -> not is_process_alive(Pid) end),
+    ?assertEqual(key(Check), key(Check)),
+    ?assertEqual(true, run({any, [Check, Passes]})),
+    {true, #{}} = run({timeout, 5000, Passes}, #{}),
+    {true, Kept} = run({timeout, 5000, {every, 5000, Passes}}, #{}),
+    ?assertEqual([{every, 5000, Passes}], maps:keys(Kept)),
+    ?assertEqual("erlang:is_atom/1 returned false", run({timeout, 5000, {timeout, 5000, {erlang, is_atom, [1]}}})),
+    ?assertEqual(Name ++ " has not returned within 10 ms", run({timeout, 5000, {timeout, 10, Hangs}})),
+    ?assertEqual(Name ++ " has not returned within 10 ms", run({timeout, 10, {timeout, 5000, Hangs}})).
+
+timeout_ends_with_the_runner(_) ->
+    Self = self(),
+    Hangs = fun() -> Self ! {hangs, self()}, receive go_on -> true end end,
+    Runner = spawn(fun() -> run({timeout, 60000, Hangs}) end),
+    Monitor = monitor(process, receive {hangs, Pid} -> Pid end),
+    exit(Runner, kill),
+    receive {'DOWN', Monitor, _, _, Reason} -> ?assertEqual(killed, Reason) end.
+
+says_what_it_looks_at(_) ->
+    Self = self(),
+    Say = fun(What) -> Self ! {looks_at, unicode:characters_to_list(What)} end,
+    {true, Memory} = systemd_check:run(
+        [
+            {schedulers, 5000}, {timeout, 5000, [{run_queue, 1 bsl 40}, {every, 60000, {memory, 1 bsl 50}}]},
+            {any, [{process, a}, {process, kernel_sup}]}, {supervisor, kernel_sup}, {mailbox, self(), 1 bsl 40},
+            {erlang, is_atom, [a]}
+        ],
+        #{},
+        Say
+    ),
+    Looks = fun Looks() -> receive {looks_at, What} -> [What | Looks()] after 0 -> [] end end,
+    ?assertEqual(
+        [
+            "schedulers", "run_queue", "memory", "process a", "process kernel_sup", "supervisor kernel_sup",
+            lists:flatten(io_lib:format("mailbox ~p", [self()])), "erlang:is_atom/1"
+        ],
+        Looks()
+    ),
+    {true, _} = systemd_check:run({every, 60000, {memory, 1 bsl 50}}, Memory, Say),
+    ?assertEqual([], Looks()).
+
+no_checks(_) ->
+    Garbage = "is neither a check, {M, F, A} nor fun/0",
+    Millis = "needs a positive integer of milliseconds",
+    Unary = fun(X) -> X end,
+    [
+        begin
+            Text = lists:flatten(io_lib:format("can't be called: watchdog_check has ~0tp, which ~ts", [Part, Fault])),
+            ?assertEqual({Check, {false, Text}}, {Check, {systemd_check:is_check(Check), run(Check)}}),
+            ?assertEqual(Part, key([Check])),
+            ?assertNot(systemd_check:is_check({every, 1, {any, [{all, [Check]}]}}))
+        end
+     || {Check, Part, Fault} <- [
+            {foo, foo, Garbage},
+            {{no, list}, {no, list}, Garbage},
+            {{a, b, [c | d]}, {a, b, [c | d]}, Garbage},
+            {Unary, Unary, Garbage},
+            {[{process, a} | b], b, "is no list of checks"},
+            {{all, {process, a}}, {all, {process, a}}, "needs a list of checks"},
+            {{any, []}, {any, []}, "needs a list of at least one check"},
+            {{schedulers, 0}, {schedulers, 0}, Millis},
+            {{every, 1.0, []}, {every, 1.0, []}, Millis},
+            {{timeout, infinity, []}, {timeout, infinity, []}, Millis},
+            {{timeout, 1 bsl 32, []}, {timeout, 1 bsl 32, []}, Millis},
+            {{every, 5, [{run_queue, foo}]}, {run_queue, foo}, "needs an integer of at least 0"},
+            {{memory, 0}, {memory, 0}, "needs a number of bytes, or a float of at most 1.0"},
+            {{memory, 1.5}, {memory, 1.5}, "needs a number of bytes, or a float of at most 1.0"},
+            {{mailbox, a, -1}, {mailbox, a, -1}, "needs an integer of at least 0"},
+            {{mailbox, "a", 1}, {mailbox, "a", 1}, "needs a registered name or a pid"},
+            {{process, {a, node()}}, {process, {a, node()}}, "needs a registered name or a pid"},
+            {{supervisor, {via, 1, a}}, {supervisor, {via, 1, a}}, "needs a registered name or a pid"}
+        ]
+    ].
+
+constructors(_) ->
+    Checks = [
+        {schedulers, 1}, {run_queue, 2}, {memory, 0.5}, {process, a}, {mailbox, {global, a}, 3}, {supervisor, a},
+        {every, 4, {process, a}}, {timeout, 5, {process, a}}, {all, []}, {any, [{process, a}]}
+    ],
+    [
+        begin
+            [Name | Args] = tuple_to_list(Check),
+            ?assertEqual(Check, apply(systemd_check, Name, Args)),
+            ?assert(systemd_check:is_check(Check))
+        end
+     || Check <- Checks
+    ].
