@@ -17,10 +17,13 @@
     barrier/2,
     barrier_reached/1,
     watchdog_usec/2,
-    watchdog_start/3,
+    watchdog_start/5,
+    watchdog_take_up/3,
+    watchdog_checking/3,
     watchdog_answer/3,
     watchdog_enable/1,
     watchdog_disable/1,
+    watchdog_stop/1,
     extend_start/2,
     extend_stop/1,
     memory_pressure_start/2,
@@ -141,11 +144,24 @@ barrier_reached(_) -> ?NOT_LOADED.
     {ok, pos_integer()} | undefined | {error, {invalid_value, binary()}}.
 watchdog_usec(_, _) -> ?NOT_LOADED.
 
--spec watchdog_start(notifier(), TimeoutUsec :: pos_integer(), IntervalUsec :: pos_integer()) ->
-    {ok, watchdog()} | {error, systemd:reason()}.
-watchdog_start(_, _, _) -> ?NOT_LOADED.
+-spec watchdog_start(
+    notifier(),
+    TimeoutUsec :: pos_integer(),
+    IntervalUsec :: pos_integer(),
+    WarnAfterUsec :: pos_integer(),
+    OnHang :: withhold | trigger | abort
+) -> {ok, watchdog()} | {error, systemd:reason()}.
+watchdog_start(_, _, _, _, _) -> ?NOT_LOADED.
 
--spec watchdog_answer(watchdog(), Tick :: pos_integer(), Well :: boolean()) -> ok.
+-spec watchdog_take_up(watchdog(), Tick :: pos_integer(), RunQueues :: [non_neg_integer()]) -> ok.
+watchdog_take_up(_, _, _) -> ?NOT_LOADED.
+
+-spec watchdog_checking(watchdog(), Tick :: pos_integer(), What :: unicode:unicode_binary()) -> ok.
+watchdog_checking(_, _, _) -> ?NOT_LOADED.
+
+-spec watchdog_answer(
+    watchdog(), Tick :: pos_integer(), Well :: boolean() | Failed :: unicode:unicode_binary()
+) -> ok.
 watchdog_answer(_, _, _) -> ?NOT_LOADED.
 
 -spec watchdog_enable(watchdog()) -> ok.
@@ -153,6 +169,9 @@ watchdog_enable(_) -> ?NOT_LOADED.
 
 -spec watchdog_disable(watchdog()) -> ok.
 watchdog_disable(_) -> ?NOT_LOADED.
+
+-spec watchdog_stop(watchdog()) -> ok.
+watchdog_stop(_) -> ?NOT_LOADED.
 
 -spec extend_start(notifier(), LimitMillis :: pos_integer()) ->
     {ok, extension()} | {error, systemd:reason()}.

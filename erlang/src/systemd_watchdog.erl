@@ -1,12 +1,11 @@
 %% @private
-%% Answers the native watchdog thread, on the word of the config key `watchdog_check'.
+%% Answers the native watchdog thread, on the word of the config key `watchdog_check', see {@link systemd_check}.
 -module(systemd_watchdog).
 -behaviour(gen_server).
 
--export([child_spec/1, start_link/1, timeout/0, enable/0, disable/0, bridge/1, bridged/0, forget/0]).
+-export([child_spec/1, start_link/1, info/0, timeout/0, enable/0, disable/0]).
+-export([bridge/1, bridged/0, forget/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
-
--type outcome() :: true | false | {returned, term()} | systemd_function:failure().
 
 -define(SCALE, 10).
 
@@ -19,7 +18,9 @@
     %% Monotonic milliseconds: a service that is not ready before may fail its check quietly.
     quiet_until :: integer(),
     checking = none :: none | {Tick :: pos_integer(), Runner :: pid()},
-    outcome = true :: outcome()
+    %% What the checks want to know next time.
+    memory = #{} :: systemd_check:memory(),
+    failing = none :: none | {Check :: term()}
 }).
 
 -spec child_spec(Usec :: pos_integer()) -> supervisor:child_spec().
@@ -28,6 +29,10 @@ child_spec(Usec) ->
 
 start_link(Usec) ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, Usec, []).
+
+%% @doc See {@link systemd_watchdog_info:read/0}.
+-spec info() -> false | systemd_watchdog_info:info().
+info() -> systemd_watchdog_info:read().
 
 %% @doc Milliseconds, or `false' when the watchdog is off.
 -spec timeout() -> pos_integer() | false.
@@ -69,9 +74,11 @@ call(Request, WithoutWatchdog) ->
 init(Usec) ->
     process_flag(trap_exit, true),
     process_flag(priority, high),
+    load_code(),
     persistent_term:put(?MODULE, Usec),
     case start(Usec) of
         {ok, Watchdog} ->
+            systemd_watchdog_info:open(Usec),
             Half = Usec div 2000,
             {ok, #state{
                 watchdog = Watchdog,
@@ -83,9 +90,19 @@ init(Usec) ->
             ignore
     end.
 
+%% While a scheduler is stuck the VM loads no code: what tells of that has to be there before.
+load_code() ->
+    {ok, Modules} = application:get_key(systemd, modules),
+    _ = code:ensure_modules_loaded([io_lib, io_lib_format, io_lib_pretty, string, unicode_util | Modules]),
+    ok.
+
 start(Usec) ->
     Interval = max(1, Usec div systemd_config:integer(watchdog_scale, 2, ?SCALE)),
-    Start = fun(Notifier) -> systemd_nif:watchdog_start(Notifier, Usec, Interval) end,
+    WarnAfter = 1000 * systemd_config:integer(watchdog_warn_after, 1, max(1, Usec div 2000)),
+    OnHang = systemd_config:one_of(watchdog_on_hang, [withhold, trigger, abort]),
+    Start = fun(Notifier) ->
+        systemd_nif:watchdog_start(Notifier, Usec, Interval, WarnAfter, OnHang)
+    end,
     case systemd_notify:with_notifier(Start) of
         {ok, Watchdog} ->
             {ok, Watchdog};
@@ -99,9 +116,11 @@ start(Usec) ->
 handle_call(timeout, _, #state{usec = Usec, enabled = Enabled} = State) ->
     {reply, Enabled andalso max(1, Usec div 1000), State};
 handle_call(enable, _, State) ->
+    systemd_watchdog_info:enabled(true),
     {reply, ok, tell(fun systemd_nif:watchdog_enable/1, State#state{enabled = true})};
 handle_call(disable, _, State) ->
-    Disabled = tell(fun systemd_nif:watchdog_disable/1, State#state{enabled = false}),
+    systemd_watchdog_info:enabled(false),
+    Disabled = tell(fun systemd_nif:watchdog_disable/1, State#state{enabled = false, failing = none}),
     {reply, ok, cross(Disabled)};
 handle_call(_, _, State) ->
     {reply, {error, badarg}, State}.
@@ -122,7 +141,7 @@ renew(#state{usec = Usec, enabled = Enabled} = State) ->
         {ok, Watchdog} ->
             Enabled orelse systemd_nif:watchdog_disable(Watchdog),
             self() ! collect,
-            State#state{watchdog = Watchdog};
+            State#state{watchdog = Watchdog, failing = none};
         failed ->
             _ = erlang:send_after(100, self(), renew),
             State
@@ -141,17 +160,31 @@ cross(State) ->
     State.
 
 handle_info({systemd_watchdog, tick, Tick}, State) ->
+    systemd_watchdog_info:asked(),
+    RunQueues = erlang:statistics(run_queue_lengths_all),
+    TakeUp = fun(Watchdog) -> systemd_nif:watchdog_take_up(Watchdog, Tick, RunQueues) end,
     case application:get_env(systemd, watchdog_check, undefined) of
-        undefined -> {noreply, answer(Tick, true, State)};
-        Check -> {noreply, check(Tick, Check, State)}
+        undefined -> {noreply, answer(Tick, true, tell(TakeUp, State))};
+        Check -> {noreply, check(Tick, Check, tell(TakeUp, State))}
     end;
 handle_info({'EXIT', Runner, Reason}, #state{checking = {Tick, Runner}} = State) ->
-    Outcome =
-        case systemd_function:outcome(Reason) of
-            {returned, Well} when is_boolean(Well) -> Well;
-            Other -> Other
-        end,
-    {noreply, answer(Tick, Outcome, State#state{checking = none})};
+    Checked = State#state{checking = none},
+    case systemd_function:outcome(Reason) of
+        {returned, {Result, Memory}} ->
+            {noreply, answer(Tick, Result, Checked#state{memory = Memory})};
+        {ended, _} = Failure ->
+            {Format, Args} = systemd_function:describe(Failure, watchdog_check),
+            {noreply, answer(Tick, {failed, ended, io_lib:format(Format, Args)}, Checked)}
+    end;
+handle_info({systemd_watchdog, overdue, Tick}, #state{checking = {Tick, Runner}} = State) ->
+    systemd_hang:tell_where(Runner),
+    {noreply, State};
+handle_info({systemd_watchdog, hangs, _}, #state{watchdog = Watchdog} = State) ->
+    case application:get_env(systemd, watchdog_crash_dump, undefined) of
+        undefined -> ok;
+        Path -> systemd_hang:dump(Path, Watchdog)
+    end,
+    {noreply, State};
 handle_info({systemd_watchdog, ping_failed, Reason}, State) ->
     systemd_log:once({watchdog, Reason}, error, "systemd: WATCHDOG=1 was not sent: ~0tp", [Reason]),
     {noreply, State};
@@ -167,21 +200,38 @@ handle_info(_, State) ->
 check(Tick, Check, #state{checking = {_, Runner}} = State) ->
     exit(Runner, kill),
     check(Tick, Check, State#state{checking = none});
-check(Tick, Check, State) ->
-    Runner = systemd_function:start_link(Check, high),
+check(Tick, Check, #state{watchdog = Watchdog, memory = Memory} = State) ->
+    Say = fun(What) ->
+        %% A new copy of the native library doesn't know this thread.
+        catch systemd_nif:watchdog_checking(Watchdog, Tick, unicode:characters_to_binary(What))
+    end,
+    Runner = systemd_function:start_link({systemd_check, run, [Check, Memory, Say]}, high),
     State#state{checking = {Tick, Runner}}.
 
-answer(Tick, Outcome, #state{outcome = Last} = Before) ->
-    Answer = fun(Watchdog) -> systemd_nif:watchdog_answer(Watchdog, Tick, Outcome =:= true) end,
+answer(Tick, Result, #state{failing = Before} = State) ->
     %% Before the service is ready its check may well fail.
-    IsReady = Before#state.bridged andalso systemd_notify:has_announced(ready),
-    State = tell(Answer, case IsReady of true -> cross(Before); false -> Before end),
-    case kind(Outcome) =:= kind(Last) orelse is_starting(State) of
-        true ->
-            State;
-        false ->
-            report(Outcome),
-            State#state{outcome = Outcome}
+    Failing =
+        case Result of
+            true -> none;
+            {failed, Check, _} -> {Check}
+        end,
+    News = Failing =/= Before andalso not is_starting(State),
+    _ = News andalso report(Result),
+    Answer =
+        case Result of
+            true -> true;
+            {failed, _, Text} when News -> unicode:characters_to_binary(Text);
+            {failed, _, _} -> false
+        end,
+    systemd_watchdog_info:answered(Result),
+    Reported = case News of true -> State#state{failing = Failing}; false -> State end,
+    Tell = fun(Watchdog) -> systemd_nif:watchdog_answer(Watchdog, Tick, Answer) end,
+    tell(Tell, crossed(Reported)).
+
+crossed(#state{bridged = Bridged} = State) ->
+    case Bridged andalso systemd_notify:has_announced(ready) of
+        true -> cross(State);
+        false -> State
     end.
 
 %% What the check looks at comes up after this application.
@@ -190,20 +240,9 @@ is_starting(#state{quiet_until = QuietUntil}) ->
 
 now_millis() -> erlang:monotonic_time(millisecond).
 
-kind(Outcome) when is_tuple(Outcome) -> element(1, Outcome);
-kind(Outcome) -> Outcome.
-
 report(true) ->
-    systemd_log:say(notice, "systemd: watchdog_check returned true again", []);
-report(Outcome) ->
-    {Format, Args} = describe(Outcome),
+    systemd_log:say(notice, "systemd: watchdog_check: all is well again", []);
+report({failed, _, Text}) ->
     systemd_log:say(
-        error, "systemd: watchdog_check " ++ Format ++ "; no WATCHDOG=1 until it returns true", Args
+        error, "systemd: watchdog_check: ~ts; no WATCHDOG=1 until all is well", [Text]
     ).
-
-describe(false) ->
-    {"returned false", []};
-describe({returned, Other}) ->
-    {"returned ~0tP, which is neither true nor false", [Other, 20]};
-describe(Failure) ->
-    systemd_function:describe(Failure, watchdog_check).

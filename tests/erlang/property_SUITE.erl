@@ -109,7 +109,7 @@ check(Property) ->
 
 nifs(Config) ->
     {ok, Notifier} = systemd_nif:open(path(Config), true),
-    {ok, Watchdog} = systemd_nif:watchdog_start(Notifier, 3600000000, 3600000000),
+    {ok, Watchdog} = systemd_nif:watchdog_start(Notifier, 3600000000, 3600000000, 3600000000, withhold),
     {ok, Barrier} = systemd_nif:barrier(Notifier, 0),
     {ok, Journal} = systemd_nif:journal_open(path(Config)),
     {ok, Held} = systemd_nif:hold_term(<<"property">>, <<>>),
@@ -153,10 +153,12 @@ nifs(Config) ->
     ?assert(
         proper:quickcheck(
             ?FORALL(
-                {First, Timeout, Interval},
-                {Resource, any_term(), any_term()},
-                answers(watchdog_start, [First, Timeout, Interval]) andalso
-                    answers(watchdog_start, [Notifier, abs_or_term(Timeout), abs_or_term(Interval)])
+                {First, Timeout, Interval, WarnAfter, OnHang},
+                {Resource, any_term(), any_term(), any_term(), oneof([withhold, trigger, any_term()])},
+                answers(watchdog_start, [First, Timeout, Interval, WarnAfter, OnHang]) andalso
+                    answers(watchdog_start, [
+                        Notifier | [abs_or_term(Usec) || Usec <- [Timeout, Interval, WarnAfter]] ++ [OnHang]
+                    ])
             ),
             [{numtests, 1000}, quiet]
         )

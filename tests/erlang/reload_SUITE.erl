@@ -278,9 +278,10 @@ restart_bridges_the_watchdog(Config) ->
         ok = systemd:notify(ready),
         ?assertEqual(<<"READY=1\n">>, next(Config)),
         ?assertEqual(<<"WATCHDOG_USEC=3000000\n">>, next(Config)),
+        ?assertEqual(<<"STATUS=watchdog: persistent_term:get/2 returned false\n">>, next(Config)),
         ?assertEqual(nothing, recorder:next(proplists:get_value(recorder, Config), 500)),
         persistent_term:put(well, true),
-        ?assertEqual(<<"WATCHDOG=1\n">>, next(Config)),
+        ?assertEqual([<<"STATUS=\n">>, <<"WATCHDOG=1\n">>], [next(Config), next(Config)]),
         ?assertEqual(false, os:getenv("SYSTEMD_WATCHDOG_BRIDGED"))
     after
         [application:unset_env(systemd, Key) || Key <- [restart_timeout, watchdog_check]],

@@ -7,7 +7,8 @@
 all() ->
     [
         pings_on_true_only, one_question_at_a_time, a_late_answer_counts, disabled_asks_nothing,
-        ends_with_its_owner, a_thousand_threads, the_check_has_a_process_of_its_own
+        ends_with_its_owner, a_thousand_threads, the_check_has_a_process_of_its_own,
+        what_failed_is_the_status_until_all_is_well, an_invalid_setting_is_told_of, info
     ].
 
 init_per_testcase(_, Config) ->
@@ -15,13 +16,17 @@ init_per_testcase(_, Config) ->
     {ok, Notifier} = systemd_nif:open(list_to_binary(recorder:path(Recorder)), true),
     [{recorder, Recorder}, {notifier, Notifier} | Config].
 
-end_per_testcase(_, Config) -> recorder:stop(proplists:get_value(recorder, Config)).
+end_per_testcase(_, Config) ->
+    application:stop(systemd),
+    application:unload(systemd),
+    [os:unsetenv(Name) || Name <- ["NOTIFY_SOCKET", "WATCHDOG_USEC"]],
+    recorder:stop(proplists:get_value(recorder, Config)).
 
 -define(HOUR, 3600000000).
 
 start(Config, IntervalMillis) ->
     {ok, Watchdog} = systemd_nif:watchdog_start(
-        proplists:get_value(notifier, Config), ?HOUR, IntervalMillis * 1000
+        proplists:get_value(notifier, Config), ?HOUR, IntervalMillis * 1000, ?HOUR, withhold
     ),
     Watchdog.
 
@@ -99,33 +104,84 @@ a_thousand_threads(Config) ->
     ],
     wait(fun() -> threads() =:= Before end).
 
-%% It may block or be killed, and the one that answers goes on.
-the_check_has_a_process_of_its_own(Config) ->
-    Recorder = proplists:get_value(recorder, Config),
-    os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
+%% Starts the application with a watchdog whose check asks this process for its answer.
+start_asking(Config, Env) ->
+    os:putenv("NOTIFY_SOCKET", recorder:path(proplists:get_value(recorder, Config))),
     os:putenv("WATCHDOG_USEC", "100000"),
     Self = self(),
     Check = fun() -> Self ! {check, self()}, receive Answer -> Answer end end,
     application:load(systemd),
-    application:set_env(systemd, watchdog_check, Check),
-    ok = application:start(systemd),
+    [application:set_env(systemd, Key, Value) || {Key, Value} <- [{watchdog_check, Check} | Env]],
+    ok = application:start(systemd).
+
+asked() -> receive {check, Pid} -> Pid after 2000 -> error(not_asked) end.
+
+%% It may block or be killed, and the one that answers goes on.
+the_check_has_a_process_of_its_own(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    start_asking(Config, []),
     Answering = whereis(systemd_watchdog),
-    Asked = fun() -> receive {check, Pid} -> Pid after 2000 -> error(not_asked) end end,
-    First = Asked(),
+    First = asked(),
     ?assertNotEqual(Answering, First),
     ?assertEqual({priority, high}, process_info(First, priority)),
     First ! true,
     ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(Recorder)),
-    exit(Asked(), kill),
-    Hung = Asked(),
+    exit(asked(), kill),
+    Hung = asked(),
     ok = systemd:watchdog(disable),
     ok = systemd:watchdog(enable),
-    Next = Asked(),
+    Next = asked(),
     wait(fun() -> not is_process_alive(Hung) end),
     recorder:all(Recorder),
     Next ! true,
     ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(Recorder)),
-    ?assertEqual(Answering, whereis(systemd_watchdog)),
-    application:stop(systemd),
-    application:unload(systemd),
-    [os:unsetenv(Name) || Name <- ["NOTIFY_SOCKET", "WATCHDOG_USEC"]].
+    ?assertEqual(Answering, whereis(systemd_watchdog)).
+
+%% Told of once, however often it fails.
+what_failed_is_the_status_until_all_is_well(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    start_asking(Config, [{watchdog_warn_after, 10000}]),
+    ok = systemd:notify([ready, {status, "mine"}]),
+    <<"READY=1\nSTATUS=mine\n">> = recorder:next(Recorder),
+    [begin asked() ! false end || _ <- lists:seq(1, 3)],
+    Failed = recorder:next(Recorder),
+    ?assertMatch({match, _}, re:run(Failed, "^STATUS=watchdog: .* returned false\n$")),
+    asked() ! perhaps,
+    asked() ! true,
+    ?assertEqual([<<"STATUS=mine\n">>, <<"WATCHDOG=1\n">>], [recorder:next(Recorder) || _ <- [1, 2]]).
+
+an_invalid_setting_is_told_of(Config) ->
+    log_counter:start(),
+    start_asking(Config, [{watchdog_on_hang, explode}, {watchdog_warn_after, soon}]),
+    asked() ! true,
+    ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(proplists:get_value(recorder, Config))),
+    Messages = log_counter:messages(),
+    log_counter:stop(),
+    ?assertMatch(
+        [
+            "systemd: config key watchdog_warn_after is soon, which is not an integer of at least 1; 50 is used",
+            "systemd: config key watchdog_on_hang is explode, which is none of [withhold,trigger,abort]; "
+            "withhold is used"
+        ],
+        Messages
+    ).
+
+info(Config) ->
+    ?assertEqual(false, systemd_watchdog:info()),
+    start_asking(Config, []),
+    First = asked(),
+    ?assertMatch(
+        #{timeout := 100, enabled := true, last_answer := never, last_result := not_checked, unanswered := N}
+            when is_integer(N),
+        systemd_watchdog:info()
+    ),
+    First ! true,
+    Second = asked(),
+    ?assertMatch(#{last_answer := N, last_result := ok} when is_integer(N), systemd_watchdog:info()),
+    Second ! false,
+    _ = asked(),
+    #{last_result := Text, last_duration := Duration} = systemd_watchdog:info(),
+    ?assertMatch({match, _}, re:run(Text, "returned false")),
+    ?assert(is_integer(Duration)),
+    ok = systemd:watchdog(disable),
+    ?assertMatch(#{enabled := false, unanswered := false}, systemd_watchdog:info()).

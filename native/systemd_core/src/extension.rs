@@ -85,6 +85,6 @@ fn report(notifier: &Notifier, limit: Duration, setting: &str) {
         limit.as_secs_f64()
     );
     // Nobody is left to complain to.
-    let _ = journal::write(3, &format!("systemd: {line}"));
+    let _ = journal::write(3, &format!("systemd: {line}"), &[]);
     notifier.send_status_now(line.as_bytes());
 }

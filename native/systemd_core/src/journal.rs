@@ -98,11 +98,15 @@ impl Journal {
     }
 }
 
-/// `MESSAGE=` at a syslog priority, for those who log without anybody's help. Never blocks.
-pub(crate) fn write(priority: i64, message: &str) -> Result<(), Errno> {
+/// `MESSAGE=` at a syslog priority, and more fields, for those who log without anybody's help. Never
+/// blocks.
+pub(crate) fn write(priority: i64, message: &str, more: &[(&str, String)]) -> Result<(), Errno> {
     let mut entry = Entry::default();
     entry.push_number(&FieldName::from_any(b"PRIORITY"), priority);
     entry.push(&FieldName::from_any(b"MESSAGE"), message.as_bytes());
+    for (name, value) in more {
+        entry.push(&FieldName::from_any(name.as_bytes()), value.as_bytes());
+    }
     Socket::open(UnixAddr::new(Journal::PATH)?)?.try_send(entry.as_bytes())
 }
 

@@ -15,6 +15,7 @@
 //! A [`Journal`] owns the socket to journald, and an [`Entry`] is what it sends: see
 //! systemd-journald.service(8) and systemd.journal-fields(7).
 
+mod activity;
 mod address;
 mod assignment;
 mod entry;
@@ -31,9 +32,11 @@ mod memfd;
 mod memory_pressure;
 mod message;
 mod notifier;
+mod overdue;
 mod raw_fd;
 mod socket;
 mod socket_info;
+mod stall;
 pub mod stored_term;
 mod threads;
 mod timestamp;
@@ -60,4 +63,4 @@ pub use notifier::{Announced, Announcement, Barrier, Notifier, Sent};
 pub use raw_fd::duplicate;
 pub use socket_info::{LocalAddress, SocketInfo, socket_info};
 pub use timestamp::rfc3339;
-pub use watchdog::{Question, Watchdog};
+pub use watchdog::{Event, OnHang, Settings, Verdict, Watchdog};

@@ -1,65 +1,181 @@
-//! What the threads of this process do, as the kernel tells it: see proc(5).
+//! What the threads of this process do, as the kernel tells it: see proc(5). Asks nobody in the
+//! process, so that it works when every scheduler is stuck.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-/// One line such as `dirty_io: 10 sleeping in futex_do_wait; scheduler: 2 running`. Asks
-/// nobody in the process, so that it works when every scheduler is stuck.
-pub fn summary() -> String {
-    let mut counts = BTreeMap::<(String, String), usize>::new();
-    for entry in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
-        if let Some((group, state)) = describe(&entry.path()) {
-            *counts.entry((group, state)).or_default() += 1;
-        }
-    }
-    let mut line = String::new();
-    let mut last_group = "";
-    for ((group, state), count) in &counts {
-        let separator = match (line.is_empty(), group == last_group) {
-            (true, _) => format!("{group}: "),
-            (false, true) => ", ".to_owned(),
-            (false, false) => format!("; {group}: "),
-        };
-        // Writing to a string can't fail.
-        let _ = write!(line, "{separator}{count} {state}");
-        last_group = group;
-    }
-    line
+/// The kinds of threads that a VM has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Group {
+    Schedulers,
+    DirtyCpu,
+    DirtyIo,
+    Others,
 }
 
-fn describe(task: &Path) -> Option<(String, String)> {
-    let stat = fs::read_to_string(task.join("stat")).ok()?;
-    let (name, state) = name_and_state(&stat)?;
-    let group = group_of(name);
-    let state = match state {
-        'R' => "running".to_owned(),
-        'S' | 'D' => {
-            let kind = if state == 'S' { "sleeping" } else { "blocked" };
-            match fs::read_to_string(task.join("wchan")).ok().filter(|place| place != "0") {
-                Some(place) if !place.is_empty() => format!("{kind} in {place}"),
-                _ => kind.to_owned(),
+/// All threads at one moment, in the order of their groups and numbers.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    taken: Instant,
+    threads: Vec<Thread>,
+}
+
+#[derive(Debug)]
+struct Thread {
+    group: Group,
+    number: u32,
+    id: u32,
+    name: String,
+    state: char,
+    /// The function of the kernel that it sleeps in; empty when unknown.
+    place: String,
+    cpu: Duration,
+}
+
+/// What CPU times are counted in, see `CLK_TCK` in proc(5): Linux shows all programs 100 a second.
+const CLOCK_TICK: Duration = Duration::from_millis(10);
+
+impl Snapshot {
+    pub(crate) fn take() -> Self {
+        let taken = Instant::now();
+        let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+        let mut threads: Vec<_> = tasks.filter_map(|task| Thread::read(&task.path())).collect();
+        threads.sort_by_key(|thread| (thread.group, thread.number, thread.id));
+        Self { taken, threads }
+    }
+
+    /// One line for each thread of a group: its name, its state, where it sleeps, and the CPU time
+    /// that it has had since the snapshot before.
+    pub(crate) fn details(&self, group: Group, before: &Self) -> String {
+        let mut lines = String::new();
+        for thread in self.threads.iter().filter(|thread| thread.group == group) {
+            let separator = if lines.is_empty() { "" } else { "\n" };
+            let Thread { name, state, place, .. } = thread;
+            let place = if place.is_empty() { "-" } else { place };
+            let cpu = thread.cpu_since(before).as_millis();
+            // Writing to a string can't fail.
+            let _ = write!(lines, "{separator}{name} {state} {place} {cpu} ms");
+        }
+        lines
+    }
+
+    /// Such as `1-3 running, 4 stuck in hrtimer_nanosleep`, by the numbers that the VM has given them.
+    pub(crate) fn summary(&self, group: Group, before: &Self) -> String {
+        let passed = self.taken.duration_since(before.taken);
+        let mut kinds = Vec::<(String, Vec<u32>)>::new();
+        for thread in self.threads.iter().filter(|thread| thread.group == group) {
+            let activity = thread.activity(thread.cpu_since(before), passed);
+            match kinds.iter_mut().find(|(kind, _)| *kind == activity) {
+                Some((_, numbers)) => numbers.push(thread.number),
+                None => kinds.push((activity, vec![thread.number])),
             }
         }
-        'T' | 't' => "stopped".to_owned(),
-        other => format!("in state {other}"),
-    };
-    Some((group.to_owned(), state))
+        let parts: Vec<_> =
+            kinds.iter().map(|(kind, numbers)| format!("{} {kind}", ranges(numbers))).collect();
+        parts.join(", ")
+    }
+}
+
+impl Thread {
+    fn read(task: &Path) -> Option<Self> {
+        let id = task.file_name()?.to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(task.join("stat")).ok()?;
+        let Stat { name, state, cpu } = Stat::parse(&stat)?;
+        let place = match state {
+            'R' => String::new(),
+            _ => fs::read_to_string(task.join("wchan")).unwrap_or_default(),
+        };
+        let place = if place == "0" { String::new() } else { place };
+        let (group, number) = group_and_number(name);
+        Some(Self { group, number, id, name: name.to_owned(), state, place, cpu })
+    }
+
+    fn cpu_since(&self, before: &Snapshot) -> Duration {
+        let earlier = before.threads.iter().find(|thread| thread.id == self.id);
+        self.cpu.saturating_sub(earlier.map_or(Duration::ZERO, |thread| thread.cpu))
+    }
+
+    fn activity(&self, cpu: Duration, passed: Duration) -> String {
+        match self.state {
+            // Less than a clock tick may not be counted.
+            'R' if cpu + CLOCK_TICK < passed / 10 => "waiting for a CPU".to_owned(),
+            'R' => "running".to_owned(),
+            'S' if self.waits_for_work() => "waiting".to_owned(),
+            'S' | 'D' if self.group == Group::Schedulers => format!("stuck in {}", self.place),
+            'S' => format!("sleeping in {}", self.place),
+            'D' => format!("blocked in {}", self.place),
+            'T' | 't' => "stopped".to_owned(),
+            other => format!("in state {other}"),
+        }
+    }
+
+    /// Or so it seems: one that waits for a lock is in the same places.
+    fn waits_for_work(&self) -> bool {
+        let place = self.place.as_str();
+        place.is_empty() || ["futex", "poll", "select"].iter().any(|wait| place.contains(wait))
+    }
+}
+
+struct Stat<'a> {
+    name: &'a str,
+    state: char,
+    cpu: Duration,
+}
+
+impl<'a> Stat<'a> {
+    /// The name stands in parentheses and may hold any character, so the last one ends it.
+    fn parse(stat: &'a str) -> Option<Self> {
+        let (head, tail) = stat.rsplit_once(')')?;
+        let (_, name) = head.split_once('(')?;
+        let mut fields = tail.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?;
+        // The 14th and the 15th of all: in user mode, and in the kernel.
+        let user: u32 = fields.nth(10)?.parse().ok()?;
+        let system: u32 = fields.next()?.parse().ok()?;
+        Some(Self { name, state, cpu: CLOCK_TICK * user.saturating_add(system) })
+    }
 }
 
 /// The VM numbers its threads: in front (`10_dirty_io_sch`, cut to 15 bytes by the kernel), or
-/// from other releases on behind (`erts_dios_10`).
-fn group_of(name: &str) -> &str {
-    let name = name.trim_matches(|edge: char| edge.is_ascii_digit() || edge == '_');
-    ["dirty_cpu", "dirty_io"].into_iter().find(|group| name.starts_with(group)).unwrap_or(name)
+/// from OTP 26 on behind (`erts_dios_10`).
+fn group_and_number(name: &str) -> (Group, u32) {
+    let number = |digits: &str| digits.parse().unwrap_or(0);
+    if let Some((digits, kind)) = name.split_once('_') {
+        for (prefix, group) in [
+            ("scheduler", Group::Schedulers),
+            ("dirty_cpu", Group::DirtyCpu),
+            ("dirty_io", Group::DirtyIo),
+        ] {
+            if kind.starts_with(prefix) {
+                return (group, number(digits));
+            }
+        }
+    }
+    for (prefix, group) in [
+        ("erts_sched_", Group::Schedulers),
+        ("erts_dcpus_", Group::DirtyCpu),
+        ("erts_dios_", Group::DirtyIo),
+    ] {
+        if let Some(digits) = name.strip_prefix(prefix) {
+            return (group, number(digits));
+        }
+    }
+    (Group::Others, 0)
 }
 
-/// The name stands in parentheses and may hold any character, so the last one ends it.
-fn name_and_state(stat: &str) -> Option<(&str, char)> {
-    let (head, tail) = stat.rsplit_once(')')?;
-    let (_, name) = head.split_once('(')?;
-    Some((name, tail.trim_start().chars().next()?))
+/// Of numbers in their order, such as `1-3 5`.
+fn ranges(numbers: &[u32]) -> String {
+    let parts: Vec<_> = numbers
+        .chunk_by(|one, next| one + 1 == *next)
+        .filter_map(|range| match range {
+            [first, .., last] => Some(format!("{first}-{last}")),
+            [only] => Some(only.to_string()),
+            [] => None,
+        })
+        .collect();
+    parts.join(" ")
 }
 
 #[cfg(test)]
@@ -70,36 +186,88 @@ mod tests {
 
     #[test]
     fn names_may_hold_anything() {
-        assert_eq!(name_and_state("12 (a) b (c) S 1 2"), Some(("a) b (c", 'S')));
-        assert_eq!(name_and_state("garbage"), None);
+        let stat = "12 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 300 45 18 19";
+        let Stat { name, state, cpu } = Stat::parse(stat).unwrap();
+        assert_eq!((name, state, cpu), ("a) b (c", 'S', Duration::from_millis(3450)));
+        assert!(Stat::parse("garbage").is_none());
+        assert!(Stat::parse("12 (short) S 1 2").is_none());
     }
 
     #[test]
-    fn numbered_threads_are_one_group() {
+    fn the_names_of_all_releases() {
         for (name, group) in [
-            ("1_scheduler", "scheduler"),
-            ("1_dirty_io_sche", "dirty_io"),
-            ("10_dirty_io_sch", "dirty_io"),
-            ("2_dirty_cpu_sch", "dirty_cpu"),
-            ("erts_dios_10", "erts_dios"),
-            ("beam.smp", "beam.smp"),
+            ("1_scheduler", (Group::Schedulers, 1)),
+            ("10_scheduler", (Group::Schedulers, 10)),
+            ("1_dirty_io_sche", (Group::DirtyIo, 1)),
+            ("10_dirty_io_sch", (Group::DirtyIo, 10)),
+            ("2_dirty_cpu_sch", (Group::DirtyCpu, 2)),
+            ("erts_sched_3", (Group::Schedulers, 3)),
+            ("erts_dios_10", (Group::DirtyIo, 10)),
+            ("erts_dcpus_4", (Group::DirtyCpu, 4)),
+            ("beam.smp", (Group::Others, 0)),
+            ("sys_sig_dispatc", (Group::Others, 0)),
         ] {
-            assert_eq!(group_of(name), group);
+            assert_eq!(group_and_number(name), group, "{name}");
         }
     }
 
     #[test]
-    fn a_sleeping_thread_is_seen() {
+    fn neighbours_are_a_range() {
+        assert_eq!(ranges(&[1]), "1");
+        assert_eq!(ranges(&[1, 2, 3, 5, 7, 8]), "1-3 5 7-8");
+    }
+
+    fn thread(number: u32, state: char, place: &str, cpu_millis: u64) -> Thread {
+        Thread {
+            group: Group::Schedulers,
+            number,
+            id: number,
+            name: format!("{number}_scheduler"),
+            state,
+            place: place.to_owned(),
+            cpu: Duration::from_millis(cpu_millis),
+        }
+    }
+
+    #[test]
+    fn says_which_are_stuck_and_where() {
+        let taken = Instant::now();
+        let before = Snapshot {
+            taken,
+            threads: (1..=7).map(|number| thread(number, 'S', "", 50)).collect(),
+        };
+        let now = Snapshot {
+            taken: taken + Duration::from_millis(500),
+            threads: vec![
+                thread(1, 'S', "hrtimer_nanosleep", 50),
+                thread(2, 'S', "hrtimer_nanosleep", 50),
+                thread(3, 'R', "", 540),
+                thread(4, 'R', "", 50),
+                thread(5, 'D', "io_schedule", 50),
+                thread(6, 'S', "do_epoll_wait", 50),
+                thread(7, 'S', "futex_do_wait", 50),
+            ],
+        };
+        assert_eq!(
+            now.summary(Group::Schedulers, &before),
+            "1-2 stuck in hrtimer_nanosleep, 3 running, 4 waiting for a CPU, 5 stuck in io_schedule, \
+             6-7 waiting"
+        );
+        assert!(now.details(Group::Schedulers, &before).contains("\n3_scheduler R - 490 ms\n"));
+        assert_eq!(now.summary(Group::DirtyIo, &before), "");
+    }
+
+    #[test]
+    fn a_sleeping_thread_of_this_process_is_seen() {
         let (wake, woken) = mpsc::channel::<()>();
         let sleeper = thread::Builder::new()
-            .name("sleeper_7".to_owned())
+            .name("7_dirty_io_sche".to_owned())
             .spawn(move || woken.recv())
             .unwrap();
-        let mut line = summary();
-        while !line.contains("sleeper: 1 sleeping") {
+        let before = Snapshot::take();
+        while Snapshot::take().summary(Group::DirtyIo, &before) != "7 waiting" {
             assert!(!sleeper.is_finished());
             thread::yield_now();
-            line = summary();
         }
         drop(wake);
         let _ = sleeper.join().unwrap();

@@ -1,10 +1,12 @@
 //! The thread that keeps the manager's watchdog satisfied, see sd_watchdog_enabled(3).
 
+use crate::activity::Activity;
 use crate::assignment::Assignment;
 use crate::message::Message;
 use crate::notifier::{Announcement, Notifier};
+use crate::overdue;
+use crate::stall::{Asked, Deadlines, Due};
 use crate::worker::Worker;
-use crate::{journal, threads};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use nix::errno::Errno;
 use std::sync::Arc;
@@ -12,21 +14,64 @@ use std::time::{Duration, Instant};
 
 /// What the thread says to its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
+pub enum Event {
     /// Are you well? To be answered by [`Watchdog::answer`] with this tick.
     Tick(u64),
-    /// A `WATCHDOG=1` could not be sent. Nothing to be answered.
+    /// The answer to that tick is overdue, and the journal tells of it.
+    Overdue(u64),
+    /// It is overdue for three quarters of the timeout. In a moment the thread does what
+    /// [`Settings::on_hang`] says.
+    Hangs(u64),
+    /// A `WATCHDOG=1` could not be sent.
     PingFailed(Errno),
 }
 
-/// A running watchdog. Pings only on its owner's word: a `true` for the tick that was asked.
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Sends `WATCHDOG=1`.
+    Well,
+    /// Sends nothing.
+    NotWell,
+    /// Sends nothing but this as a `STATUS=`, which stays until all is well again.
+    Failed(String),
+}
+
+/// What to do about a VM that hangs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnHang {
+    /// Nothing: the manager's timeout runs out.
+    Withhold,
+    /// `WATCHDOG=trigger`: the manager does at once what it does when the timeout runs out.
+    Trigger,
+    /// SIGABRT, for a core.
+    Abort,
+}
+
+/// How a [`Watchdog`] goes about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The manager's.
+    pub timeout: Duration,
+    /// Between two questions.
+    pub interval: Duration,
+    /// An answer that is later than this is overdue: the journal and `STATUS=` tell.
+    pub warn_after: Duration,
+    /// What to do when it is overdue for good.
+    pub on_hang: OnHang,
+}
+
+/// A running watchdog. Pings only on its owner's word: [`Verdict::Well`] for the tick that was asked.
 /// Dropping it ends the thread.
 #[derive(Debug)]
-pub struct Watchdog(Worker<Command>);
+pub struct Watchdog {
+    worker: Worker<Command>,
+    activity: Arc<Activity>,
+}
 
 #[derive(Debug)]
 enum Command {
-    Answer { tick: u64, well: bool },
+    Answer { tick: u64, verdict: Verdict },
     Enable,
     Disable,
     Stop,
@@ -35,82 +80,88 @@ enum Command {
 /// A full queue at the manager is tried again after this long.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// In characters, so that it fits into a message whatever they are.
-const LONGEST_REPORT: usize = Message::LONGEST / 5;
-
 impl Watchdog {
-    /// Starts the thread, which asks by calling `ask` at once and then every `interval`, but
-    /// never while an answer is outstanding. `timeout` is the manager's; when half of it has
-    /// passed without an answer, the journal and `STATUS=` tell what the thread sees.
+    /// Starts the thread, which asks by calling `tell` at once and then every interval, but never
+    /// while an answer is outstanding.
     pub fn start(
         notifier: Arc<Notifier>,
-        timeout: Duration,
-        interval: Duration,
-        ask: impl FnMut(Question) + Send + 'static,
+        settings: Settings,
+        tell: impl FnMut(Event) + Send + 'static,
     ) -> Result<Self, Errno> {
-        Worker::start("sd-watchdog", move |inbox| {
+        let activity = Arc::<Activity>::default();
+        let seen = activity.clone();
+        let worker = Worker::start("sd-watchdog", move |inbox| {
             let keeper = Keeper {
                 inbox,
                 notifier,
-                interval: interval.max(Duration::from_millis(1)),
-                overdue_after: timeout / 2,
-                ask,
+                interval: settings.interval.max(Duration::from_millis(1)),
+                deadlines: Deadlines::new(settings.timeout, settings.warn_after),
+                on_hang: settings.on_hang,
+                activity: seen,
+                tell,
                 enabled: true,
                 tick: 0,
                 next_tick: Instant::now(),
                 asked: None,
+                failure: None,
                 ping_due: false,
-                failed: None,
+                unsent: None,
             };
             keeper.run();
-        })
-        .map(Self)
+        })?;
+        Ok(Self { worker, activity })
     }
 
-    /// Answers a [`Question::Tick`]. Anything but `true` for the tick that was asked last sends
-    /// nothing.
-    pub fn answer(&self, tick: u64, well: bool) {
-        self.0.tell(Command::Answer { tick, well });
+    /// Answers an [`Event::Tick`]. An answer to any other tick than the last counts for nothing.
+    pub fn answer(&self, tick: u64, verdict: Verdict) {
+        self.worker.tell(Command::Answer { tick, verdict });
+    }
+
+    /// Says that the owner works on an answer, and how long the VM's run queues are.
+    pub fn take_up(&self, tick: u64, run_queues: Vec<u64>) {
+        self.activity.take_up(tick, run_queues);
+    }
+
+    /// Says what is being checked for an answer.
+    pub fn checking(&self, tick: u64, what: &str) {
+        self.activity.checking(tick, what);
     }
 
     /// Takes up asking again, at once.
     pub fn enable(&self) {
-        self.0.tell(Command::Enable);
+        self.worker.tell(Command::Enable);
     }
 
     /// Neither asks nor pings until [`Watchdog::enable`].
     pub fn disable(&self) {
-        self.0.tell(Command::Disable);
+        self.worker.tell(Command::Disable);
     }
 
     /// Ends asking and pinging for good, without waiting for the thread.
     pub fn stop(&self) {
-        self.0.tell(Command::Stop);
+        self.worker.tell(Command::Stop);
     }
 }
 
-struct Keeper<Ask> {
+struct Keeper<Tell> {
     inbox: Receiver<Command>,
     notifier: Arc<Notifier>,
     interval: Duration,
-    overdue_after: Duration,
-    ask: Ask,
+    deadlines: Deadlines,
+    on_hang: OnHang,
+    activity: Arc<Activity>,
+    tell: Tell,
     enabled: bool,
     tick: u64,
     next_tick: Instant,
     asked: Option<Asked>,
+    /// That of the last check, while it is in the place of the user's status.
+    failure: Option<String>,
     ping_due: bool,
-    failed: Option<Errno>,
+    unsent: Option<Errno>,
 }
 
-/// The question that is outstanding.
-struct Asked {
-    tick: u64,
-    since: Instant,
-    reported: bool,
-}
-
-impl<Ask: FnMut(Question)> Keeper<Ask> {
+impl<Tell: FnMut(Event)> Keeper<Tell> {
     fn run(mut self) {
         loop {
             let received = match self.wake_at() {
@@ -118,7 +169,7 @@ impl<Ask: FnMut(Question)> Keeper<Ask> {
                 None => self.inbox.recv().map_err(RecvTimeoutError::from),
             };
             match received {
-                Ok(Command::Answer { tick, well }) => self.answered(tick, well),
+                Ok(Command::Answer { tick, verdict }) => self.answered(tick, verdict),
                 Ok(Command::Enable) => self.enable(),
                 Ok(Command::Disable) => self.disable(),
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -130,12 +181,8 @@ impl<Ask: FnMut(Question)> Keeper<Ask> {
     fn wake_at(&self) -> Option<Instant> {
         let retry = self.ping_due.then(|| Instant::now() + RETRY);
         let tick = (self.enabled && self.asked.is_none()).then_some(self.next_tick);
-        let overdue = self
-            .asked
-            .as_ref()
-            .filter(|asked| !asked.reported)
-            .map(|asked| asked.since + self.overdue_after);
-        [retry, tick, overdue].into_iter().flatten().min()
+        let late = self.asked.as_ref().map(|asked| asked.wake_at(&self.deadlines));
+        [retry, tick, late].into_iter().flatten().min()
     }
 
     fn woken(&mut self) {
@@ -143,25 +190,42 @@ impl<Ask: FnMut(Question)> Keeper<Ask> {
         if self.ping_due {
             self.ping();
         }
-        if self.enabled && self.asked.is_none() && now >= self.next_tick {
+        if let Some(asked) = &mut self.asked {
+            match asked.due(now, &self.deadlines, &self.activity) {
+                Due::Nothing => (),
+                Due::Report { line, is_first } => {
+                    send_status(&self.notifier, &line);
+                    if is_first {
+                        (self.tell)(Event::Overdue(self.tick));
+                    }
+                }
+                Due::Hang => (self.tell)(Event::Hangs(self.tick)),
+                Due::Act => self.act(),
+            }
+        } else if self.enabled && now >= self.next_tick {
             self.tick += 1;
             self.next_tick = now + self.interval;
-            self.asked = Some(Asked { tick: self.tick, since: now, reported: false });
-            (self.ask)(Question::Tick(self.tick));
-        }
-        if let Some(asked) = &mut self.asked
-            && !asked.reported
-            && now >= asked.since + self.overdue_after
-        {
-            asked.reported = true;
-            report_overdue(&self.notifier, now - asked.since);
+            self.asked = Some(Asked::new(self.tick, now));
+            (self.tell)(Event::Tick(self.tick));
         }
     }
 
-    fn answered(&mut self, tick: u64, well: bool) {
+    fn answered(&mut self, tick: u64, verdict: Verdict) {
         let Some(asked) = self.asked.take_if(|asked| asked.tick == tick) else { return };
-        if asked.reported {
-            report_answer(&self.notifier, asked.since.elapsed(), well);
+        let well = verdict == Verdict::Well;
+        let mut news = asked.is_reported().then(|| overdue::report_answer(asked.lasts(), well));
+        match verdict {
+            Verdict::Well if self.failure.take().is_some() => {
+                news.get_or_insert_with(|| "watchdog: well again".to_owned());
+            }
+            Verdict::Well | Verdict::NotWell => (),
+            Verdict::Failed(text) => {
+                self.failure = Some(format!("watchdog: {text}"));
+                news.get_or_insert_default();
+            }
+        }
+        if let Some(instead) = news {
+            self.show_status(&instead);
         }
         if well {
             self.ping();
@@ -178,55 +242,59 @@ impl<Ask: FnMut(Question)> Keeper<Ask> {
     fn disable(&mut self) {
         self.enabled = false;
         self.ping_due = false;
-        if self.asked.take().is_some_and(|asked| asked.reported) {
-            restore_status(&self.notifier, "watchdog: disabled");
+        let is_reported = self.asked.take().is_some_and(|asked| asked.is_reported());
+        if self.failure.take().is_some() || is_reported {
+            self.show_status("watchdog: disabled");
         }
     }
 
     fn ping(&mut self) {
         let result = self.notifier.send_now(&Message::of(Assignment::Watchdog));
         self.ping_due = result == Err(Errno::EAGAIN);
-        let failed = result.err();
-        if let Some(errno) = failed
-            && self.failed != failed
+        let unsent = result.err();
+        if let Some(errno) = unsent
+            && self.unsent != unsent
         {
-            (self.ask)(Question::PingFailed(errno));
+            (self.tell)(Event::PingFailed(errno));
         }
-        self.failed = failed;
+        self.unsent = unsent;
+    }
+
+    fn act(&mut self) {
+        let Some(asked) = &self.asked else { return };
+        match self.on_hang {
+            OnHang::Withhold => (),
+            OnHang::Trigger => {
+                overdue::report_hang(asked.lasts(), "watchdog_on_hang: WATCHDOG=trigger is sent");
+                let trigger = Assignment::Custom { key: b"WATCHDOG", value: b"trigger" };
+                let _ = self.notifier.send_now(&Message::of(trigger));
+            }
+            OnHang::Abort => {
+                overdue::report_hang(asked.lasts(), "watchdog_on_hang: the VM is aborted");
+                std::process::abort();
+            }
+        }
+    }
+
+    /// What has failed, or the user's own; `instead` where another notifier has sent that, and its text is
+    /// not known.
+    fn show_status(&self, instead: &str) {
+        let notifier = &self.notifier;
+        match (&self.failure, notifier.last_status()) {
+            (Some(failure), _) => send_status(notifier, failure),
+            (None, Some(text)) => notifier.send_status_now(&text),
+            (None, None) if notifier.has_announced(Announcement::Status) => {
+                send_status(notifier, instead);
+            }
+            (None, None) => send_status(notifier, ""),
+        }
     }
 }
 
-fn report_overdue(notifier: &Notifier, overdue: Duration) {
-    let line: String = format!(
-        "watchdog: no answer from the VM for {} ms; threads: {}",
-        overdue.as_millis(),
-        threads::summary()
-    )
-    .chars()
-    .take(LONGEST_REPORT)
-    .collect();
-    // Nobody is left to complain to.
-    let _ = journal::write(2, &line);
-    notifier.send_status_now(line.as_bytes());
-}
+/// In characters, so that it fits into a message whatever they are.
+const LONGEST_STATUS: usize = Message::LONGEST / 5;
 
-fn report_answer(notifier: &Notifier, overdue: Duration, well: bool) {
-    let verdict = if well { "well" } else { "not well" };
-    let line = format!(
-        "watchdog: the VM answered after {} ms that it is {verdict}",
-        overdue.as_millis()
-    );
-    let _ = journal::write(4, &line);
-    restore_status(notifier, &line);
-}
-
-/// `instead` where another notifier has sent it, whose text is not known.
-fn restore_status(notifier: &Notifier, instead: &str) {
-    match notifier.last_status() {
-        Some(text) => notifier.send_status_now(&text),
-        None if notifier.has_announced(Announcement::Status) => {
-            notifier.send_status_now(instead.as_bytes());
-        }
-        None => notifier.send_status_now(b""),
-    }
+fn send_status(notifier: &Notifier, line: &str) {
+    let status: String = line.chars().take(LONGEST_STATUS).collect();
+    notifier.send_status_now(status.as_bytes());
 }

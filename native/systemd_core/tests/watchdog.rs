@@ -7,7 +7,9 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use systemd_core::{Address, Notifier, Question, Watchdog};
+use systemd_core::{
+    Address, Assignment, Event, Message, Notifier, OnHang, Sent, Settings, Verdict, Watchdog,
+};
 
 const INTERVAL: Duration = Duration::from_millis(10);
 const LONG: Duration = Duration::from_secs(5);
@@ -16,26 +18,36 @@ const SILENCE: Duration = Duration::from_millis(200);
 
 struct Lab {
     manager: UnixDatagram,
+    notifier: Arc<Notifier>,
     watchdog: Watchdog,
-    questions: Receiver<Question>,
+    events: Receiver<Event>,
 }
 
 fn start(test: &str, timeout: Duration) -> Lab {
+    start_with(test, timeout, OnHang::Withhold)
+}
+
+fn start_with(test: &str, timeout: Duration, on_hang: OnHang) -> Lab {
     let name = format!("systemd-core-watchdog-{test}-{}", std::process::id());
     let manager =
         UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
     let address = Address::parse(format!("@{name}").as_bytes()).unwrap();
     let notifier = Arc::new(Notifier::open(address, Box::leak(Box::default())).unwrap());
-    let (ask, questions) = channel();
-    let ask = move |question| ask.send(question).unwrap_or_default();
-    let watchdog = Watchdog::start(notifier, timeout, INTERVAL, ask).unwrap();
-    Lab { manager, watchdog, questions }
+    let (tell, events) = channel();
+    let tell = move |event| tell.send(event).unwrap_or_default();
+    let settings = Settings { timeout, interval: INTERVAL, warn_after: timeout / 2, on_hang };
+    let watchdog = Watchdog::start(notifier.clone(), settings, tell).unwrap();
+    Lab { manager, notifier, watchdog, events }
 }
 
 impl Lab {
+    fn event(&self) -> Option<Event> {
+        self.events.recv_timeout(LONG).ok()
+    }
+
     fn asked(&self) -> Option<u64> {
-        match self.questions.recv_timeout(LONG) {
-            Ok(Question::Tick(tick)) => Some(tick),
+        match self.event() {
+            Some(Event::Tick(tick)) => Some(tick),
             _ => None,
         }
     }
@@ -53,7 +65,7 @@ fn pings_on_true_for_the_tick_that_was_asked() {
     let lab = start("pings", LONG);
     for tick in 1..=3 {
         assert_eq!(lab.asked(), Some(tick));
-        lab.watchdog.answer(tick, true);
+        lab.watchdog.answer(tick, Verdict::Well);
         assert_eq!(lab.received(LONG).as_deref(), Some("WATCHDOG=1\n"));
     }
 }
@@ -62,13 +74,13 @@ fn pings_on_true_for_the_tick_that_was_asked() {
 fn stays_silent_otherwise_and_asks_nothing_meanwhile() {
     let lab = start("silent", LONG);
     let tick = lab.asked().unwrap();
-    lab.watchdog.answer(tick + 1, true);
-    lab.watchdog.answer(tick - 1, true);
+    lab.watchdog.answer(tick + 1, Verdict::Well);
+    lab.watchdog.answer(tick - 1, Verdict::Well);
     assert_eq!(lab.received(SILENCE), None);
-    assert!(lab.questions.try_recv().is_err());
-    lab.watchdog.answer(tick, false);
+    assert!(lab.events.try_recv().is_err());
+    lab.watchdog.answer(tick, Verdict::NotWell);
     assert_eq!(lab.asked(), Some(tick + 1));
-    lab.watchdog.answer(tick, true);
+    lab.watchdog.answer(tick, Verdict::Well);
     assert_eq!(lab.received(SILENCE), None);
 }
 
@@ -76,11 +88,48 @@ fn stays_silent_otherwise_and_asks_nothing_meanwhile() {
 fn says_what_it_sees_when_an_answer_is_overdue() {
     let lab = start("overdue", SILENCE);
     let tick = lab.asked().unwrap();
+    lab.watchdog.take_up(tick, vec![7, 0]);
+    lab.watchdog.checking(tick, "process x");
     let status = lab.received(LONG).unwrap();
     assert!(status.starts_with("STATUS=watchdog: no answer from the VM for "), "{status}");
-    assert!(status.contains("threads: "), "{status}");
-    lab.watchdog.answer(tick, true);
+    assert!(status.contains("it is checking process x; schedulers: "), "{status}");
+    assert!(status.contains("; run queues: 7 0 ("), "{status}");
+    assert_eq!(lab.event(), Some(Event::Overdue(tick)));
+    lab.watchdog.answer(tick, Verdict::Well);
     assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=\n"));
+    assert_eq!(lab.received(LONG).as_deref(), Some("WATCHDOG=1\n"));
+}
+
+#[test]
+fn triggers_when_the_answer_is_overdue_for_good() {
+    let lab = start_with("trigger", SILENCE, OnHang::Trigger);
+    let tick = lab.asked().unwrap();
+    assert!(lab.received(LONG).unwrap().starts_with("STATUS=watchdog: no answer"));
+    assert_eq!(lab.received(LONG).as_deref(), Some("WATCHDOG=trigger\n"));
+    assert_eq!(lab.received(SILENCE), None);
+    assert_eq!(lab.event(), Some(Event::Overdue(tick)));
+    assert_eq!(lab.event(), Some(Event::Hangs(tick)));
+}
+
+#[test]
+fn what_failed_is_the_status_until_all_is_well() {
+    let lab = start("failed", SILENCE * 4);
+    let mut message = Message::new();
+    message.push(&Assignment::Status(b"mine")).unwrap();
+    assert_eq!(lab.notifier.send(&message, LONG), Ok(Sent::Done));
+    assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=mine\n"));
+    let answer = |verdict| lab.watchdog.answer(lab.asked().unwrap(), verdict);
+    answer(Verdict::Failed("run_queue 812 > 500".to_owned()));
+    assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=watchdog: run_queue 812 > 500\n"));
+    answer(Verdict::NotWell);
+    let overdue = lab.received(LONG).unwrap();
+    let tick = lab.asked().unwrap();
+    assert!(overdue.starts_with("STATUS=watchdog: no answer"), "{overdue}");
+    assert_eq!(lab.event(), Some(Event::Overdue(tick)));
+    lab.watchdog.answer(tick, Verdict::NotWell);
+    assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=watchdog: run_queue 812 > 500\n"));
+    answer(Verdict::Well);
+    assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=mine\n"));
     assert_eq!(lab.received(LONG).as_deref(), Some("WATCHDOG=1\n"));
 }
 
@@ -89,16 +138,16 @@ fn disabled_it_neither_asks_nor_pings() {
     let lab = start("disabled", LONG);
     let tick = lab.asked().unwrap();
     lab.watchdog.disable();
-    lab.watchdog.answer(tick, true);
+    lab.watchdog.answer(tick, Verdict::Well);
     assert_eq!(lab.received(SILENCE), None);
-    assert!(lab.questions.try_recv().is_err());
+    assert!(lab.events.try_recv().is_err());
     lab.watchdog.enable();
     assert_eq!(lab.asked(), Some(tick + 1));
 }
 
 #[test]
 fn ends_when_dropped() {
-    let Lab { watchdog, questions, .. } = start("dropped", LONG);
+    let Lab { watchdog, events, .. } = start("dropped", LONG);
     drop(watchdog);
-    assert!(questions.iter().count() <= 1);
+    assert!(events.iter().count() <= 1);
 }

@@ -58,10 +58,16 @@ mod atoms {
         systemd_watchdog,
         systemd_journal,
         tick,
+        overdue,
+        hangs,
         ping_failed,
         // messages to the owner of a watch on memory pressure
         systemd_memory_pressure,
         pressure,
+        // what to do about a VM that hangs
+        withhold,
+        trigger,
+        abort,
     }
 }
 

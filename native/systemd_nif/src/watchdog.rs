@@ -2,10 +2,13 @@
 
 use crate::environment::value;
 use crate::notifier::NotifierResource;
-use crate::{atoms, error, reason};
-use rustler::{Encoder, Env, LocalPid, Monitor, OwnedEnv, Resource, ResourceArc, Term};
+use crate::{atoms, error, list, reason};
+use rustler::{
+    Atom, Encoder, Env, Error, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc,
+    Term,
+};
 use std::time::Duration;
-use systemd_core::{Question, Watchdog, watchdog_timeout};
+use systemd_core::{Event, OnHang, Settings, Verdict, Watchdog, watchdog_timeout};
 
 pub struct WatchdogResource(Watchdog);
 
@@ -29,29 +32,39 @@ fn watchdog_usec<'a>(env: Env<'a>, usec: Term<'a>, pid: Term<'a>) -> Term<'a> {
     }
 }
 
-/// Starts the thread, which sends `{systemd_watchdog, tick, Tick}` to the caller.
+/// Starts the thread, which sends `{systemd_watchdog, tick, Tick}` and the like to the caller.
 #[rustler::nif]
 fn watchdog_start<'a>(
     env: Env<'a>,
     notifier: ResourceArc<NotifierResource>,
     timeout_usec: u64,
     interval_usec: u64,
-) -> Term<'a> {
+    warn_after_usec: u64,
+    on_hang: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let settings = Settings {
+        timeout: Duration::from_micros(timeout_usec),
+        interval: Duration::from_micros(interval_usec),
+        warn_after: Duration::from_micros(warn_after_usec),
+        on_hang: on_hang_of(on_hang)?,
+    };
     let owner = env.pid();
     let mut mailbox = OwnedEnv::new();
-    let ask = move |question| {
+    let tell = move |event| {
         // An owner that is gone is noticed by the monitor.
-        let _ = mailbox.send_and_clear(&owner, |env| match question {
-            Question::Tick(tick) => (atoms::systemd_watchdog(), atoms::tick(), tick).encode(env),
-            Question::PingFailed(errno) => {
-                let reason = reason::posix(env, errno);
-                (atoms::systemd_watchdog(), atoms::ping_failed(), reason).encode(env)
-            }
+        let _ = mailbox.send_and_clear(&owner, |env| {
+            let (what, about) = match event {
+                Event::Tick(tick) => (atoms::tick(), tick.encode(env)),
+                Event::Overdue(tick) => (atoms::overdue(), tick.encode(env)),
+                Event::Hangs(tick) => (atoms::hangs(), tick.encode(env)),
+                Event::PingFailed(errno) => {
+                    (atoms::ping_failed(), reason::posix(env, errno).encode(env))
+                }
+            };
+            (atoms::systemd_watchdog(), what, about).encode(env)
         });
     };
-    let timeout = Duration::from_micros(timeout_usec);
-    let interval = Duration::from_micros(interval_usec);
-    match Watchdog::start(notifier.0.clone(), timeout, interval, ask) {
+    Ok(match Watchdog::start(notifier.0.clone(), settings, tell) {
         Ok(watchdog) => {
             let watchdog = ResourceArc::new(WatchdogResource(watchdog));
             if env.monitor(&watchdog, &owner).is_none() {
@@ -60,27 +73,70 @@ fn watchdog_start<'a>(
             (atoms::ok(), watchdog).encode(env)
         }
         Err(errno) => error(env, reason::posix(env, errno)),
+    })
+}
+
+fn on_hang_of(term: Term<'_>) -> NifResult<OnHang> {
+    if atoms::withhold() == term {
+        Ok(OnHang::Withhold)
+    } else if atoms::trigger() == term {
+        Ok(OnHang::Trigger)
+    } else if atoms::abort() == term {
+        Ok(OnHang::Abort)
+    } else {
+        Err(Error::BadArg)
     }
 }
 
+/// The lengths are for the report of an answer that is overdue.
+#[rustler::nif]
+fn watchdog_take_up(
+    watchdog: ResourceArc<WatchdogResource>,
+    tick: u64,
+    run_queues: Term<'_>,
+) -> NifResult<Atom> {
+    let lengths = list::proper(run_queues).ok_or(Error::BadArg)?;
+    let lengths = lengths.into_iter().map(|length| length.decode()).collect::<NifResult<_>>()?;
+    watchdog.0.take_up(tick, lengths);
+    Ok(atoms::ok())
+}
+
+#[rustler::nif]
+fn watchdog_checking(watchdog: ResourceArc<WatchdogResource>, tick: u64, what: &str) -> Atom {
+    watchdog.0.checking(tick, what);
+    atoms::ok()
+}
+
+/// `true`, `false`, or what has failed, as a text for `STATUS=`.
 #[rustler::nif]
 fn watchdog_answer(
     watchdog: ResourceArc<WatchdogResource>,
     tick: u64,
-    well: bool,
-) -> rustler::Atom {
-    watchdog.0.answer(tick, well);
-    atoms::ok()
+    answer: Term<'_>,
+) -> NifResult<Atom> {
+    let verdict = match answer.decode() {
+        Ok(true) => Verdict::Well,
+        Ok(false) => Verdict::NotWell,
+        Err(_) => Verdict::Failed(answer.decode()?),
+    };
+    watchdog.0.answer(tick, verdict);
+    Ok(atoms::ok())
 }
 
 #[rustler::nif]
-fn watchdog_enable(watchdog: ResourceArc<WatchdogResource>) -> rustler::Atom {
+fn watchdog_enable(watchdog: ResourceArc<WatchdogResource>) -> Atom {
     watchdog.0.enable();
     atoms::ok()
 }
 
 #[rustler::nif]
-fn watchdog_disable(watchdog: ResourceArc<WatchdogResource>) -> rustler::Atom {
+fn watchdog_disable(watchdog: ResourceArc<WatchdogResource>) -> Atom {
     watchdog.0.disable();
+    atoms::ok()
+}
+
+#[rustler::nif]
+fn watchdog_stop(watchdog: ResourceArc<WatchdogResource>) -> Atom {
+    watchdog.0.stop();
     atoms::ok()
 }

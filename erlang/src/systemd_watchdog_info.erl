@@ -1,0 +1,86 @@
+%% @private
+%% What is known of the watchdog, for those who must not wait for its process.
+-module(systemd_watchdog_info).
+
+-export([open/1, enabled/1, asked/0, answered/1, read/0]).
+
+-export_type([info/0]).
+
+-type info() :: #{
+    timeout := pos_integer(),
+    enabled := boolean(),
+    last_answer := non_neg_integer() | never,
+    last_result := ok | not_checked | unicode:unicode_binary(),
+    last_duration := non_neg_integer() | never,
+    unanswered := non_neg_integer() | false
+}.
+%% All times in milliseconds. `last_answer' is so long ago; `unanswered' is how long a question has been waiting for its answer.
+
+%% Positions in the only row.
+-record(info, {
+    key = info,
+    timeout :: pos_integer(),
+    enabled = true :: boolean(),
+    asked = none :: none | integer(),
+    answered = none :: none | integer(),
+    duration = never :: never | non_neg_integer(),
+    result = not_checked :: ok | not_checked | unicode:chardata()
+}).
+
+%% @doc The caller is the watchdog's process.
+-spec open(Usec :: pos_integer()) -> ok.
+open(Usec) ->
+    ?MODULE = ets:new(?MODULE, [named_table, {keypos, #info.key}]),
+    true = ets:insert(?MODULE, #info{timeout = max(1, Usec div 1000)}),
+    ok.
+
+-spec enabled(boolean()) -> ok.
+enabled(Enabled) -> update([{#info.enabled, Enabled}, {#info.asked, none}]).
+
+-spec asked() -> ok.
+asked() -> update([{#info.asked, now_millis()}]).
+
+-spec answered(true | {failed, term(), unicode:chardata()}) -> ok.
+answered(Result) ->
+    Now = now_millis(),
+    Duration =
+        case ets:lookup_element(?MODULE, info, #info.asked) of
+            none -> never;
+            Asked -> Now - Asked
+        end,
+    Text =
+        case Result of
+            true -> ok;
+            {failed, _, Failed} -> unicode:characters_to_binary(Failed)
+        end,
+    update([
+        {#info.asked, none}, {#info.answered, Now}, {#info.duration, Duration}, {#info.result, Text}
+    ]).
+
+update(Elements) ->
+    true = ets:update_element(?MODULE, info, Elements),
+    ok.
+
+%% @doc `false' where no watchdog runs.
+-spec read() -> false | info().
+read() ->
+    try ets:lookup(?MODULE, info) of
+        [Info] -> as_map(Info)
+    catch
+        error:badarg -> false
+    end.
+
+as_map(#info{asked = Asked, answered = Answered} = Info) ->
+    #{
+        timeout => Info#info.timeout,
+        enabled => Info#info.enabled,
+        last_answer => ago(Answered, never),
+        last_result => Info#info.result,
+        last_duration => Info#info.duration,
+        unanswered => ago(Asked, false)
+    }.
+
+ago(none, Otherwise) -> Otherwise;
+ago(When, _) -> now_millis() - When.
+
+now_millis() -> erlang:monotonic_time(millisecond).

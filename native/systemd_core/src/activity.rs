@@ -1,0 +1,83 @@
+//! What the VM was doing about the watchdog's question, as far as it has said.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// Shared by those who work on an answer and the thread that waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Activity(Mutex<Seen>);
+
+/// What was said last.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Seen {
+    tick: u64,
+    checking: String,
+    run_queues: Vec<u64>,
+    taken_up: Option<Instant>,
+}
+
+impl Activity {
+    pub(crate) fn take_up(&self, tick: u64, run_queues: Vec<u64>) {
+        let taken_up = Some(Instant::now());
+        self.set(Seen { tick, checking: String::new(), run_queues, taken_up });
+    }
+
+    pub(crate) fn checking(&self, tick: u64, what: &str) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.tick == tick {
+            what.clone_into(&mut seen.checking);
+        }
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, seen: Seen) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+    }
+}
+
+impl Seen {
+    /// What was being checked for that tick; empty when nothing was said of it.
+    pub(crate) fn checking(&self, tick: u64) -> &str {
+        if self.tick == tick { &self.checking } else { "" }
+    }
+
+    pub(crate) fn describe(&self, tick: u64) -> String {
+        match self.checking(tick) {
+            "" if self.tick == tick => "it has taken up the question".to_owned(),
+            "" => "it has not taken up the question".to_owned(),
+            what => format!("it is checking {what}"),
+        }
+    }
+
+    /// The lengths, and how old they are.
+    pub(crate) fn run_queues(&self) -> String {
+        let Some(taken_up) = self.taken_up else { return "unknown".to_owned() };
+        let lengths: Vec<_> = self.run_queues.iter().map(u64::to_string).collect();
+        format!("{} ({} ms ago)", lengths.join(" "), taken_up.elapsed().as_millis())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_counts_for_its_tick() {
+        let activity = Activity::default();
+        assert_eq!(activity.seen().describe(1), "it has not taken up the question");
+        assert_eq!(activity.seen().run_queues(), "unknown");
+        activity.take_up(1, vec![3, 0, 1]);
+        assert_eq!(activity.seen().describe(1), "it has taken up the question");
+        activity.checking(1, "process x");
+        assert_eq!(activity.seen().describe(1), "it is checking process x");
+        assert!(activity.seen().run_queues().starts_with("3 0 1 ("));
+        activity.checking(2, "process y");
+        assert_eq!(activity.seen().describe(2), "it has not taken up the question");
+        assert_eq!(activity.seen().checking(1), "process x");
+        activity.take_up(2, Vec::new());
+        assert_eq!(activity.seen().checking(2), "");
+    }
+}
