@@ -16,6 +16,10 @@ defmodule WatchdogBusyTest do
       assert %{"ActiveState" => "active", "NRestarts" => "0"} =
                Lab.show_all(unit, ["ActiveState", "NRestarts"])
 
+      # Nor called stuck.
+      assert Lab.watchdog_journal(Lab.show(unit, "MainPID")) == []
+      assert Lab.show(unit, "StatusText") == "ready"
+
       # They were there, and never waited.
       seconds = div(String.to_integer(Lab.show(unit, "CPUUsageNSec")), 1_000_000_000)
       assert seconds > 20

@@ -29,19 +29,21 @@ defmodule WatchdogTest do
   end
 
   for {name, function, said} <- [
-        {"returns false", "fun() -> false end", "returned false"},
-        {"raises", "fun() -> error(oops) end", "raised error oops"},
-        {"exits", "fun() -> exit(oops) end", "raised exit oops"},
-        {"is killed", "fun() -> exit(self(), kill) end", "ended by an exit signal: killed"},
-        {"never returns", "fun() -> receive never -> ok end end", "STATUS=watchdog: no answer"},
-        {"can't be called", "{no, list}", "can't be called"},
-        {"returns something else", "fun() -> perhaps end", "returned perhaps, which is neither"}
+        {"returns false", "fun() -> false end", ~r/watchdog_check: .* returned false; /},
+        {"raises", "fun() -> error(oops) end", ~r/watchdog_check: .* raised error oops/},
+        {"exits", "fun() -> exit(oops) end", ~r/watchdog_check: .* raised exit oops/},
+        {"is killed", "fun() -> exit(self(), kill) end",
+         ~r/watchdog_check: was ended by an exit signal: killed/},
+        {"never returns", "fun() -> receive never -> ok end end", ~r/STATUS=watchdog: no answer/},
+        {"can't be called", "{no, list}", ~r/systemd: watchdog_check: can't be called/},
+        {"returns something else", "fun() -> perhaps end",
+         ~r/watchdog_check: .* returned perhaps, which is neither/}
       ] do
     test "restarted when the check #{name}, and the log says so once" do
       unit = start(String.replace(unquote(name), ["'", " "], "-"))
       :ok = check(unit, unquote(function))
       assert_restarted(unit)
-      assert [_, _] = String.split(Lab.journal(unit), unquote(said))
+      assert [_] = Regex.scan(unquote(Macro.escape(said)), Lab.journal(unit))
     end
   end
 
@@ -91,36 +93,6 @@ defmodule WatchdogTest do
     unit = start("disabled")
     :ok = Lab.eval(unit, "systemd:watchdog(disable)")
     assert_restarted(unit)
-  end
-
-  test "all schedulers blocked in a NIF: restarted, and the journal says why before" do
-    unit = start("blocked")
-    pid = Lab.show(unit, "MainPID")
-    Lab.cast(unit, "live_service:block(60000)")
-    await_report(unit)
-    assert Lab.show(unit, "ActiveState") == "active"
-    assert [entry] = Lab.watchdog_journal(pid)
-    assert entry =~ ~r/watchdog: no answer from the VM for \d+ ms; threads: /
-    assert entry =~ ~r/(scheduler|erts_sched): \d+ sleeping in hrtimer_nanosleep/
-    assert_restarted(unit)
-  end
-
-  test "a stall that ends in time: no restart, the journal tells both, the status comes back" do
-    unit = start("stall")
-    :ok = Lab.eval(unit, ~S|systemd:notify({status, "all is well"})|)
-    Lab.cast(unit, "live_service:block(700)")
-    await_report(unit)
-    Lab.await_property(unit, "StatusText", "all is well")
-    assert_alive(unit, 1500)
-    assert [stall, recovery] = Lab.watchdog_journal(Lab.show(unit, "MainPID"))
-    assert stall =~ "watchdog: no answer from the VM for"
-    assert recovery =~ ~r/watchdog: the VM answered after \d+ ms that it is well/
-  end
-
-  defp await_report(unit) do
-    Lab.await("STATUS= of the watchdog", fn ->
-      Lab.show(unit, "StatusText") =~ "watchdog: no answer"
-    end)
   end
 
   test "the VM stopped by SIGSTOP: restarted" do

@@ -5,7 +5,7 @@
 
 
 -export([start/1, start/2, stop/1, init/1, handle_call/3, handle_cast/2]).
--export([child/1, block/1, busy/1, hoard/1, reload/2, ask/2, 'registered?'/1]).
+-export([child/1, block/1, block_another/1, busy/1, hoard/1, reload/2, ask/2, 'registered?'/1]).
 
 %% FILE holds `{env, [{Key, Value}]}' for the application systemd, `{children, [Child]}', and
 %% `{control, Path}': a socket that evaluates expressions.
@@ -31,6 +31,7 @@ start(_Type, Children) -> supervisor:start_link({local, live_sup}, ?MODULE, Chil
 stop(_) -> ok.
 
 init(crasher) -> {ok, 1};
+init(other_sup) -> {ok, {#{intensity => 1 bsl 32}, [spec({named, other})]}};
 init(Children) -> {ok, {#{}, [spec(Child) || Child <- Children]}}.
 
 %% A server that can be made to crash.
@@ -47,6 +48,8 @@ spec({drain, infinity} = Child) ->
     #{id => Child, start => {?MODULE, child, [Child]}, shutdown => infinity};
 spec({drain_extended, _, _} = Child) ->
     #{id => Child, start => {?MODULE, child, [Child]}, shutdown => infinity};
+spec({named, Name} = Child) ->
+    #{id => Name, start => {?MODULE, child, [Child]}};
 spec({answer, Name}) ->
     #{id => Name, start => {live_sockets, start_link, [Name]}, shutdown => brutal_kill};
 spec(Child) ->
@@ -65,6 +68,7 @@ child({drain_extended, Millis, Options}) ->
     Drain = fun() -> timer:sleep(Millis) end,
     idle(fun() -> ok end, fun() -> systemd:extend_timeout_while(Drain, Options) end);
 child({named, Name}) ->
+    false = persistent_term:get(restart_in_vain, false),
     idle(fun() -> register(Name, self()) end, fun() -> ok end);
 child({drain, Millis}) ->
     idle(fun() -> ok end, fun() -> timer:sleep(Millis) end);
@@ -131,6 +135,18 @@ block(Millis) ->
         spawn_opt(live_block, block, [Millis], [{scheduler, Scheduler}])
      || Scheduler <- lists:seq(1, erlang:system_info(schedulers_online))
     ].
+
+%% Blocks one scheduler, which is not that of the watchdog's process.
+block_another(Millis) ->
+    {module, _} = code:ensure_loaded(live_block),
+    Self = self(),
+    sys:replace_state(systemd_watchdog, fun(State) ->
+        Self ! {scheduler, erlang:system_info(scheduler_id)},
+        State
+    end),
+    Its = receive {scheduler, Number} -> Number end,
+    [Other | _] = lists:delete(Its, lists:seq(1, erlang:system_info(schedulers_online))),
+    spawn_opt(live_block, block, [Millis], [{scheduler, Other}]).
 
 %% As many processes that never wait.
 busy(Count) ->

@@ -252,6 +252,18 @@ defmodule Lab do
     for "watchdog: " <> _ = line <- String.split(output, "\n"), do: line
   end
 
+  @doc "Fields of the entries with that MESSAGE_ID of a process, each a list of lines."
+  def fields(pid, message_id, fields) do
+    run("journalctl", ["--sync"])
+    matches = ["_PID=#{pid}", "MESSAGE_ID=#{message_id}"]
+
+    for field <- fields do
+      args = ["-o", "cat", "-q", "--output-fields=#{field}" | matches]
+      {output, 0} = run("journalctl", args)
+      String.split(output, "\n", trim: true)
+    end
+  end
+
   @doc """
   The notifications of a unit as the manager received them, without the pings, each a list of
   assignments: the manager logs them at debug level, in parentheses (252) or after a colon (257).

@@ -1,0 +1,152 @@
+defmodule WatchdogHangTest do
+  @moduledoc "What the watchdog tells of a VM that hangs, and does about it."
+  use ExUnit.Case, async: true
+
+  @overdue "60a1aff5e5b4472f808cf286e0bd5370"
+  @answered "468203152ce647a19f6e7145fb69969c"
+  @hangs "575a2a16c73e487f9bc8d0f137a9b4ad"
+
+  defp start(name, seconds, env \\ []) do
+    service = ["WatchdogSec=#{seconds}", "Restart=on-failure", "RestartSec=500ms"]
+    unit = Lab.start_service("watchdog-hang-#{name}", [:ready], service: service, env: env)
+    {unit, Lab.show(unit, "MainPID")}
+  end
+
+  defp hanging_check(unit) do
+    :ok =
+      Lab.eval(
+        unit,
+        "application:set_env(systemd, watchdog_check, fun() -> receive never -> ok end end)"
+      )
+  end
+
+  defp await_report(unit) do
+    Lab.await("STATUS= of the watchdog", fn ->
+      Lab.show(unit, "StatusText") =~ "watchdog: no answer"
+    end)
+  end
+
+  defp assert_restarted(unit, result) do
+    Lab.await_property(unit, "Result", result)
+    Lab.await_property(unit, "NRestarts", "1")
+    Lab.await_property(unit, "ActiveState", "active")
+  end
+
+  test "all schedulers blocked in a NIF: the journal and the status say so before the kill" do
+    {unit, pid} = start("blocked", 2)
+    Lab.cast(unit, "live_service:block(60000)")
+    await_report(unit)
+
+    assert Lab.show_all(unit, ["ActiveState", "NRestarts"]) ==
+             %{"ActiveState" => "active", "NRestarts" => "0"}
+
+    assert [[usec], [message], schedulers, [priority], ["0 " <> _], [memory], dirty] =
+             Lab.fields(pid, @overdue, [
+               "SYSTEMD_BEAM_OVERDUE_USEC",
+               "MESSAGE",
+               "SYSTEMD_BEAM_SCHEDULERS",
+               "PRIORITY",
+               "SYSTEMD_BEAM_RUN_QUEUES",
+               "SYSTEMD_BEAM_MEMORY",
+               "SYSTEMD_BEAM_DIRTY_IO_SCHEDULERS"
+             ])
+
+    assert String.to_integer(usec) in 1_000_000..1_500_000
+    assert priority == "2"
+    assert String.to_integer(memory) in 10_000_000..1_000_000_000
+    assert message =~ ~r/^watchdog: no answer from the VM for 1\d\d\d ms; it has not taken up the/
+    assert message =~ ~r/; schedulers: 1-\d+ stuck in hrtimer_nanosleep; dirty CPU: /
+    assert length(schedulers) > 1
+    assert length(dirty) > 1
+    for line <- schedulers, do: assert(line =~ ~r/S hrtimer_nanosleep 0 ms$/)
+    IO.puts("all blocked: #{message}")
+    assert_restarted(unit, "watchdog")
+  end
+
+  test "a stall of half the timeout: no restart, two entries, the status comes back" do
+    {unit, pid} = start("stall", 2)
+    :ok = Lab.eval(unit, ~S|systemd:notify({status, "all is well"})|)
+    Lab.cast(unit, "live_service:block(1300)")
+    await_report(unit)
+    Lab.await_property(unit, "StatusText", "all is well")
+    Process.sleep(2500)
+
+    assert %{"ActiveState" => "active", "NRestarts" => "0"} =
+             Lab.show_all(unit, ["ActiveState", "NRestarts"])
+
+    assert [_, _] = Lab.watchdog_journal(pid)
+    assert [["watchdog: no answer" <> _]] = Lab.fields(pid, @overdue, ["MESSAGE"])
+
+    assert [[message], [usec]] =
+             Lab.fields(pid, @answered, ["MESSAGE", "SYSTEMD_BEAM_STALL_USEC"])
+
+    assert message =~ ~r/^watchdog: the VM answered after 1\d\d\d ms that it is well$/
+    assert String.to_integer(usec) in 1_000_000..1_500_000
+    IO.puts("a stall: #{message}")
+  end
+
+  test "watchdog_warn_after: told of earlier" do
+    {unit, pid} = start("early", 10, watchdog_warn_after: 300)
+    Lab.cast(unit, "live_service:block(1500)")
+    await_report(unit)
+    Lab.await_property(unit, "StatusText", "ready")
+    assert [[usec]] = Lab.fields(pid, @overdue, ["SYSTEMD_BEAM_OVERDUE_USEC"])
+    assert String.to_integer(usec) in 300_000..900_000
+  end
+
+  test "a check that hangs: what it is, and where" do
+    {unit, pid} = start("check", 2)
+    hanging_check(unit)
+    await_report(unit)
+    assert [[message], [check]] = Lab.fields(pid, @overdue, ["MESSAGE", "SYSTEMD_BEAM_CHECK"])
+    assert message =~ "; it is checking #{check}; schedulers: "
+    assert check =~ "#Fun<"
+    assert_restarted(unit, "watchdog")
+    assert Lab.journal(unit) =~ "watchdog_check has not returned yet, it is at [{"
+    IO.puts("a check: #{message}")
+  end
+
+  test "trigger: the manager is told before its timeout runs out" do
+    {unit, pid} = start("trigger", 6, watchdog_on_hang: :trigger)
+    Lab.cast(unit, "live_service:block(60000)")
+
+    {millis, _} = Lab.timed(fn -> Lab.await_property(unit, "Result", "watchdog") end)
+    assert millis in 4500..5700
+    IO.puts("trigger: Result=watchdog after #{millis} ms of 6000")
+    assert [[message]] = Lab.fields(pid, @hangs, ["MESSAGE"])
+
+    assert message =~
+             ~r/no answer from the VM for \d+ ms; watchdog_on_hang: WATCHDOG=trigger is sent/
+
+    assert_restarted(unit, "watchdog")
+  end
+
+  test "abort: SIGABRT, also where WatchdogSignal= is another one" do
+    {unit, pid} = start("abort", "4\nWatchdogSignal=SIGKILL", watchdog_on_hang: :abort)
+    Lab.cast(unit, "live_service:block(60000)")
+    assert_restarted(unit, "signal")
+    assert Lab.journal(unit) =~ "code=killed, status=6/ABRT"
+    assert [[message]] = Lab.fields(pid, @hangs, ["MESSAGE"])
+    assert message =~ "watchdog_on_hang: the VM is aborted"
+  end
+
+  test "a crash dump, when a check hangs" do
+    path = "/run/live/hang.dump"
+    {unit, _} = start("dump", 4, watchdog_crash_dump: String.to_charlist(path))
+    hanging_check(unit)
+    {millis, _} = Lab.timed(fn -> Lab.await_property(unit, "Result", "exit-code") end)
+    assert_restarted(unit, "exit-code")
+    dump = File.read!(Lab.path(path))
+    assert dump =~ "Slogan: systemd: the check of the watchdog hangs"
+    assert String.ends_with?(dump, "=end\n")
+    IO.puts("crash dump: #{byte_size(dump)} bytes, ended after #{millis} ms of 4000")
+  end
+
+  test "no crash dump, when no scheduler runs: the manager's timeout" do
+    path = "/run/live/blocked.dump"
+    {unit, _} = start("no-dump", 2, watchdog_crash_dump: String.to_charlist(path))
+    Lab.cast(unit, "live_service:block(60000)")
+    assert_restarted(unit, "watchdog")
+    refute File.exists?(Lab.path(path))
+  end
+end
