@@ -45,56 +45,16 @@ heir(Pid) ->
 told(Own, Script) ->
     _ = systemd_notify:barrier(?LONGEST_WAIT),
     Wrapped = io_lib:format("the VM, process ~ts, was started by a script, process ~ts", [Own, Script]),
-    case show(unit()) of
+    Unit = systemd_unit:name(),
+    case Unit =/= false andalso systemd_unit:show(Unit, ["MainPID", "NotifyAccess"]) of
         #{"MainPID" := Own} ->
             logger:notice("systemd: ~ts; by MAINPID= it is now the unit's main process", [Wrapped]);
-        #{"LoadState" := "loaded", "NotifyAccess" := Access} ->
+        #{"NotifyAccess" := Access} ->
             logger:error("systemd: ~ts, and NotifyAccess=~ts of ~ts keeps all that it notifies from the "
-                "manager: ~ts", [Wrapped, Access, unit(), advice()]);
-        #{} ->
+                "manager: ~ts", [Wrapped, Access, Unit, advice()]);
+        _ ->
             logger:warning("systemd: ~ts: MAINPID= was sent, and whether the manager takes it can't be found "
                 "out. It does not with NotifyAccess=main, the default: ~ts", [Wrapped, advice()])
     end.
 
 advice() -> "have the script start the VM by exec, or set NotifyAccess=all in the unit".
-
-%% The unit is the last part of the control group's path, unless it has made groups of its own.
-unit() ->
-    case file:read_file("/proc/self/cgroup") of
-        {ok, Groups} ->
-            Units = [
-                Part
-             || Part <- binary:split(Groups, [<<"/">>, <<"\n">>], [global]),
-                filename:extension(Part) =:= <<".service">>
-            ],
-            case Units of [] -> "the unit"; _ -> binary_to_list(lists:last(Units)) end;
-        {error, _} ->
-            "the unit"
-    end.
-
-%% What `systemctl' may ask; nothing where it can't.
-show(Unit) ->
-    case os:find_executable("systemctl") of
-        false ->
-            #{};
-        Systemctl ->
-            Args = ["show", "--property=LoadState,MainPID,NotifyAccess", "--", Unit],
-            Port = open_port({spawn_executable, Systemctl}, [
-                {args, Args}, {line, 1000}, exit_status, stderr_to_stdout, in
-            ]),
-            properties(Port, systemd_wait:deadline(?LONGEST_WAIT), #{})
-    end.
-
-properties(Port, Deadline, Properties) ->
-    receive
-        {Port, {data, {_, Line}}} ->
-            case string:split(Line, "=") of
-                [Name, Value] -> properties(Port, Deadline, Properties#{Name => Value});
-                _ -> properties(Port, Deadline, Properties)
-            end;
-        {Port, {exit_status, _}} ->
-            Properties
-    after systemd_wait:rest(Deadline) ->
-        port_close(Port),
-        #{}
-    end.

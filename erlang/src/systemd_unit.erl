@@ -1,0 +1,82 @@
+%% @private
+%% The unit that this VM runs in, and what is in it.
+-module(systemd_unit).
+
+-export([name/0, show/2, parse/1]).
+
+-export_type([settings/0]).
+
+-type settings() :: #{Name :: string() => Value :: string()}.
+
+-define(DEFAULTS, #{"Type" => "simple", "WatchdogSec" => "0", "Restart" => "no"}).
+
+%% In milliseconds.
+-define(LONGEST_WAIT, 5000).
+
+%% @doc The last part of the control group's path that is a service's, unless the service has made groups of
+%% its own.
+-spec name() -> string() | false.
+name() ->
+    case file:read_file("/proc/self/cgroup") of
+        {ok, Groups} ->
+            Units = [
+                Part
+             || Part <- binary:split(Groups, [<<"/">>, <<"\n">>], [global]),
+                filename:extension(Part) =:= <<".service">>
+            ],
+            Units =/= [] andalso binary_to_list(lists:last(Units));
+        {error, _} ->
+            false
+    end.
+
+%% @doc Properties as `systemctl show' has them; none where it can't be asked, or knows no such unit.
+-spec show(Unit :: string(), [Property :: string()]) -> settings().
+show(Unit, Names) ->
+    case os:find_executable("systemctl") of
+        false ->
+            #{};
+        Systemctl ->
+            Args = ["show", "--property=" ++ lists:join($,, ["LoadState" | Names]), "--", Unit],
+            Port = open_port({spawn_executable, Systemctl}, [
+                {args, Args}, {line, 1000}, exit_status, stderr_to_stdout, in
+            ]),
+            case properties(Port, systemd_wait:deadline(?LONGEST_WAIT), #{}) of
+                #{"LoadState" := "loaded"} = Properties -> Properties;
+                #{} -> #{}
+            end
+    end.
+
+properties(Port, Deadline, Properties) ->
+    receive
+        {Port, {data, {_, Line}}} -> properties(Port, Deadline, assign(Line, Properties));
+        {Port, {exit_status, _}} -> Properties
+    after systemd_wait:rest(Deadline) ->
+        port_close(Port),
+        #{}
+    end.
+
+assign(Line, Settings) ->
+    case string:split(Line, "=") of
+        [Name, Value] -> Settings#{string:trim(Name) => string:trim(Value)};
+        _ -> Settings
+    end.
+
+%% @doc The settings in the section `[Service]' of a unit file, see systemd.syntax(7): of several
+%% assignments of one the last counts, and an empty one takes those before it back. With the defaults of
+%% those that matter here.
+-spec parse(unicode:chardata()) -> settings() | {error, no_service_section}.
+parse(Text) ->
+    Code = re:replace(Text, "^[ \t]*[#;].*\n?", "", [multiline, global]),
+    Joined = re:replace(Code, "\\\\\n", " ", [global, {return, list}]),
+    Lines = [string:trim(Line) || Line <- string:split(Joined, "\n", all)],
+    case lists:member("[Service]", Lines) of
+        true ->
+            {_, Settings} = lists:foldl(fun line/2, {none, #{}}, Lines),
+            maps:merge(?DEFAULTS, maps:filter(fun(_, Value) -> Value =/= "" end, Settings));
+        false ->
+            {error, no_service_section}
+    end.
+
+line([$[ | _] = Section, {_, Settings}) -> {Section, Settings};
+line(Line, {"[Service]" = Section, Settings}) -> {Section, assign(Line, Settings)};
+line(_, Other) -> Other.
