@@ -78,6 +78,30 @@ defmodule Systemd do
   """
   @type reload_function :: :systemd.reload_function()
 
+  @typedoc """
+  What is not there or not known is `false`. Times are in milliseconds.
+
+    * `under_systemd`: `NOTIFY_SOCKET` was set when this application was started, `uptime` ago;
+    * `exec_pid`: the process that the manager has started, `SYSTEMD_EXEC_PID` in systemd.exec(5). Where
+      it is not the VM's own `pid`, a script has started the VM;
+    * `unit`, `invocation_id`: also where the unit has the VM notify nothing;
+    * `error`: why nothing can be sent at all;
+    * `status`: the last one sent since this application was started, but not what the watchdog's thread
+      says of a stall;
+    * `notifications`: `sent` counts datagrams, also those of the native threads, such as the pings of the
+      watchdog; `failed` the calls that have returned an error, and what those threads could not send;
+    * `watchdog`, where there is `WatchdogSec=`: its `timeout`; whether it is `enabled`; `last_answer`, so
+      long ago, or `:never`; `last_result`, `:ok`, `:not_checked` or what `watchdog_check` did in words;
+      `last_duration` of that call; for how long an answer is `overdue`;
+    * `journal`: the handlers that are a `:systemd_journal_h`, whether journald listens at this moment, and
+      how many entries were sent and dropped;
+    * `descriptors`: what was handed over at the start, and how many the unit may store, which systemd
+      tells from version 254 on.
+
+  All counts begin anew when another version of the native library is loaded.
+  """
+  @type info :: :systemd.info()
+
   @typedoc "Computes a status: `{module, function, args}`, or a function without arguments."
   @type status_function :: :systemd.status_function()
 
@@ -259,6 +283,18 @@ defmodule Systemd do
   """
   @spec unset_env(:notify | :watchdog | :listen_fds) :: :ok
   defdelegate unset_env(part), to: :systemd
+
+  @doc """
+  What this library knows and does, for a health check or metrics.
+
+  It takes microseconds, asks no process and reads no file. Also outside of systemd, and without this
+  application started: most of it is then `false` or empty.
+
+      iex> Systemd.info().under_systemd
+      false
+  """
+  @spec info() :: info
+  defdelegate info(), to: :systemd
 
   @doc """
   The descriptors that the manager handed over, from socket units and from its store, in order:

@@ -23,7 +23,8 @@
     reload/0, reload/1,
     booted/0,
     is_journal/1,
-    unset_env/1
+    unset_env/1,
+    info/0
 ]).
 -export([
     listen_fds/0,
@@ -38,7 +39,7 @@
     read_credential/1
 ]).
 
--export_type([state/0, statuses/0, sd_timeout/0, reason/0]).
+-export_type([state/0, statuses/0, sd_timeout/0, reason/0, info/0]).
 -export_type([reload_function/0, status_function/0, extension/0]).
 -export_type([fd/0, fd_name/0, fd_info/0, fd_source/0, storable/0, credential/0]).
 
@@ -154,6 +155,50 @@
 
 -type credential() :: atom() | unicode:chardata().
 %% What `LoadCredential=' or `SetCredential=' in systemd.exec(5) call it.
+
+-type info() :: #{
+    under_systemd := boolean(),
+    uptime := non_neg_integer() | false,
+    pid := pos_integer() | false,
+    exec_pid := pos_integer() | false,
+    unit := binary() | false,
+    invocation_id := binary() | false,
+    notify_socket := binary() | false,
+    error := reason() | false,
+    announced := [ready | reloading | stopping],
+    status := binary() | false,
+    notifications := #{sent := non_neg_integer(), failed := non_neg_integer()},
+    watchdog := map() | false,
+    journal := #{
+        logger:handler_id() => #{
+            path := binary(),
+            reachable := boolean(),
+            sent := non_neg_integer(),
+            dropped := non_neg_integer()
+        }
+    },
+    descriptors := #{handed_over := [fd()], store_max := integer() | unknown}
+}.
+%% What is not there or not known is `false'. Times are in milliseconds.
+%% <ul>
+%% <li>`under_systemd': `NOTIFY_SOCKET' was set when this application was started, `uptime' ago.</li>
+%% <li>`exec_pid': the process that the manager has started, `SYSTEMD_EXEC_PID' in systemd.exec(5). Where it
+%% is not the VM's own `pid', a script has started the VM.</li>
+%% <li>`unit', `invocation_id': also where the unit has the VM notify nothing.</li>
+%% <li>`error': why nothing can be sent at all.</li>
+%% <li>`status': the last one sent since this application was started, but not what the watchdog's thread
+%% says of a stall.</li>
+%% <li>`notifications': `sent' counts datagrams, also those of the native threads, such as the pings of the
+%% watchdog; `failed' the calls that have returned an error, and what those threads could not send.</li>
+%% <li>`watchdog', where there is `WatchdogSec=': its `timeout'; whether it is `enabled'; `last_answer', so long
+%% ago, or `never'; `last_result', `ok', `not_checked' or what `watchdog_check' did in words;
+%% `last_duration' of that call; for how long an answer is `overdue'.</li>
+%% <li>`journal': the handlers that are a {@link systemd_journal_h}, whether journald listens at this moment,
+%% and how many entries were sent and dropped.</li>
+%% <li>`descriptors': what was handed over at the start, and how many the unit may store, which systemd tells
+%% from version 254 on.</li>
+%% </ul>
+%% All counts begin anew when another version of the native library is loaded.
 
 %% @doc A child that says `READY=1' when it is started, see sd_notify(3). Its start returns only
 %% after the send. Put it behind the children that must be up first. Unless the service has set
@@ -312,6 +357,12 @@ unset_env(notify) -> systemd_env:unset(["NOTIFY_SOCKET"]);
 unset_env(watchdog) -> systemd_env:unset(["WATCHDOG_USEC", "WATCHDOG_PID"]);
 unset_env(listen_fds) -> systemd_env:unset(["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]);
 unset_env(Part) -> error(badarg, [Part]).
+
+%% @doc What this library knows and does, for a health check or metrics. It takes microseconds, asks no process
+%% and reads no file. Also outside of systemd, and without this application started: most of it is then `false'
+%% or empty.
+-spec info() -> info().
+info() -> systemd_info:read().
 
 %% @doc The descriptors that the manager handed over, from socket units and from its store, in
 %% order: see sd_listen_fds(3). They are open, and child processes don't inherit them. Empty outside

@@ -11,6 +11,7 @@ start(_Type, _Args) ->
     systemd_listen:check(Variables),
     systemd_fd_store:open(Variables),
     {ok, Supervisor} = systemd_sup:start_link(children(Opened, Variables)),
+    systemd_info:open(Variables),
     {ok, Supervisor, Variables}.
 
 %% Comes after a crash too, which the service may survive.
@@ -23,6 +24,7 @@ stop(Variables) ->
     systemd_watchdog:forget(),
     systemd_notify:close(),
     systemd_fd_store:close(),
+    systemd_info:close(),
     systemd_env:restore(Variables).
 
 children(not_under_systemd, Variables) ->

@@ -3,7 +3,7 @@
 %% sd_notify(3).
 -module(systemd_fd_store).
 
--export([open/1, close/0, admits/1, store/2, clear/1]).
+-export([open/1, close/0, most/0, admits/1, store/2, clear/1]).
 
 %% The kernel passes no more with one message (SCM_MAX_FD).
 -define(MOST, 253).
@@ -25,10 +25,14 @@ most(Variables) ->
         {Most, _} -> try binary_to_integer(Most) catch error:badarg -> unknown end
     end.
 
+%% @doc How many descriptors the unit may store.
+-spec most() -> integer() | unknown.
+most() -> persistent_term:get(?MODULE, unknown).
+
 %% @doc Whether the unit may store so many.
 -spec admits(non_neg_integer()) -> ok | {error, {fd_store_max, integer()}}.
 admits(Count) ->
-    case persistent_term:get(?MODULE, unknown) of
+    case most() of
         Most when is_integer(Most), Count > Most -> {error, {fd_store_max, Most}};
         _ -> ok
     end.

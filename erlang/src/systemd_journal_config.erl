@@ -2,7 +2,7 @@
 %% The configuration of `systemd_journal_h', checked and made ready for use.
 -module(systemd_journal_config).
 
--export([new/1, given/1, path/1, current/1, forget/1]).
+-export([new/1, given/1, path/1, current/1, info/0, forget/1]).
 
 -export_type([ready/0]).
 
@@ -97,16 +97,18 @@ forget(Id) ->
 %% @doc With a sink of the native library's present copy, when it has taken the place of the one that
 %% made this sink. The handler's configuration, which the caller has a copy of, follows.
 -spec current(ready()) -> ready().
-current(#{id := Id, sink := Sink} = Ready) ->
+current(#{id := Id, sink := Sink} = Ready) -> Ready#{sink := current(Id, Sink)}.
+
+current(Id, Sink) ->
     case {is_current(Sink), kept(Id)} of
         {true, _} ->
-            Ready;
+            Sink;
         {false, {Config, Sink}} ->
             New = open(Id, Config),
             _ = spawn(fun() -> follow(Id) end),
-            Ready#{sink := New};
+            New;
         {false, {_, New}} ->
-            Ready#{sink := New}
+            New
     end.
 
 is_current(Sink) ->
@@ -119,6 +121,22 @@ follow(Id) ->
         {_, none} -> ok;
         {Config, _} -> logger:set_handler_config(Id, config, Config)
     end.
+
+%% @doc Of each handler of ours.
+-spec info() -> #{logger:handler_id() => map()}.
+info() ->
+    maps:from_list([
+        {Id, info(Config, Id, Sink)}
+     || Id <- logger:get_handler_ids(), {Config, Sink} <- [kept(Id)], Sink =/= none
+    ]).
+
+%% Where another copy of the native library has come and nobody listens, there is no sink.
+info(#{path := Path}, Id, Sink) ->
+    {IsReachable, Sent, Dropped} =
+        try systemd_nif:journal_info(current(Id, Sink))
+        catch _:_ -> {false, 0, 0}
+        end,
+    #{path => native(Path), reachable => IsReachable, sent => Sent, dropped => Dropped}.
 
 defaults() -> #{fields => ?FIELDS, metadata => [], path => ?PATH, send_timeout => ?SEND_TIMEOUT}.
 

@@ -2,7 +2,7 @@
 %% The descriptors that the service manager hands over, see sd_listen_fds(3).
 -module(systemd_listen).
 
--export([check/1, fds/0, opts/1, opts/2, socket/1, info/1]).
+-export([check/1, fds/0, fds/1, opts/1, opts/2, socket/1, info/1]).
 
 -type handed_over() :: [{non_neg_integer(), Name :: binary() | false}].
 
@@ -48,15 +48,20 @@ explain({closed, Fd}, _) ->
 
 %% Asked anew each time, because a connection is handed out once. Works before the application is
 %% started, for `config/runtime.exs'.
-handed_over() ->
-    case read(systemd_env:read()) of
+handed_over() -> handed_over(systemd_env:read()).
+
+handed_over(Variables) ->
+    case read(Variables) of
         {ok, Fds} -> Fds;
         {error, _} -> []
     end.
 
 %% @doc See {@link systemd:listen_fds/0}.
 -spec fds() -> [systemd:fd()].
-fds() -> [named(Fd, Name) || {Fd, Name} <- handed_over()].
+fds() -> fds(systemd_env:read()).
+
+-spec fds(systemd_env:variables()) -> [systemd:fd()].
+fds(Variables) -> [named(Fd, Name) || {Fd, Name} <- handed_over(Variables)].
 
 named(Fd, false) -> Fd;
 named(Fd, Name) -> {Fd, binary_to_list(Name)}.

@@ -14,6 +14,8 @@
     notify/2,
     notify_wait/3,
     has_announced/2,
+    notify_failed/1,
+    notifier_info/1,
     barrier/2,
     barrier_reached/1,
     watchdog_usec/2,
@@ -40,6 +42,7 @@
     journal_teller/1,
     journal_dropped/1,
     journal_told/3,
+    journal_info/1,
     is_journal/2,
     listen_fds/3,
     socket_info/1,
@@ -132,6 +135,13 @@ notify_wait(_, _, _) -> ?NOT_LOADED.
 
 -spec has_announced(notifier(), systemd_notify:announcement()) -> boolean().
 has_announced(_, _) -> ?NOT_LOADED.
+
+-spec notify_failed(notifier()) -> ok.
+notify_failed(_) -> ?NOT_LOADED.
+
+-spec notifier_info(notifier()) ->
+    {Sent :: non_neg_integer(), Failed :: non_neg_integer(), LastStatus :: binary() | false}.
+notifier_info(_) -> ?NOT_LOADED.
 
 -spec barrier(notifier(), Millis :: non_neg_integer()) ->
     {ok, barrier()} | busy | {error, systemd:reason()}.
@@ -240,6 +250,10 @@ journal_dropped(_) -> ?NOT_LOADED.
 -spec journal_told(sink(), Count :: non_neg_integer(), Last :: integer()) ->
     Rest :: non_neg_integer().
 journal_told(_, _, _) -> ?NOT_LOADED.
+
+-spec journal_info(sink()) ->
+    {IsReachable :: boolean(), Sent :: non_neg_integer(), Dropped :: non_neg_integer()}.
+journal_info(_) -> ?NOT_LOADED.
 
 -spec is_journal(Fd :: 1 | 2, JournalStream :: binary()) -> boolean().
 is_journal(_, _) -> ?NOT_LOADED.

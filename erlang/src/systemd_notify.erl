@@ -3,7 +3,7 @@
 -module(systemd_notify).
 
 -export([open/1, close/0, has_announced/1, send/1, barrier/1, explain/1]).
--export([is_absent/0, unless_absent/1, with_notifier/1, under_systemd/2, until/1]).
+-export([info/0, is_absent/0, unless_absent/1, with_notifier/1, under_systemd/2, until/1]).
 
 -export_type([announcement/0]).
 
@@ -96,6 +96,19 @@ again(Stale, NotifySocket, Fun) ->
 has_announced(What) ->
     true =:= with_notifier(fun(Notifier) -> systemd_nif:has_announced(Notifier, What) end).
 
+%% @doc `undefined' when not under systemd.
+-spec info() ->
+    {Announced :: [ready | reloading | stopping], {
+        Sent :: non_neg_integer(), Failed :: non_neg_integer(), Status :: binary() | false
+    }}
+    | {error, systemd:reason()}
+    | undefined.
+info() ->
+    with_notifier(fun(Notifier) ->
+        Announced = [What || What <- [ready, reloading, stopping], systemd_nif:has_announced(Notifier, What)],
+        {Announced, systemd_nif:notifier_info(Notifier)}
+    end).
+
 -spec send(systemd:state() | [systemd:state()]) -> ok | {error, systemd:reason()}.
 send(States) ->
     case with_notifier(fun(Notifier) -> systemd_nif:notify(Notifier, States) end) of
@@ -159,6 +172,7 @@ reach(Barrier, Deadline, Sleep) ->
     end.
 
 failed(States, {error, Reason} = Error) ->
+    _ = with_notifier(fun systemd_nif:notify_failed/1),
     What = what(States),
     systemd_log:once({What, kind(Reason)}, error, "systemd: ~0tp was not sent: ~ts", [
         What, explain(Reason)

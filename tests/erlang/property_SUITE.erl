@@ -81,6 +81,10 @@ is_result(ok) -> true;
 is_result(again) -> true;
 is_result({format, Paths}) -> is_list(Paths);
 is_result({Ticket, Number, First}) when is_reference(Ticket) -> is_integer(Number) andalso is_boolean(First);
+is_result({Sent, Failed, Status}) when is_integer(Sent) ->
+    is_integer(Failed) andalso (Status =:= false orelse is_binary(Status));
+is_result({IsReachable, Sent, Dropped}) when is_boolean(IsReachable) ->
+    is_integer(Sent) andalso is_integer(Dropped);
 is_result({Count, Last, From, To}) ->
     is_integer(Count) andalso is_integer(Last) andalso is_binary(From) andalso is_binary(To);
 is_result(Journal) when is_reference(Journal) -> true;
@@ -199,6 +203,7 @@ journal(Config) ->
                     {journal_drop, [First, Message]},
                     {journal_dropped, [First]},
                     {journal_teller, [First]},
+                    {journal_info, [First]},
                     {journal_told, [First, Message, More]},
                     {is_journal, [Message, More]}
                 ]

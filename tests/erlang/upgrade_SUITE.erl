@@ -250,6 +250,7 @@ upgraded(Load, Config) ->
     Journal = proplists:get_value(journal, Config),
     Announced = systemd_notify:has_announced(ready),
     Load(),
+    ?assertMatch(#{error := false, journal := #{journal := #{reachable := true}}}, systemd:info()),
     ?assertEqual(Announced, systemd_notify:has_announced(ready)),
     ?assertNot(systemd_notify:has_announced(stopping)),
     Number = integer_to_list(erlang:unique_integer([positive])),

@@ -39,6 +39,12 @@ impl Journal {
         Ok(Self { socket, lost: AtomicBool::new(false) })
     }
 
+    /// Whether somebody listens, by one system call that doesn't block: connecting once more, which senders
+    /// don't feel.
+    pub fn is_reachable(&self) -> bool {
+        self.socket.connect().is_ok()
+    }
+
     /// Sends by one system call that doesn't block, or not at all.
     pub fn try_send(&self, entry: &Entry) -> Result<Sent, Errno> {
         if entry.as_bytes().len() > Self::LONGEST_AT_ONCE {

@@ -11,7 +11,7 @@ use nix::poll::PollFlags;
 use nix::sys::socket::VsockAddr;
 use std::io::{PipeReader, pipe};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ pub struct Notifier {
     announced: &'static Announced,
     waiting: AtomicUsize,
     status: Mutex<Option<Vec<u8>>>,
+    sent: AtomicU64,
+    failed: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -97,13 +99,20 @@ impl Notifier {
             Address::Unix(peer) => Transport::Unix(Socket::open(peer)?),
             Address::Vsock(peer) => Transport::Vsock(peer),
         };
-        Ok(Self { transport, announced, waiting: AtomicUsize::new(0), status: Mutex::default() })
+        Ok(Self {
+            transport,
+            announced,
+            waiting: AtomicUsize::new(0),
+            status: Mutex::default(),
+            sent: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        })
     }
 
     /// Sends by one system call that doesn't block, or not at all.
     pub fn try_send(&self, message: &Message) -> Result<Sent, Errno> {
         let Transport::Unix(socket) = &self.transport else { return Ok(Sent::NotYet) };
-        match socket.try_send(message.as_bytes()) {
+        match self.counted(socket.try_send(message.as_bytes())) {
             Ok(()) => Ok(self.sent(message)),
             Err(errno) if is_passing(errno) => Ok(Sent::NotYet),
             Err(errno) => Err(errno),
@@ -145,19 +154,34 @@ impl Notifier {
     }
 
     /// The text of the last `STATUS=` that was sent through [`Notifier`].
-    pub(crate) fn last_status(&self) -> Option<Vec<u8>> {
+    pub fn last_status(&self) -> Option<Vec<u8>> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many datagrams were sent, and how many were given up.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+
+    /// Counts one that its sender has given up.
+    pub fn count_failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// For threads of our own: sends now or not at all, and leaves [`Self::last_status`] alone.
     pub(crate) fn send_now(&self, message: &Message) -> Result<(), Errno> {
-        match &self.transport {
+        let result = self.counted(match &self.transport {
             Transport::Unix(socket) => socket.send_until(message.as_bytes(), &[], Instant::now()),
             Transport::Vsock(peer) => {
                 let deadline = Instant::now() + Duration::from_millis(100);
                 vsock::send_until(peer, message.as_bytes(), deadline)
             }
+        });
+        // A full queue is tried again.
+        if result.is_err_and(|errno| errno != Errno::EAGAIN) {
+            self.count_failed();
         }
+        result
     }
 
     /// [`Self::send_now`] for a `STATUS=`, which nobody waits for.
@@ -176,15 +200,22 @@ impl Notifier {
     ) -> Result<Sent, Errno> {
         let place = Place::among(&self.waiting);
         let wait = if place.is_some() { timeout } else { Duration::ZERO };
-        let result = match &self.transport {
+        let result = self.counted(match &self.transport {
             Transport::Unix(socket) => socket.send_until(bytes, fds, Instant::now() + wait),
             Transport::Vsock(_) if !fds.is_empty() => Err(Errno::EOPNOTSUPP),
             Transport::Vsock(peer) => vsock::send_until(peer, bytes, Instant::now() + wait),
-        };
+        });
         match result {
             Err(Errno::EAGAIN) if wait < timeout => Ok(Sent::NotYet),
             result => result.map(|()| Sent::Done),
         }
+    }
+
+    fn counted(&self, result: Result<(), Errno>) -> Result<(), Errno> {
+        if result.is_ok() {
+            self.sent.fetch_add(1, Ordering::Relaxed);
+        }
+        result
     }
 
     fn sent(&self, message: &Message) -> Sent {

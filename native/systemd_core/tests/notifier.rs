@@ -86,6 +86,25 @@ fn a_full_queue_is_waited_for_and_no_longer_than_told() {
 }
 
 #[test]
+fn counts_what_was_sent_once() {
+    let name = name("counts");
+    let manager = bind(&name);
+    let notifier = open(&name);
+    let ready = message(Assignment::Ready);
+    let mut queued = 0;
+    while notifier.try_send(&ready) == Ok(Sent::Done) {
+        queued += 1;
+    }
+    // What is tried again has not failed yet.
+    assert_eq!(notifier.send(&ready, Duration::ZERO), Err(Errno::EAGAIN));
+    assert_eq!(notifier.counts(), (queued, 0));
+    assert_eq!(next(&manager), "READY=1\n");
+    assert_eq!(notifier.send(&ready, Duration::ZERO), Ok(Sent::Done));
+    notifier.count_failed();
+    assert_eq!(notifier.counts(), (queued + 1, 1));
+}
+
+#[test]
 fn finds_a_manager_that_came_back() {
     let name = name("back");
     let manager = bind(&name);

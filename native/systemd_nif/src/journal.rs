@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use systemd_core::{Entry, Errno, Journal, Line, Sent, is_journal_stream, rfc3339};
@@ -26,6 +26,7 @@ impl Resource for SinkResource {}
 pub struct JournalResource {
     journal: Journal,
     line: Line<LocalPid>,
+    sent: AtomicU64,
     dropped: Mutex<Dropped>,
 }
 
@@ -62,6 +63,8 @@ impl Ticket {
 #[derive(Default)]
 struct Dropped {
     count: u64,
+    /// Also those that were told of.
+    total: u64,
     first: i64,
     last: i64,
     teller: Option<LocalPid>,
@@ -71,9 +74,13 @@ struct Dropped {
 fn journal_open<'a>(env: Env<'a>, path: Binary<'a>) -> Term<'a> {
     match Journal::open(Path::new(OsStr::from_bytes(path.as_slice()))) {
         Ok(journal) => {
-            let (line, dropped) = (Line::default(), Mutex::default());
-            (atoms::ok(), ResourceArc::new(JournalResource { journal, line, dropped }))
-                .encode(env)
+            let journal = JournalResource {
+                journal,
+                line: Line::default(),
+                sent: AtomicU64::new(0),
+                dropped: Mutex::default(),
+            };
+            (atoms::ok(), ResourceArc::new(journal)).encode(env)
         }
         Err(errno) => error(env, reason::posix(env, errno)),
     }
@@ -121,7 +128,7 @@ fn journal_log<'a>(
     texts: Term<'a>,
 ) -> Term<'a> {
     let event = Event { level, metadata, message, more, texts };
-    sent(env, sink.layout.entry(&event, Limit::NORMAL), |entry| {
+    sent(env, &sink, sink.layout.entry(&event, Limit::NORMAL), |entry| {
         if sink.journal.line.is_long() {
             return Ok(Sent::NotYet);
         }
@@ -161,13 +168,14 @@ fn journal_log_wait<'a>(
 ) -> Term<'a> {
     let event = Event { level, metadata, message, more, texts };
     let timeout = Duration::from_millis(timeout.into());
-    sent(env, sink.layout.entry(&event, Limit::NONE), |entry| {
+    sent(env, &sink, sink.layout.entry(&event, Limit::NONE), |entry| {
         sink.journal.journal.send(entry, timeout).map(|()| Sent::Done)
     })
 }
 
 fn sent<'a>(
     env: Env<'a>,
+    sink: &SinkResource,
     encoded: Result<Entry, NotEncoded<'a>>,
     send: impl FnOnce(&Entry) -> Result<Sent, Errno>,
 ) -> Term<'a> {
@@ -176,7 +184,10 @@ fn sent<'a>(
         Err(not_encoded) => return not_encoded.encode(env),
     };
     match send(&entry) {
-        Ok(Sent::Done) => atoms::ok().encode(env),
+        Ok(Sent::Done) => {
+            sink.journal.sent.fetch_add(1, Ordering::Relaxed);
+            atoms::ok().encode(env)
+        }
         Ok(Sent::NotYet) => atoms::again().encode(env),
         Err(errno) => error(env, reason::posix(env, errno)),
     }
@@ -193,6 +204,7 @@ fn journal_drop<'a>(env: Env<'a>, sink: ResourceArc<SinkResource>, time: Term<'a
         dropped.last = time;
     }
     dropped.count += 1;
+    dropped.total += 1;
     dropped.first = dropped.first.min(time);
     dropped.last = dropped.last.max(time);
     !dropped.teller.is_some_and(|teller| teller.is_alive(env))
@@ -230,6 +242,14 @@ fn journal_told(sink: ResourceArc<SinkResource>, count: u64, last: i64) -> u64 {
         dropped.teller = None;
     }
     dropped.count
+}
+
+/// `{IsReachable, Sent, Dropped}`
+#[rustler::nif]
+fn journal_info(sink: ResourceArc<SinkResource>) -> (bool, u64, u64) {
+    let journal = &sink.journal;
+    let dropped = journal.dropped().total;
+    (journal.journal.is_reachable(), journal.sent.load(Ordering::Relaxed), dropped)
 }
 
 impl JournalResource {

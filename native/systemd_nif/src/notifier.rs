@@ -2,7 +2,7 @@
 
 use crate::library::announced;
 use crate::states::{Refused, message};
-use crate::{atoms, error, reason};
+use crate::{atoms, binary, error, reason};
 use rustler::{Binary, Encoder, Env, NifResult, Resource, ResourceArc, Term};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -91,6 +91,24 @@ fn has_announced(notifier: ResourceArc<NotifierResource>, what: Term<'_>) -> Nif
         return Err(rustler::Error::BadArg);
     };
     Ok(notifier.0.has_announced(announcement))
+}
+
+/// Counts one that the caller has given up.
+#[rustler::nif]
+fn notify_failed(notifier: ResourceArc<NotifierResource>) -> rustler::Atom {
+    notifier.0.count_failed();
+    atoms::ok()
+}
+
+/// `{Sent, Failed, LastStatus | false}`
+#[rustler::nif]
+fn notifier_info(env: Env<'_>, notifier: ResourceArc<NotifierResource>) -> Term<'_> {
+    let (sent, failed) = notifier.0.counts();
+    let status = match notifier.0.last_status() {
+        Some(text) => binary(env, &text),
+        None => false.encode(env),
+    };
+    (sent, failed, status).encode(env)
 }
 
 #[rustler::nif(schedule = "DirtyIo")]

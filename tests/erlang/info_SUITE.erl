@@ -1,0 +1,166 @@
+%% What systemd:info/0 says, and that it asks nobody.
+-module(info_SUITE).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("stdlib/include/assert.hrl").
+
+all() ->
+    [
+        not_started, not_under_systemd, nothing_can_be_sent, what_was_announced, what_was_sent, pings_count,
+        what_failed, one_of_a_manager, journal, asks_nobody
+    ].
+
+init_per_testcase(_, Config) ->
+    log_counter:start(),
+    [{recorder, recorder:start()} | Config].
+
+end_per_testcase(_, Config) ->
+    application:stop(systemd),
+    [os:unsetenv(Name) || Name <- ["NOTIFY_SOCKET", "WATCHDOG_USEC", "INVOCATION_ID", "LISTEN_FDS", "LISTEN_PID"]],
+    log_counter:stop(),
+    recorder:stop(recorder(Config)).
+
+recorder(Config) -> proplists:get_value(recorder, Config).
+
+start(Config) ->
+    os:putenv("NOTIFY_SOCKET", recorder:path(recorder(Config))),
+    ok = application:start(systemd).
+
+empty() ->
+    #{
+        under_systemd => false, uptime => false, pid => false, exec_pid => false, unit => false,
+        invocation_id => false, notify_socket => false, error => false, announced => [], status => false,
+        notifications => #{sent => 0, failed => 0}, watchdog => false, journal => #{},
+        descriptors => #{handed_over => [], store_max => unknown}
+    }.
+
+not_started(_) -> ?assertEqual(empty(), systemd:info()).
+
+not_under_systemd(_) ->
+    os:putenv("INVOCATION_ID", "of the shell"),
+    ok = application:start(systemd),
+    #{uptime := Uptime, pid := Pid} = Info = systemd:info(),
+    ?assert(is_integer(Uptime)),
+    ?assertEqual(os:getpid(), integer_to_list(Pid)),
+    ?assertEqual(empty(), Info#{uptime := false, pid := false, exec_pid := false}).
+
+nothing_can_be_sent(_) ->
+    os:putenv("NOTIFY_SOCKET", "relative"),
+    ok = application:start(systemd),
+    ?assertMatch(
+        #{
+            under_systemd := true,
+            notify_socket := <<"relative">>,
+            error := {invalid_notify_socket, <<"relative">>},
+            announced := [],
+            notifications := #{sent := 0, failed := 0}
+        },
+        systemd:info()
+    ).
+
+what_was_announced(Config) ->
+    start(Config),
+    ?assertMatch(#{under_systemd := true, error := false, announced := [], status := false}, systemd:info()),
+    ok = systemd:notify([ready, {status, "grün\n"}]),
+    ?assertMatch(#{announced := [ready], status := <<"grün "/utf8>>}, systemd:info()),
+    ok = systemd:notify(reloading),
+    ok = systemd:notify(stopping),
+    ?assertMatch(#{announced := [ready, reloading, stopping]}, systemd:info()).
+
+counts() -> maps:get(notifications, systemd:info()).
+
+what_was_sent(Config) ->
+    start(Config),
+    ?assertEqual(#{sent => 0, failed => 0}, counts()),
+    [ok = systemd:notify({status, "x"}) || _ <- [1, 2, 3]],
+    ok = systemd:notify([]),
+    ok = systemd:clear_fds([a, b]),
+    ?assertEqual(5, length(recorder:all(recorder(Config)))),
+    ?assertEqual(#{sent => 5, failed => 0}, counts()),
+    %% The next life counts its own.
+    ok = application:stop(systemd),
+    start(Config),
+    ?assertEqual(#{sent => 0, failed => 0}, counts()).
+
+pings_count(Config) ->
+    os:putenv("WATCHDOG_USEC", "50000"),
+    start(Config),
+    [<<"WATCHDOG=1\n">> = recorder:next(recorder(Config)) || _ <- lists:seq(1, 10)],
+    ?assertMatch(#{sent := Sent, failed := 0} when Sent >= 10, counts()),
+    %% And those that nobody gets, which the log then tells of.
+    recorder:stop(recorder(Config)),
+    ?assert(soon(fun() -> maps:get(failed, counts()) > 0 end, 2000)).
+
+soon(Fun, Millis) -> Fun() orelse Millis > 0 andalso begin timer:sleep(5), soon(Fun, Millis - 5) end.
+
+what_failed(Config) ->
+    start(Config),
+    {error, {invalid_value, errno}} = systemd:notify({errno, -1}),
+    {error, etimedout} = systemd:barrier(1),
+    {error, bad_descriptor} = systemd:store_fds([999999]),
+    %% The barrier has come to the manager's queue.
+    ?assertEqual(#{sent => 1, failed => 3}, counts()),
+    recorder:stop(recorder(Config)),
+    {error, enoent} = systemd:notify(ready),
+    ?assertMatch(#{announced := [], notifications := #{sent := 1, failed := 4}}, systemd:info()).
+
+one_of_a_manager(Config) ->
+    os:putenv("WATCHDOG_USEC", "60000000"),
+    os:putenv("INVOCATION_ID", "0123456789abcdef"),
+    os:putenv("LISTEN_FDS", "0"),
+    os:putenv("LISTEN_PID", os:getpid()),
+    start(Config),
+    NotifySocket = list_to_binary(recorder:path(recorder(Config))),
+    ?assertMatch(
+        #{
+            notify_socket := NotifySocket,
+            invocation_id := <<"0123456789abcdef">>,
+            watchdog := #{timeout := 60000, enabled := true, overdue := false},
+            descriptors := #{handed_over := []}
+        },
+        systemd:info()
+    ).
+
+journal(Config) ->
+    Journal = recorder:start(),
+    ok = journald:add(Journal, #{send_timeout => 0}),
+    Path = list_to_binary(recorder:path(Journal)),
+    Of = fun() -> maps:get(journal, systemd:info()) end,
+    ?assertEqual(#{journal => #{path => Path, reachable => true, sent => 0, dropped => 0}}, Of()),
+    [logger:error("line ~b", [N]) || N <- [1, 2, 3]],
+    [#{} = maps:from_list(journald:next(Journal)) || _ <- [1, 2, 3]],
+    ?assertEqual(#{journal => #{path => Path, reachable => true, sent => 3, dropped => 0}}, Of()),
+    recorder:stop(Journal),
+    ?assertEqual(#{journal => #{path => Path, reachable => false, sent => 3, dropped => 0}}, Of()),
+    logger:error("lost"),
+    ?assertMatch(#{journal := #{reachable := false, sent := 3, dropped := 1}}, Of()),
+    %% When the journal is back it is told of the one that was lost, which stays counted.
+    Back = recorder:start(recorder:path(Journal)),
+    ?assertEqual(<<"1">>, journald:value(<<"N_DROPPED">>, journald:next(Back))),
+    ?assert(soon(fun() -> maps:get(sent, maps:get(journal, Of())) =:= 4 end, 2000)),
+    ?assertMatch(#{journal := #{reachable := true, dropped := 1}}, Of()),
+    recorder:stop(Back),
+    ok = journald:remove(),
+    ?assertEqual(#{}, Of()),
+    _ = Config,
+    ok.
+
+%% No process that could be stuck.
+asks_nobody(Config) ->
+    os:putenv("WATCHDOG_USEC", "60000000"),
+    start(Config),
+    Journal = recorder:start(),
+    ok = journald:add(Journal),
+    ok = systemd:notify(ready),
+    Self = self(),
+    Stuck = [
+        whereis(Name)
+     || Name <- [systemd_sup, systemd_watchdog, systemd_log, systemd_reload, logger, application_controller, file_server_2, code_server]
+    ],
+    [true = erlang:suspend_process(Pid) || Pid <- Stuck],
+    _ = spawn(fun() -> Self ! systemd:info() end),
+    Info = receive Answer -> Answer after 5000 -> stuck end,
+    [true = erlang:resume_process(Pid) || Pid <- Stuck],
+    ok = journald:remove(),
+    recorder:stop(Journal),
+    ?assertMatch(#{announced := [ready], watchdog := #{}, journal := #{journal := #{reachable := true}}}, Info).
