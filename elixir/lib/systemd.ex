@@ -91,8 +91,9 @@ defmodule Systemd do
     * `notifications`: `sent` counts datagrams, also those of the native threads, such as the pings of the
       watchdog; `failed` the calls that have returned an error, and what those threads could not send;
     * `watchdog`, where there is `WatchdogSec=`: its `timeout`; whether it is `enabled`; `last_answer`, so
-      long ago, or `:never`; `last_result`, `:ok`, `:not_checked` or what `watchdog_check` did in words;
-      `last_duration` of that call; for how long an answer is `overdue`;
+      long ago, or `:never`; `last_result`, `:ok`, `:not_checked` before the first one, or what of
+      `watchdog_check` has failed; `last_duration` until that answer; for how long an answer is `overdue`, if
+      it is;
     * `journal`: the handlers that are a `:systemd_journal_h`, whether journald listens at this moment, and
       how many entries were sent and dropped;
     * `descriptors`: what was handed over at the start, and how many the unit may store, which systemd
@@ -295,6 +296,18 @@ defmodule Systemd do
   """
   @spec info() :: info
   defdelegate info(), to: :systemd
+
+  @doc """
+  Prints what `info/0` knows; then what is wrong with the service, its unit and its configuration, and how
+  to mend it.
+
+      bin/my_app rpc "Systemd.doctor()"
+
+  It asks `systemctl` about the unit, and says so where it can't. `mix systemd.doctor` looks at a unit file
+  and the configuration of a project.
+  """
+  @spec doctor() :: :ok
+  defdelegate doctor(), to: :systemd
 
   @doc """
   The descriptors that the manager handed over, from socket units and from its store, in order:

@@ -24,7 +24,8 @@
     booted/0,
     is_journal/1,
     unset_env/1,
-    info/0
+    info/0,
+    doctor/0
 ]).
 -export([
     listen_fds/0,
@@ -39,7 +40,7 @@
     read_credential/1
 ]).
 
--export_type([state/0, statuses/0, sd_timeout/0, reason/0, info/0]).
+-export_type([state/0, statuses/0, sd_timeout/0, reason/0, info/0, watchdog_info/0]).
 -export_type([reload_function/0, status_function/0, extension/0]).
 -export_type([fd/0, fd_name/0, fd_info/0, fd_source/0, storable/0, credential/0]).
 
@@ -156,6 +157,16 @@
 -type credential() :: atom() | unicode:chardata().
 %% What `LoadCredential=' or `SetCredential=' in systemd.exec(5) call it.
 
+-type watchdog_info() :: #{
+    timeout := pos_integer(),
+    enabled := boolean(),
+    last_answer := non_neg_integer() | never,
+    last_result := ok | not_checked | unicode:unicode_binary(),
+    last_duration := non_neg_integer() | never,
+    overdue := non_neg_integer() | false
+}.
+%% See {@link info()}.
+
 -type info() :: #{
     under_systemd := boolean(),
     uptime := non_neg_integer() | false,
@@ -168,7 +179,7 @@
     announced := [ready | reloading | stopping],
     status := binary() | false,
     notifications := #{sent := non_neg_integer(), failed := non_neg_integer()},
-    watchdog := map() | false,
+    watchdog := watchdog_info() | false,
     journal := #{
         logger:handler_id() => #{
             path := binary(),
@@ -191,8 +202,8 @@
 %% <li>`notifications': `sent' counts datagrams, also those of the native threads, such as the pings of the
 %% watchdog; `failed' the calls that have returned an error, and what those threads could not send.</li>
 %% <li>`watchdog', where there is `WatchdogSec=': its `timeout'; whether it is `enabled'; `last_answer', so long
-%% ago, or `never'; `last_result', `ok', `not_checked' or what `watchdog_check' did in words;
-%% `last_duration' of that call; for how long an answer is `overdue'.</li>
+%% ago, or `never'; `last_result', `ok', `not_checked' before the first one, or what of `watchdog_check' has
+%% failed; `last_duration' until that answer; for how long an answer is `overdue', if it is.</li>
 %% <li>`journal': the handlers that are a {@link systemd_journal_h}, whether journald listens at this moment,
 %% and how many entries were sent and dropped.</li>
 %% <li>`descriptors': what was handed over at the start, and how many the unit may store, which systemd tells
@@ -363,6 +374,15 @@ unset_env(Part) -> error(badarg, [Part]).
 %% or empty.
 -spec info() -> info().
 info() -> systemd_info:read().
+
+%% @doc Prints what {@link info/0} knows; then what is wrong with the service, its unit and its configuration,
+%% and how to mend it. To be called in the VM that runs:
+%% ```
+%% bin/my_release eval 'systemd:doctor().'
+%% '''
+%% It asks `systemctl' about the unit, and says so where it can't.
+-spec doctor() -> ok.
+doctor() -> systemd_doctor:run().
 
 %% @doc The descriptors that the manager handed over, from socket units and from its store, in
 %% order: see sd_listen_fds(3). They are open, and child processes don't inherit them. Empty outside

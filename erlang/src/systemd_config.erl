@@ -1,30 +1,65 @@
 %% @private
-%% Config keys with a default that is used where they make no sense.
+%% Config keys, and what they may be.
 -module(systemd_config).
 
--export([integer/3, one_of/2]).
+-export([value/2, problems/1]).
 
-%% @doc An integer that is no less than the least one. Of anything else the log tells.
--spec integer(Key :: atom(), Least :: integer(), Default :: integer()) -> integer().
-integer(Key, Least, Default) ->
-    case application:get_env(systemd, Key, Default) of
-        Value when is_integer(Value), Value >= Least -> Value;
-        Invalid -> invalid(Key, Invalid, "not an integer of at least ~b", [Least], Default)
-    end.
-
-%% @doc One of these, of which the first is the default.
--spec one_of(Key :: atom(), [atom(), ...]) -> atom().
-one_of(Key, [Default | _] = Values) ->
+%% @doc The default also in the place of one that makes no sense, of which the log tells.
+-spec value(Key :: atom(), Default) -> Default when Default :: term().
+value(Key, Default) ->
     Value = application:get_env(systemd, Key, Default),
-    case lists:member(Value, Values) of
-        true -> Value;
-        false -> invalid(Key, Value, "none of ~0tp", [Values], Default)
+    case problem({Key, Value}) of
+        [] ->
+            Value;
+        [Problem] ->
+            systemd_log:say(error, "systemd: ~ts; ~0tp is used", [Problem, Default]),
+            Default
     end.
 
-invalid(Key, Value, Reason, Args, Default) ->
-    systemd_log:say(
-        error,
-        "systemd: config key ~ts is ~0tP, which is " ++ Reason ++ "; ~0tp is used",
-        [Key, Value, 20] ++ Args ++ [Default]
-    ),
-    Default.
+%% @doc What is wrong with all the keys of this application, in words.
+-spec problems([{Key :: atom(), Value :: term()}]) -> [io_lib:chars()].
+problems(Config) -> lists:flatmap(fun problem/1, Config).
+
+problem({Key, Value}) ->
+    case what_fits(Key) of
+        unknown ->
+            [io_lib:format("config key ~0tp: there is none of that name", [Key])];
+        {What, Fits} ->
+            [io_lib:format("config key ~ts is ~0tP, and not ~ts", [Key, Value, 20, What]) || not Fits(Value)]
+    end.
+
+what_fits(Key) when Key =:= install_journal; Key =:= install_kmsg; Key =:= unset_env ->
+    {"true or false", fun is_boolean/1};
+what_fits(handle_event) ->
+    {"sighup or false", fun(Value) -> lists:member(Value, [sighup, false]) end};
+what_fits(warn_about_readiness_message) ->
+    {"milliseconds or false", fun(Value) -> Value =:= false orelse is_at_least(0, Value) end};
+what_fits(watchdog_scale) ->
+    {"an integer of at least 2", fun(Value) -> is_at_least(2, Value) end};
+what_fits(Key) when Key =:= restart_timeout; Key =:= watchdog_warn_after ->
+    {"milliseconds", fun(Value) -> is_at_least(1, Value) end};
+what_fits(watchdog_on_hang) ->
+    {"withhold, trigger or abort", fun(Value) -> lists:member(Value, [withhold, trigger, abort]) end};
+what_fits(watchdog_crash_dump) ->
+    {"a path", fun(Value) -> Value =:= undefined orelse is_path(Value) end};
+what_fits(watchdog_check) ->
+    {"a check of systemd_check", fun(Value) -> Value =:= undefined orelse systemd_check:is_check(Value) end};
+what_fits(memory_pressure) ->
+    {"{M, F, A}, fun/0 or false", fun(Value) ->
+        lists:member(Value, [undefined, false]) orelse systemd_function:is_callable(Value)
+    end};
+what_fits(reload) ->
+    {"restart, {M, F, A} or fun/0", fun(Value) -> Value =:= restart orelse systemd_function:is_callable(Value) end};
+%% Of `logger:add_handlers/1', and what the VM adds.
+what_fits(Key) when Key =:= logger; Key =:= included_applications ->
+    {"a list", fun is_list/1};
+what_fits(_) ->
+    unknown.
+
+is_at_least(Least, Value) -> is_integer(Value) andalso Value >= Least.
+
+%% Not of atoms, which `file' takes as well.
+is_path(Value) ->
+    try iolist_size(unicode:characters_to_binary(Value)) > 0
+    catch error:_ -> false
+    end.

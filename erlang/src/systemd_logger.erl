@@ -2,7 +2,7 @@
 %% What the application does with the handlers of `logger' when it starts.
 -module(systemd_logger).
 
--export([install/0, is_journal/1]).
+-export([install/0, is_journal/1, lacks_levels/0]).
 
 %% Log calls that have begun get this long to end, in milliseconds.
 -define(LONGEST_LOG_CALL, 1000).
@@ -36,6 +36,16 @@ is_stream(Fd) ->
     case os:getenv("JOURNAL_STREAM") of
         false -> false;
         Value -> systemd_nif:loaded() andalso systemd_nif:is_journal(Fd, unicode:characters_to_binary(Value))
+    end.
+
+%% @doc Whether the default handler writes to the journal by standard output, and no `<N>' in front.
+-spec lacks_levels() -> boolean().
+lacks_levels() ->
+    case logger:get_handler_config(default) of
+        {ok, #{module := logger_std_h, formatter := {Formatter, _}} = Handler} ->
+            Formatter =/= systemd_kmsg_formatter andalso is_journal(device(Handler));
+        _ ->
+            false
     end.
 
 install_journal() ->

@@ -69,7 +69,7 @@ refused() ->
 %% @doc Nobody pings while the VM restarts in place, so that the manager is given another timeout.
 -spec announce_restart() -> ok | {error, systemd:reason()}.
 announce_restart() ->
-    Timeout = systemd_config:integer(restart_timeout, 1, ?RESTART_TIMEOUT),
+    Timeout = systemd_config:value(restart_timeout, ?RESTART_TIMEOUT),
     Bridge = systemd_watchdog:bridge(Timeout),
     case systemd_notify:send([reloading | Bridge]) of
         ok when Bridge =:= [] -> ok;

@@ -12,6 +12,8 @@
 -record(state, {
     watchdog :: systemd_nif:watchdog(),
     usec :: pos_integer(),
+    %% Milliseconds.
+    warn_after :: pos_integer(),
     enabled = true :: boolean(),
     %% The VM was restarted in place, and the manager's timeout is still that for the restart.
     bridged = false :: boolean(),
@@ -31,7 +33,7 @@ start_link(Usec) ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, Usec, []).
 
 %% @doc See {@link systemd_watchdog_info:read/0}.
--spec info() -> false | systemd_watchdog_info:info().
+-spec info() -> false | systemd:watchdog_info().
 info() -> systemd_watchdog_info:read().
 
 %% @doc Milliseconds, or `false' when the watchdog is off.
@@ -76,13 +78,15 @@ init(Usec) ->
     process_flag(priority, high),
     load_code(),
     persistent_term:put(?MODULE, Usec),
-    case start(Usec) of
+    Half = max(1, Usec div 2000),
+    WarnAfter = systemd_config:value(watchdog_warn_after, Half),
+    case start(Usec, WarnAfter) of
         {ok, Watchdog} ->
-            systemd_watchdog_info:open(Usec),
-            Half = Usec div 2000,
+            systemd_watchdog_info:open(max(1, Usec div 1000), WarnAfter),
             {ok, #state{
                 watchdog = Watchdog,
                 usec = Usec,
+                warn_after = WarnAfter,
                 quiet_until = now_millis() + Half,
                 bridged = os:getenv(?BRIDGED) =/= false
             }};
@@ -96,12 +100,11 @@ load_code() ->
     _ = code:ensure_modules_loaded([io_lib, io_lib_format, io_lib_pretty, string, unicode_util | Modules]),
     ok.
 
-start(Usec) ->
-    Interval = max(1, Usec div systemd_config:integer(watchdog_scale, 2, ?SCALE)),
-    WarnAfter = 1000 * systemd_config:integer(watchdog_warn_after, 1, max(1, Usec div 2000)),
-    OnHang = systemd_config:one_of(watchdog_on_hang, [withhold, trigger, abort]),
+start(Usec, WarnAfter) ->
+    Interval = max(1, Usec div systemd_config:value(watchdog_scale, ?SCALE)),
+    OnHang = systemd_config:value(watchdog_on_hang, withhold),
     Start = fun(Notifier) ->
-        systemd_nif:watchdog_start(Notifier, Usec, Interval, WarnAfter, OnHang)
+        systemd_nif:watchdog_start(Notifier, Usec, Interval, 1000 * WarnAfter, OnHang)
     end,
     case systemd_notify:with_notifier(Start) of
         {ok, Watchdog} ->
@@ -136,8 +139,8 @@ tell(Fun, #state{watchdog = Watchdog} = State) ->
     end.
 
 %% The thread before ends with the last reference to it, before it takes the silence for a stall.
-renew(#state{usec = Usec, enabled = Enabled} = State) ->
-    case start(Usec) of
+renew(#state{usec = Usec, warn_after = WarnAfter, enabled = Enabled} = State) ->
+    case start(Usec, WarnAfter) of
         {ok, Watchdog} ->
             Enabled orelse systemd_nif:watchdog_disable(Watchdog),
             self() ! collect,

@@ -2,24 +2,13 @@
 %% What is known of the watchdog, for those who must not wait for its process.
 -module(systemd_watchdog_info).
 
--export([open/1, enabled/1, asked/0, answered/1, read/0]).
-
--export_type([info/0]).
-
--type info() :: #{
-    timeout := pos_integer(),
-    enabled := boolean(),
-    last_answer := non_neg_integer() | never,
-    last_result := ok | not_checked | unicode:unicode_binary(),
-    last_duration := non_neg_integer() | never,
-    unanswered := non_neg_integer() | false
-}.
-%% All times in milliseconds. `last_answer' is so long ago; `unanswered' is how long a question has been waiting for its answer.
+-export([open/2, enabled/1, asked/0, answered/1, read/0]).
 
 %% Positions in the only row.
 -record(info, {
     key = info,
     timeout :: pos_integer(),
+    warn_after :: pos_integer(),
     enabled = true :: boolean(),
     asked = none :: none | integer(),
     answered = none :: none | integer(),
@@ -27,11 +16,11 @@
     result = not_checked :: ok | not_checked | unicode:chardata()
 }).
 
-%% @doc The caller is the watchdog's process.
--spec open(Usec :: pos_integer()) -> ok.
-open(Usec) ->
+%% @doc In milliseconds. The caller is the watchdog's process.
+-spec open(Timeout :: pos_integer(), WarnAfter :: pos_integer()) -> ok.
+open(Timeout, WarnAfter) ->
     ?MODULE = ets:new(?MODULE, [named_table, {keypos, #info.key}]),
-    true = ets:insert(?MODULE, #info{timeout = max(1, Usec div 1000)}),
+    true = ets:insert(?MODULE, #info{timeout = Timeout, warn_after = WarnAfter}),
     ok.
 
 -spec enabled(boolean()) -> ok.
@@ -62,7 +51,7 @@ update(Elements) ->
     ok.
 
 %% @doc `false' where no watchdog runs.
--spec read() -> false | info().
+-spec read() -> false | systemd:watchdog_info().
 read() ->
     try ets:lookup(?MODULE, info) of
         [Info] -> as_map(Info)
@@ -74,13 +63,18 @@ as_map(#info{asked = Asked, answered = Answered} = Info) ->
     #{
         timeout => Info#info.timeout,
         enabled => Info#info.enabled,
-        last_answer => ago(Answered, never),
+        last_answer => ago(Answered, 0, never),
         last_result => Info#info.result,
         last_duration => Info#info.duration,
-        unanswered => ago(Asked, false)
+        overdue => ago(Asked, Info#info.warn_after, false)
     }.
 
-ago(none, Otherwise) -> Otherwise;
-ago(When, _) -> now_millis() - When.
+ago(none, _, Otherwise) ->
+    Otherwise;
+ago(When, Least, Otherwise) ->
+    case now_millis() - When of
+        Millis when Millis >= Least -> Millis;
+        _ -> Otherwise
+    end.
 
 now_millis() -> erlang:monotonic_time(millisecond).

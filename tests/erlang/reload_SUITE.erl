@@ -260,8 +260,10 @@ without_systemd(_) ->
 restart_bridges_the_watchdog(Config) ->
     os:putenv("WATCHDOG_USEC", "3000000"),
     try
-        ready(restart, Config),
-        ?assertMatch(<<"WATCHDOG=1\n">>, next(Config)),
+        start(restart),
+        ?assertEqual(<<"WATCHDOG=1\n">>, next(Config)),
+        ok = systemd:notify(ready),
+        ?assertEqual(<<"READY=1\n">>, next(Config)),
         application:set_env(systemd, restart_timeout, 5000),
         ok = systemd:watchdog(disable),
         _ = recorder:all(proplists:get_value(recorder, Config)),

@@ -159,22 +159,22 @@ an_invalid_setting_is_told_of(Config) ->
     log_counter:stop(),
     ?assertMatch(
         [
-            "systemd: config key watchdog_warn_after is soon, which is not an integer of at least 1; 50 is used",
-            "systemd: config key watchdog_on_hang is explode, which is none of [withhold,trigger,abort]; "
-            "withhold is used"
+            "systemd: config key watchdog_warn_after is soon, and not milliseconds; 50 is used",
+            "systemd: config key watchdog_on_hang is explode, and not withhold, trigger or abort; withhold is used"
         ],
         Messages
     ).
 
 info(Config) ->
     ?assertEqual(false, systemd_watchdog:info()),
-    start_asking(Config, []),
+    start_asking(Config, [{watchdog_warn_after, 300}]),
     First = asked(),
     ?assertMatch(
-        #{timeout := 100, enabled := true, last_answer := never, last_result := not_checked, unanswered := N}
-            when is_integer(N),
+        #{timeout := 100, enabled := true, last_answer := never, last_result := not_checked, overdue := false},
         systemd_watchdog:info()
     ),
+    wait(fun() -> maps:get(overdue, systemd_watchdog:info()) =/= false end),
+    ?assert(maps:get(overdue, systemd_watchdog:info()) >= 300),
     First ! true,
     Second = asked(),
     ?assertMatch(#{last_answer := N, last_result := ok} when is_integer(N), systemd_watchdog:info()),
@@ -184,4 +184,4 @@ info(Config) ->
     ?assertMatch({match, _}, re:run(Text, "returned false")),
     ?assert(is_integer(Duration)),
     ok = systemd:watchdog(disable),
-    ?assertMatch(#{enabled := false, unanswered := false}, systemd_watchdog:info()).
+    ?assertMatch(#{enabled := false, overdue := false}, systemd_watchdog:info()).

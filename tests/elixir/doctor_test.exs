@@ -1,0 +1,76 @@
+defmodule DoctorTest do
+  use ExUnit.Case
+  import ExUnit.CaptureIO
+
+  # What the task prints, and the exit status that Mix makes of it.
+  defp doctor(args) do
+    Mix.Task.reenable("systemd.doctor")
+
+    with_io(fn ->
+      try do
+        Mix.Task.run("systemd.doctor", args)
+        0
+      catch
+        :exit, {:shutdown, status} -> status
+      end
+    end)
+  end
+
+  defp unit(lines) do
+    file = Path.join(System.tmp_dir!(), "#{System.pid()}.service")
+    File.write!(file, "[Service]\n" <> lines)
+    on_exit(fn -> File.rm!(file) end)
+    file
+  end
+
+  test "the project alone" do
+    assert doctor([]) == {0, "nothing is wrong\n"}
+  end
+
+  test "a unit file in which nothing is wrong" do
+    file = unit("Type=notify\nExecStart=/opt/my_app \\\n  start\n")
+    assert {0, output} = doctor([file])
+
+    assert output ==
+             "notice: no WatchdogSec=: a VM that hangs is not restarted\nnothing is wrong\n"
+
+    for unit <- ~w(hello hello-hardened), do: assert({0, _} = doctor([example(unit)]))
+  end
+
+  defp example(unit), do: Path.expand("../../examples/hello/systemd/#{unit}.service", __DIR__)
+
+  test "one in which something is" do
+    assert {1, output} = doctor([unit("KillMode=process\nWatchdogSec=5s\n")])
+    assert output =~ ~r/^error: Type=simple: .* Set Type=notify$/m
+    assert output =~ ~r/^warning: WatchdogSec= with Restart=no: .* Set Restart=on-failure$/m
+    assert output =~ ~r/^warning: KillMode=process /m
+    assert output =~ ~r/^notice: no config key watchdog_check/m
+    refute output =~ "nothing is wrong"
+  end
+
+  test "the configuration" do
+    Application.put_env(:systemd, :watchdog_scale, 1)
+    Application.put_env(:systemd, :wacthdog_check, {MyApp, :well?, []})
+
+    on_exit(fn ->
+      Application.put_env(:systemd, :watchdog_scale, 10)
+      Application.delete_env(:systemd, :wacthdog_check)
+    end)
+
+    assert {1, output} = doctor([])
+    assert output =~ "error: config key watchdog_scale is 1, and not an integer of at least 2\n"
+    assert output =~ "error: config key wacthdog_check: there is none of that name\n"
+  end
+
+  test "no unit file" do
+    assert_raise Mix.Error, ~r/missing: no such file/, fn -> doctor(["missing"]) end
+    assert_raise Mix.Error, ~r/no section \[Service\]/, fn -> doctor([__ENV__.file]) end
+    assert_raise Mix.Error, ~r/usage/, fn -> doctor(["a", "b"]) end
+  end
+
+  test "Systemd.doctor outside of systemd" do
+    assert {:ok, output} = with_io(&Systemd.doctor/0)
+    assert output =~ ~r/^unit +none, process #{System.pid()}, for \d+ s$/m
+    assert output =~ "notice: not under systemd"
+  end
+end

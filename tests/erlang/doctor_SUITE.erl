@@ -1,0 +1,232 @@
+%% Each rule with facts that it finds something in, and with such that it doesn't.
+-module(doctor_SUITE).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("stdlib/include/assert.hrl").
+
+all() ->
+    [
+        rules, nothing_to_say, partial_facts, config_keys, default_config, unit_files, show_without_systemctl,
+        lacks_levels, prints
+    ].
+
+end_per_testcase(_, _) ->
+    application:stop(systemd),
+    [os:unsetenv(Name) || Name <- ["NOTIFY_SOCKET", "JOURNAL_STREAM"]],
+    ok.
+
+%% Nothing to be said of it.
+healthy() ->
+    #{
+        info => #{
+            under_systemd => true, uptime => 12345, pid => 4711, unit => <<"a.service">>, error => false,
+            announced => [ready], journal => #{default => journal(true)},
+            watchdog => #{
+                timeout => 2000, enabled => true, last_answer => 10, last_result => ok, last_duration => 999,
+                overdue => false
+            }
+        },
+        unit => #{
+            "Type" => "notify", "NotifyAccess" => "main", "MainPID" => "4711", "WatchdogSec" => "2s",
+            "Restart" => "on-failure", "KillMode" => "mixed", "MemoryDenyWriteExecute" => "no"
+        },
+        config => [{install_journal, true}, {watchdog_check, {m, f, []}}],
+        native_library => loaded,
+        jit => true,
+        lacks_levels => false
+    }.
+
+journal(IsReachable) -> #{path => <<"/run/j">>, reachable => IsReachable, sent => 1, dropped => 0}.
+
+with(Changes) -> lists:foldl(fun({Path, Value}, Facts) -> put_in(Path, Value, Facts) end, healthy(), Changes).
+
+put_in([Key], Value, Map) -> Map#{Key => Value};
+put_in([Key | Path], Value, Map) -> Map#{Key := put_in(Path, Value, maps:get(Key, Map))}.
+
+findings(Facts) -> [{Severity, lists:flatten(Text)} || {Severity, Text} <- systemd_doctor_rules:findings(Facts)].
+
+nothing_to_say(_) ->
+    ?assertEqual([], findings(healthy())),
+    [
+        ?assertEqual({Changes, []}, {Changes, findings(with(Changes))})
+     || Changes <- [
+            [{[unit, "Type"], "notify-reload"}],
+            [{[unit, "NotifyAccess"], "all"}, {[unit, "MainPID"], "1"}],
+            [{[unit, "Restart"], "always"}],
+            [{[unit, "Restart"], "on-watchdog"}],
+            [{[unit, "KillMode"], "control-group"}],
+            [{[unit, "MemoryDenyWriteExecute"], "yes"}, {[jit], false}],
+            [{[info, watchdog, last_result], not_checked}],
+            [{[info, announced], [reloading]}],
+            [{[info, announced], [stopping]}],
+            [{[info, watchdog, enabled], false}],
+            %% No handler was asked for.
+            [{[info, journal], #{}}, {[config], [{watchdog_check, {m, f, []}}]}],
+            %% The service has no unit: it was started by hand, with a socket of its own.
+            [{[unit], #{}}, {[info, unit], false}]
+        ]
+    ].
+
+%% One thing wrong, one thing found, which names what to change.
+rules(_) ->
+    [
+        ?assertMatch({Changes, [{Severity, _}], {match, _}}, found(Changes, Pattern))
+     || {Severity, Pattern, Changes} <- [
+            {error, "not loaded.*no such file.*priv/systemd_nif.so", [{[native_library], "no such file"}]},
+            {error, "not started", [{[info, uptime], false}, {[info, under_systemd], false}]},
+            {error, "NOTIFY_SOCKET=.*no absolute path", [{[info, error], {invalid_notify_socket, <<"x">>}}]},
+            {notice, "not under systemd", [{[info, under_systemd], false}, {[info, unit], false}, {[unit], #{}}]},
+            {error, "NOTIFY_SOCKET was not set.*a.service needs Type=notify", [{[info, under_systemd], false}]},
+            {error, "Type=simple.*Set Type=notify", [{[info, under_systemd], false}, {[unit, "Type"], "simple"}]},
+            {error, "Type=exec.*Set Type=notify", [{[unit, "Type"], "exec"}]},
+            {notice, "systemctl can't be asked.*Type=.*not looked at", [{[unit], unknown}]},
+            {error, "NotifyAccess=none.*Set NotifyAccess=main", [{[unit, "NotifyAccess"], "none"}]},
+            {error, "NotifyAccess=main.*process 4711.*main process is 1\\..*exec.*NotifyAccess=all", [{[unit, "MainPID"], "1"}]},
+            {error, "NotifyAccess=exec.*NotifyAccess=all", [{[unit, "NotifyAccess"], "exec"}, {[unit, "MainPID"], "1"}]},
+            {error, "no READY=1 .* 12 s.*systemd:ready", [{[info, announced], []}]},
+            {notice, "no WatchdogSec=", [{[info, watchdog], false}, {[unit, "WatchdogSec"], "0"}]},
+            {notice, "no WatchdogSec=", [{[info, watchdog], false}, {[unit, "WatchdogSec"], "infinity"}]},
+            {notice, "no WatchdogSec=", [{[info, watchdog], false}, {[unit], #{}}]},
+            {error, "WatchdogSec=2s, but.*exec", [{[info, watchdog], false}]},
+            {notice, "no config key watchdog_check", [{[config], [{install_journal, true}]}]},
+            {error, "overdue for 1200 ms.*watchdog_check", [{[info, watchdog, overdue], 1200}]},
+            {error, "watchdog_check: x:y/0 returned false; without WATCHDOG=1", [{[info, watchdog, last_result], <<"x:y/0 returned false">>}]},
+            {warning, "took 1000 ms.*WatchdogSec= is 2000 ms", [{[info, watchdog, last_duration], 1000}]},
+            {warning, "Restart=no:.*Set Restart=on-failure", [{[unit, "Restart"], "no"}]},
+            {warning, "Restart=on-success:", [{[unit, "Restart"], "on-success"}]},
+            {warning, "Restart=on-abort:", [{[unit, "Restart"], "on-abort"}]},
+            {warning, "KillMode=process", [{[unit, "KillMode"], "process"}]},
+            {warning, "KillMode=none", [{[unit, "KillMode"], "none"}]},
+            {notice, "MemoryDenyWriteExecute=yes.*JPperf", [{[unit, "MemoryDenyWriteExecute"], "yes"}]},
+            {error, "log handler default: nobody listens at /run/j.*BindReadOnlyPaths=", [{[info, journal, default], journal(false)}]},
+            {warning, "install_journal is true, but.*StandardOutput=journal", [{[info, journal], #{}}]},
+            {warning, "without their levels.*install_journal.*install_kmsg", [{[lacks_levels], true}]},
+            {error, "config key wacthdog_check: there is none", [{[config], [{wacthdog_check, x}, {install_journal, true}, {watchdog_check, {m, f, []}}]}]}
+        ]
+    ].
+
+found(Changes, Pattern) ->
+    Findings = findings(with(Changes)),
+    {Changes, Findings, re:run([Text || {_, Text} <- Findings], Pattern)}.
+
+%% What a rule needs and is not there is no reason to say anything.
+partial_facts(_) ->
+    ?assertEqual([], findings(#{})),
+    All = healthy(),
+    [?assertEqual({Key, []}, {Key, findings(maps:remove(Key, All))}) || Key <- maps:keys(All)],
+    ?assertMatch([{error, "Type=simple" ++ _}], findings(#{unit => #{"Type" => "simple"}, config => []})),
+    ?assertMatch([{notice, "no config key watchdog_check" ++ _}], findings(#{unit => #{"WatchdogSec" => "1"}, config => []})).
+
+config_keys(_) ->
+    Fun = fun() -> true end,
+    Function = [{m, f, []}, Fun],
+    [
+        begin
+            [?assertEqual({Key, Value, []}, {Key, Value, systemd_config:problems([{Key, Value}])}) || Value <- Fit],
+            [?assertMatch({Key, Value, [_]}, {Key, Value, systemd_config:problems([{Key, Value}])}) || Value <- Unfit]
+        end
+     || {Key, Fit, Unfit} <- [
+            {watchdog_check, [undefined, {all, [{run_queue, 5}]} | Function], [true, {m, f}, fun(X) -> X end]},
+            {watchdog_warn_after, [1], [0, infinity]},
+            {watchdog_on_hang, [withhold, trigger, abort], [undefined, kill]},
+            {watchdog_crash_dump, [undefined, "/var/lib/x", <<"y">>, ["/v", <<"z">>]], ["", x, 7]},
+            {memory_pressure, [undefined, false | Function], [true]},
+            {watchdog_scale, [2, 10], [1, 2.0, "10"]},
+            {reload, [restart | Function], [reload, undefined]},
+            {restart_timeout, [1], [0, infinity]},
+            {handle_event, [sighup, false], [true, sigterm]},
+            {warn_about_readiness_message, [0, 10000, false], [-1, true]},
+            {install_journal, [true, false], [yes]},
+            {install_kmsg, [true, false], [undefined]},
+            {unset_env, [true, false], [1]},
+            {no_such_key, [], [true]}
+        ]
+    ],
+    [Text] = systemd_config:problems([{watchdog_scale, 1}, {reload, restart}]),
+    ?assertEqual("config key watchdog_scale is 1, and not an integer of at least 2", lists:flatten(Text)).
+
+%% Every key that there is is known, and its default is fit.
+default_config(_) ->
+    _ = application:load(systemd),
+    Config = application:get_all_env(systemd),
+    ?assert(length(Config) > 5),
+    ?assertEqual([], systemd_config:problems(Config)).
+
+unit_files(_) ->
+    Settings = fun(Lines) -> systemd_unit:parse(lists:join("\n", ["[Service]" | Lines])) end,
+    Value = fun(Name, Lines) -> maps:get(Name, Settings(Lines), none) end,
+    [
+        ?assertEqual({Lines, Expected}, {Lines, Value("KillMode", Lines)})
+     || {Expected, Lines} <- [
+            {"mixed", ["KillMode=mixed"]},
+            {"mixed", ["  KillMode =  mixed  "]},
+            {"mixed", ["KillMode=none", "KillMode=mixed"]},
+            {none, ["KillMode=mixed", "KillMode="]},
+            {"none", ["KillMode=mixed", "KillMode=", "KillMode=none"]},
+            {none, ["# KillMode=mixed", ";KillMode=mixed"]},
+            {"mixed", ["KillMode=\\", "mixed"]},
+            {"mixed", ["KillMode=\\", "# none", "; none", "mixed"]},
+            {"mixed", ["# a comment \\", "KillMode=mixed"]},
+            {none, ["ExecStart=/bin/a \\", "KillMode=mixed"]},
+            {none, ["[Unit]", "KillMode=mixed"]},
+            {"mixed", ["[Install]", "[Service]", "KillMode=mixed"]}
+        ]
+    ],
+    ?assertEqual("/bin/a -b=c   -d", Value("ExecStart", [<<"ExecStart=/bin/a -b=c \\">>, " -d"])),
+    ?assertMatch(#{"Type" := "simple", "Restart" := "no", "WatchdogSec" := "0"}, Settings([])),
+    ?assertMatch(#{"Type" := "notify"}, Settings(["Type=notify"])),
+    ?assertEqual({error, no_service_section}, systemd_unit:parse(<<"[Unit]\nType=notify\n">>)),
+    ?assertEqual({error, no_service_section}, systemd_unit:parse(<<255, 0, "[Serv">>)).
+
+show_without_systemctl(_) ->
+    Path = os:getenv("PATH"),
+    os:putenv("PATH", "/nowhere"),
+    Shown = systemd_unit:show("a.service", ["Type"]),
+    os:putenv("PATH", Path),
+    ?assertEqual(#{}, Shown),
+    ?assertEqual(#{}, systemd_unit:show("no-such-unit.service", ["Type"])).
+
+%% Standard error is taken for the journal's stream: it is whatever the test writes to.
+lacks_levels(_) ->
+    {ok, #{formatter := Formatter} = Default} = logger:get_handler_config(default),
+    ok = logger:remove_handler(default),
+    ok = logger:add_handler(default, logger_std_h, #{config => #{type => standard_error}, level => none, formatter => Formatter}),
+    No = systemd_logger:lacks_levels(),
+    os:putenv("JOURNAL_STREAM", stream()),
+    Yes = systemd_logger:lacks_levels(),
+    ok = logger:set_handler_config(default, formatter, {systemd_kmsg_formatter, #{}}),
+    NoMore = systemd_logger:lacks_levels(),
+    ok = logger:remove_handler(default),
+    ok = logger:add_handler(default, maps:get(module, Default), maps:remove(id, Default)),
+    ?assertEqual({false, true, false}, {No, Yes, NoMore}).
+
+stream() ->
+    [Device, Inode] = string:lexemes(os:cmd("stat -L -c '%d %i' /proc/" ++ os:getpid() ++ "/fd/2"), " \n"),
+    Device ++ ":" ++ Inode.
+
+prints(_) ->
+    Error = "error: the application systemd is not started: it belongs to the applications of the release\n",
+    ?assertEqual(Error, lists:append(printed())),
+    Recorder = recorder:start(),
+    os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
+    ok = application:start(systemd),
+    ok = systemd:notify([ready, {status, "grün"}]),
+    Lines = printed(),
+    recorder:stop(Recorder),
+    [
+        ?assertMatch({Pattern, {match, _}}, {Pattern, re:run(unicode:characters_to_binary(Lines), Pattern, [unicode, multiline])})
+     || Pattern <- [
+            "^unit +\\S+, process " ++ os:getpid() ++ ", for 0 s$",
+            "^announced +ready$",
+            "^status +grün$",
+            "^notifications +1 sent, 0 failed$",
+            "^watchdog +none$",
+            "^notice: no WatchdogSec="
+        ]
+    ].
+
+printed() ->
+    ct:capture_start(),
+    ok = systemd:doctor(),
+    ct:capture_stop(),
+    ct:capture_get([]).

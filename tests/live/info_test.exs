@@ -1,0 +1,148 @@
+defmodule InfoTest do
+  @moduledoc "What a service says of itself, and what its doctor finds in the unit that it runs in."
+  use ExUnit.Case
+
+  @env [install_journal: true, watchdog_check: {:erlang, :==, [1, 1]}]
+  @healthy ["WatchdogSec=3s", "Restart=on-failure", "KillMode=mixed"]
+
+  defp start(name, service \\ []),
+    do: Lab.start_service(name, [:ready], env: @env, service: @healthy ++ service)
+
+  # What it finds, from the unit's standard output.
+  defp doctor(unit) do
+    number = System.unique_integer([:positive])
+
+    :ok =
+      Lab.eval(
+        unit,
+        ~s|io:format("doctor #{number}~n"), systemd:doctor(), io:format("done #{number}~n")|
+      )
+
+    Lab.await("the doctor's report", fn -> Lab.journal(unit) =~ "\ndone #{number}\n" end)
+
+    Regex.run(~r/^doctor #{number}$(.*)^done #{number}$/ms, Lab.journal(unit))
+    |> List.last()
+    |> String.split("\n")
+    |> Enum.filter(&(&1 =~ ~r/^(error|warning|notice): |^nothing is wrong$/))
+  end
+
+  test "a healthy unit: what it knows, at 50 µs a call at most, and nothing is wrong" do
+    unit = start("healthy")
+    pid = String.to_integer(Lab.show(unit, "MainPID"))
+    :ok = Lab.eval(unit, ~S|systemd:notify({status, "serving"})|)
+    invocation_id = Lab.show(unit, "InvocationID")
+
+    assert %{
+             under_systemd: true,
+             error: false,
+             pid: ^pid,
+             exec_pid: ^pid,
+             unit: ^unit,
+             invocation_id: ^invocation_id,
+             announced: [:ready],
+             status: "serving",
+             notifications: %{sent: sent, failed: 0},
+             watchdog: %{timeout: 3000, enabled: true},
+             journal: %{
+               default: %{path: "/run/systemd/journal/socket", reachable: true, dropped: 0}
+             },
+             descriptors: %{handed_over: []}
+           } = Lab.eval(unit, "systemd:info()")
+
+    assert sent >= 2
+
+    micros =
+      Lab.eval(unit, "[element(1, timer:tc(systemd, info, [])) || _ <- lists:seq(1, 10001)]")
+
+    sorted = Enum.sort(micros)
+
+    IO.puts(
+      "info/0: #{Enum.at(sorted, 5000)} µs in the median, #{Enum.at(sorted, 9900)} µs for 99 of 100"
+    )
+
+    assert Enum.at(sorted, 5000) < 50
+
+    assert doctor(unit) == ["nothing is wrong"]
+  end
+
+  for {what, name, service, finding} <- [
+        {"Type=", "simple", "Type=simple", ~r/^error: Type=simple: .*Set Type=notify$/},
+        {"Restart=", "no-restart", "Restart=no", ~r/^warning: .*Set Restart=on-failure$/},
+        {"KillMode=", "kill-mode", "KillMode=process", ~r/^warning: KillMode=process /},
+        {"WatchdogSec=", "no-watchdog", "WatchdogSec=0", ~r/^notice: no WatchdogSec=/},
+        {"MemoryDenyWriteExecute=", "mdwe", "MemoryDenyWriteExecute=yes",
+         ~r/^notice: MemoryDenyWriteExecute=yes: /},
+        {"a sandbox without journald", "no-journald", "TemporaryFileSystem=/run/systemd/journal",
+         ~r/^warning: install_journal is true.*BindReadOnlyPaths=/},
+        {"a unit that may not ask", "no-systemctl", "InaccessiblePaths=/usr/bin/systemctl",
+         ~r/^notice: systemctl can't be asked.* were not looked at$/}
+      ] do
+    test "one thing: #{what}" do
+      unit = start("doctor-#{unquote(name)}", [unquote(service)])
+      Lab.await("its control socket", fn -> Lab.up?(unit) end)
+      Lab.await("its application", fn -> Lab.eval(unit, "systemd:info()").uptime end)
+      assert [finding | rest] = doctor(unit)
+      assert finding =~ unquote(Macro.escape(finding))
+      assert rest == if(finding =~ "notice", do: ["nothing is wrong"], else: [])
+    end
+  end
+
+  test "no READY=1" do
+    unit = Lab.write_service("doctor-not-ready", [], env: @env, service: @healthy)
+    Lab.systemctl!(["start", "--no-block", unit])
+    Lab.await("its control socket", fn -> Lab.up?(unit) end)
+    Lab.await("its application", fn -> Lab.eval(unit, "systemd:info()").uptime end)
+    assert [finding] = doctor(unit)
+
+    assert finding =~
+             ~r/^error: no READY=1 was sent in the \d+ s since the start\..*systemd:ready\(\)/
+
+    assert Lab.eval(unit, "systemd:notify(ready), systemd:barrier()") == :ok
+    assert doctor(unit) == ["nothing is wrong"]
+  end
+
+  test "a script that waits for the VM, with NotifyAccess=main" do
+    unit = Lab.write_service("doctor-wrapped", [:ready])
+    path = Lab.path("/etc/lab/units/#{unit}")
+    text = File.read!(path)
+    [_, command] = Regex.run(~r/^ExecStart=(.*)$/m, text)
+    Lab.write_unit(unit, String.replace(text, command, "/bin/sh -c '#{command}; true'"))
+    Lab.systemctl!(["start", "--no-block", unit])
+    Lab.await("its control socket", fn -> Lab.up?(unit) end)
+    Lab.await("its application", fn -> Lab.eval(unit, "systemd:info()").announced == [:ready] end)
+    shell = Lab.show(unit, "MainPID")
+    assert %{pid: pid, exec_pid: exec_pid} = Lab.eval(unit, "systemd:info()")
+    assert Integer.to_string(exec_pid) == shell
+    assert [finding | _] = doctor(unit)
+
+    assert finding =~
+             ~r/^error: NotifyAccess=main: .* process #{pid}, because the main process is #{shell}\. .*NotifyAccess=all$/
+  end
+
+  test "the release of examples/hello, by rpc" do
+    Lab.copy(Lab.hello(), "/opt/hello")
+    text = File.read!(Path.expand("../../examples/hello/systemd/hello.service", __DIR__))
+    node = ["RELEASE_DISTRIBUTION=name", "RELEASE_NODE=hello@127.0.0.1"]
+
+    unit =
+      Lab.write_unit(
+        "hello.service",
+        String.replace(
+          text,
+          "Environment=RELEASE_DISTRIBUTION=none",
+          "Environment=#{Enum.join(node, " ")}"
+        )
+      )
+
+    Lab.systemctl!(["start", unit])
+
+    assert {output, 0} =
+             Lab.run("env", node ++ ["/opt/hello/bin/hello", "rpc", "Systemd.doctor()"])
+
+    pid = Lab.show(unit, "MainPID")
+    assert output =~ ~r/^unit +hello.service, process #{pid}, for \d+ s$/m
+    assert output =~ ~r/^watchdog +2000 ms, last answer /m
+    assert output =~ ~r/^nothing is wrong$/m
+    refute output =~ ~r/^(error|warning|notice): /m
+  end
+end
