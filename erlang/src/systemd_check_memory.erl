@@ -3,17 +3,18 @@
 %% counted, because the kernel takes it back before it runs out of memory.
 -module(systemd_check_memory).
 
--export([run/1, resident/1, unit/1]).
+-export([run/2, resident/1, unit/1]).
 
-%% @doc `unknown' where the system doesn't say it, or where the unit has no limit.
--spec run(systemd_check:memory_limit()) -> true | unknown | io_lib:chars().
-run(Bytes) when is_integer(Bytes) ->
-    case resident("") of
+%% @doc `unknown' where the system doesn't say it, or where the unit has no limit. `Root' is a prefix of all
+%% paths.
+-spec run(systemd_check:memory_limit(), Root :: string()) -> true | unknown | io_lib:chars().
+run(Bytes, Root) when is_integer(Bytes) ->
+    case resident(Root) of
         unknown -> unknown;
         Used -> compare(Used, Bytes)
     end;
-run(Share) ->
-    case unit("") of
+run(Share, Root) ->
+    case unit(Root) of
         unknown -> unknown;
         {Used, Limit} -> compare(Used, trunc(Share * Limit))
     end.
@@ -24,7 +25,7 @@ compare(_, _) -> true.
 bytes(Bytes) when Bytes >= 1 bsl 30 -> io_lib:format("~.1f GiB", [Bytes / (1 bsl 30)]);
 bytes(Bytes) -> io_lib:format("~.1f MiB", [Bytes / (1 bsl 20)]).
 
-%% @doc What of the process is in memory. `Root' is a prefix of all paths.
+%% @doc What of the process is in memory.
 -spec resident(Root :: string()) -> non_neg_integer() | unknown.
 resident(Root) ->
     case number("VmRSS:", read([Root, "/proc/self/status"])) of
@@ -56,12 +57,12 @@ nearest(Mount, Path, {Max, Current, Cache} = Files) ->
     case number("", read([Mount, Path, Max])) of
         %% Version 1 has a number of that size for none.
         Limit when is_integer(Limit), Limit < 1 bsl 62 ->
+            Used = number("", read([Mount, Path, Current])),
             Stat = read([Mount, Path, "/memory.stat"]),
-            case [number(Key, Text) || {Key, Text} <- [{"", read([Mount, Path, Current])} | [{Key, Stat} || Key <- Cache]]] of
-                [Used, Active, Inactive] when is_integer(Used), is_integer(Active), is_integer(Inactive) ->
-                    {Used - Active - Inactive, Limit};
-                _ ->
-                    unknown
+            Cached = [number(Key, Stat) || Key <- Cache],
+            case lists:member(none, [Used | Cached]) of
+                true -> unknown;
+                false -> {Used - lists:sum(Cached), Limit}
             end;
         _ when Path =:= <<"/">> ->
             unknown;

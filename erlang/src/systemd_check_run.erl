@@ -82,7 +82,7 @@ found({run_queue, Max}, _, Memory) ->
         _ -> {true, Memory}
     end;
 found({memory, Limit} = Check, _, Memory) ->
-    case systemd_check_memory:run(Limit) of
+    case systemd_check_memory:run(Limit, "") of
         unknown when is_map_key(Check, Memory) ->
             {true, Memory};
         unknown ->

@@ -88,7 +88,9 @@ text(Stuck) ->
             [Number] -> [io_lib:format("scheduler ~b", [Number])];
             Numbers -> [io_lib:format("~b of ~b", [length(Numbers), erlang:system_info(schedulers_online)])]
         end,
-    Pools = [Text || {Pool, Text} <- [{dirty_cpu, "the dirty CPU pool"}, {dirty_io, "the dirty IO pool"}],
-        lists:member(Pool, Places)],
+    Pools =
+        [Text || {Pool, Text} <- [{dirty_cpu, "the dirty CPU pool"}, {dirty_io, "the dirty IO pool"}],
+            lists:member(Pool, Places)],
+    Names = lists:join(", ", Schedulers ++ Pools),
     Have = case Places of [_] -> "has"; _ -> "have" end,
-    io_lib:format(": ~ts ~ts not run anything for ~b ms", [lists:join(", ", Schedulers ++ Pools), Have, Longest]).
+    io_lib:format(": ~ts ~ts not run anything for ~b ms", [Names, Have, Longest]).

@@ -17,6 +17,7 @@ defmodule Systemd.CheckTest do
 
   def well?, do: true
   def unwell?, do: raise("no\nbody")
+  def illegible?, do: raise(<<255>>)
 
   test "has every function that makes a check, documented and typed" do
     ours = for {_, _} = function <- Systemd.Check.__info__(:functions), do: function
@@ -61,6 +62,11 @@ defmodule Systemd.CheckTest do
 
     assert run(&__MODULE__.unwell?/0) =~
              ~r"^Systemd.CheckTest.unwell\?/0 raised \*\* \(RuntimeError\) no body .*check_test.exs:\d+: "
+  end
+
+  test "an exception whose message is no text" do
+    Code.ensure_loaded!(Exception)
+    assert run(&__MODULE__.illegible?/0) =~ ~r"^Systemd.CheckTest.illegible\?/0 raised <<.*>>$"
   end
 
   test "processes of a Registry" do
