@@ -1,12 +1,13 @@
 # The tests and the demo set up what they need by themselves: Debian 12, Rust, gcc, make and git.
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-next lint
+.PHONY: help setup demo test test-next sanitize lint
 
 help:
 	@echo "make demo        the article's service under a throwaway systemd, to watch (root or sudo)"
 	@echo "make test        all tests; the live ones against a real systemd (root or sudo)"
 	@echo "make test-next   the live ones on Debian 13, whose root it makes in ~/.cache (root or sudo)"
+	@echo "make sanitize    the tests of the Rust core under the thread sanitizer"
 	@echo "make lint        formatters, clippy, compiler warnings, Dialyzer, documentation"
 
 setup:
@@ -22,6 +23,9 @@ test: setup
 
 test-next: setup
 	@tests/run next
+
+sanitize: setup
+	@tests/run sanitize
 
 lint: setup
 	cargo fmt --all --check

@@ -19,7 +19,7 @@
     bridged = false :: boolean(),
     %% Monotonic milliseconds: a service that is not ready before may fail its check quietly.
     quiet_until :: integer(),
-    checking = none :: none | {Tick :: pos_integer(), Runner :: pid()},
+    checking = none :: none | {Tick :: pos_integer(), Runner :: pid(), Since :: integer()},
     %% What the checks want to know next time.
     memory = #{} :: systemd_check:memory(),
     failing = none :: none | {Check :: term()}
@@ -170,23 +170,21 @@ handle_info({systemd_watchdog, tick, Tick}, State) ->
         undefined -> {noreply, answer(Tick, true, tell(TakeUp, State))};
         Check -> {noreply, check(Tick, Check, tell(TakeUp, State))}
     end;
-handle_info({'EXIT', Runner, Reason}, #state{checking = {Tick, Runner}} = State) ->
+handle_info({'EXIT', Runner, Reason}, #state{checking = {Tick, Runner, _}} = State) ->
     Checked = State#state{checking = none},
     case systemd_function:outcome(Reason) of
         {returned, {Result, Memory}} ->
             {noreply, answer(Tick, Result, Checked#state{memory = Memory})};
-        {ended, _} = Failure ->
+        Failure ->
             {Format, Args} = systemd_function:describe(Failure, watchdog_check),
-            {noreply, answer(Tick, {failed, ended, io_lib:format(Format, Args)}, Checked)}
+            Text = io_lib:format("the check " ++ Format, Args),
+            {noreply, answer(Tick, {failed, ended, Text}, Checked)}
     end;
-handle_info({systemd_watchdog, overdue, Tick}, #state{checking = {Tick, Runner}} = State) ->
-    systemd_hang:tell_where(Runner),
-    {noreply, State};
-handle_info({systemd_watchdog, hangs, _}, #state{watchdog = Watchdog} = State) ->
-    case application:get_env(systemd, watchdog_crash_dump, undefined) of
-        undefined -> ok;
-        Path -> systemd_hang:dump(Path, Watchdog)
-    end,
+handle_info({systemd_watchdog, What, Tick}, #state{checking = {Tick, Runner, Since}} = State) when
+    What =:= overdue; What =:= hangs
+->
+    %% After a stall of the whole VM the check has only just begun.
+    _ = 2 * (now_millis() - Since) >= State#state.warn_after andalso late(What, Runner, State),
     {noreply, State};
 handle_info({systemd_watchdog, ping_failed, Reason}, State) ->
     systemd_log:once({watchdog, Reason}, error, "systemd: WATCHDOG=1 was not sent: ~0tp", [Reason]),
@@ -200,7 +198,7 @@ handle_info(_, State) ->
     {noreply, State}.
 
 %% A runner that still runs was asked before the watchdog was disabled and enabled again.
-check(Tick, Check, #state{checking = {_, Runner}} = State) ->
+check(Tick, Check, #state{checking = {_, Runner, _}} = State) ->
     exit(Runner, kill),
     check(Tick, Check, State#state{checking = none});
 check(Tick, Check, #state{watchdog = Watchdog, memory = Memory} = State) ->
@@ -209,7 +207,15 @@ check(Tick, Check, #state{watchdog = Watchdog, memory = Memory} = State) ->
         catch systemd_nif:watchdog_checking(Watchdog, Tick, unicode:characters_to_binary(What))
     end,
     Runner = systemd_function:start_link({systemd_check, run, [Check, Memory, Say]}, high),
-    State#state{checking = {Tick, Runner}}.
+    State#state{checking = {Tick, Runner, now_millis()}}.
+
+late(overdue, Runner, _) ->
+    systemd_hang:tell_where(Runner);
+late(hangs, _, #state{watchdog = Watchdog}) ->
+    case application:get_env(systemd, watchdog_crash_dump, undefined) of
+        undefined -> ok;
+        Path -> systemd_hang:dump(Path, Watchdog)
+    end.
 
 answer(Tick, Result, #state{failing = Before} = State) ->
     %% Before the service is ready its check may well fail.

@@ -54,6 +54,11 @@ wait(Fun) ->
         false -> timer:sleep(5), wait(Fun)
     end.
 
+%% As after the 5 s, which one_at_a_time waits for.
+end_pause() ->
+    wait(fun() -> element(4, sys:get_state(systemd_memory_pressure)) =:= none end),
+    systemd_memory_pressure ! done.
+
 logged(Text) -> [Line || Line <- log_counter:messages(), string:find(Line, Text) =/= nomatch].
 
 calls_the_function(Config) ->
@@ -98,6 +103,7 @@ by_a_socket(Config) ->
     ?assertEqual({ok, <<"some 200000 2000000", 0>>}, gen_tcp:recv(Socket, 20, 2000)),
     ok = gen_tcp:send(Socket, "pressure"),
     called() ! ok,
+    end_pause(),
     ok = gen_tcp:close(Socket),
     wait(fun() -> logged("not watched any more: " ++ Path) =/= [] end),
     wait(fun() -> whereis(systemd_memory_pressure) =:= undefined andalso threads() =:= 0 end),
@@ -193,15 +199,19 @@ failures(Config) ->
     press(Config),
     wait(fun() -> logged("the function of memory_pressure raised error oops") =/= [] end),
     application:set_env(systemd, memory_pressure, fun() -> exit(self(), kill) end),
+    end_pause(),
     press(Config),
     wait(fun() -> logged("was ended by an exit signal: killed") =/= [] end),
     application:set_env(systemd, memory_pressure, 7),
+    end_pause(),
     press(Config),
     wait(fun() -> logged("can't be called: memory_pressure is 7") =/= [] end),
     %% What goes on is logged once.
     application:set_env(systemd, memory_pressure, telling()),
+    end_pause(),
     press(Config),
     exit(called(), kill),
+    end_pause(),
     press(Config),
     ?assert(is_pid(called())),
     ?assertEqual(3, length(log_counter:messages())).

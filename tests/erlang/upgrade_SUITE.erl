@@ -197,7 +197,9 @@ memory_pressure(_) ->
     ok = application:start(systemd),
     Pressed = fun() ->
         "" = os:cmd("printf some >" ++ Fifo),
-        receive pressure -> ok after 8000 -> error(not_told) end
+        receive pressure -> ok after 8000 -> error(not_told) end,
+        %% The pause between two calls.
+        memory_pressure_SUITE:end_pause()
     end,
     Pressed(),
     with_copies(fun([Copy | _]) ->

@@ -203,7 +203,7 @@ defmodule HelloTest do
     assert lines == [
              "GET /: 200 OK",
              "GET /sick: 200 OK",
-             "systemd: watchdog_check returned false; no WATCHDOG=1 until it returns true",
+             "systemd: watchdog_check: Hello.Health.well?/0 returned false; no WATCHDOG=1 until all is well",
              "SIGTERM received - shutting down"
            ]
   end

@@ -40,7 +40,7 @@ defmodule WatchdogHangTest do
     assert Lab.show_all(unit, ["ActiveState", "NRestarts"]) ==
              %{"ActiveState" => "active", "NRestarts" => "0"}
 
-    assert [[usec], [message], schedulers, [priority], ["0 " <> _], [memory], dirty] =
+    assert [[usec], [message], schedulers, [priority], [run_queues], [memory], dirty] =
              Lab.fields(pid, @overdue, [
                "SYSTEMD_BEAM_OVERDUE_USEC",
                "MESSAGE",
@@ -53,6 +53,7 @@ defmodule WatchdogHangTest do
 
     assert String.to_integer(usec) in 1_000_000..1_500_000
     assert priority == "2"
+    assert run_queues =~ ~r/^\d+( \d+)+ \(\d+ ms ago\)$/
     assert String.to_integer(memory) in 10_000_000..1_000_000_000
     assert message =~ ~r/^watchdog: no answer from the VM for 1\d\d\d ms; it has not taken up the/
     assert message =~ ~r/; schedulers: 1-\d+ stuck in hrtimer_nanosleep; dirty CPU: /
@@ -140,6 +141,25 @@ defmodule WatchdogHangTest do
     assert dump =~ "Slogan: systemd: the check of the watchdog hangs"
     assert String.ends_with?(dump, "=end\n")
     IO.puts("crash dump: #{byte_size(dump)} bytes, ended after #{millis} ms of 4000")
+  end
+
+  test "no crash dump of a VM that comes back just in time" do
+    path = "/run/live/back.dump"
+    {unit, pid} = start("back", 10, watchdog_crash_dump: String.to_charlist(path))
+    :ok = Lab.eval(unit, "application:set_env(systemd, watchdog_check, {run_queue, 100000})")
+    # The hang is told of 8.5 s after the last ping, at most.
+    Lab.cast(unit, "live_service:block(8600)")
+    await_report(unit)
+    Lab.await_property(unit, "StatusText", "ready", 15_000)
+    assert [[message]] = Lab.fields(pid, @answered, ["MESSAGE"])
+    assert message =~ ~r/after [78]\d\d\d ms that it is well/
+
+    assert Lab.show_all(unit, ["ActiveState", "NRestarts"]) == %{
+             "ActiveState" => "active",
+             "NRestarts" => "0"
+           }
+
+    refute File.exists?(Lab.path(path))
   end
 
   test "no crash dump, when no scheduler runs: the manager's timeout" do

@@ -33,7 +33,7 @@ defmodule WatchdogTest do
         {"raises", "fun() -> error(oops) end", ~r/watchdog_check: .* raised error oops/},
         {"exits", "fun() -> exit(oops) end", ~r/watchdog_check: .* raised exit oops/},
         {"is killed", "fun() -> exit(self(), kill) end",
-         ~r/watchdog_check: was ended by an exit signal: killed/},
+         ~r/watchdog_check: the check was ended by an exit signal: killed/},
         {"never returns", "fun() -> receive never -> ok end end", ~r/STATUS=watchdog: no answer/},
         {"can't be called", "{no, list}", ~r/systemd: watchdog_check: can't be called/},
         {"returns something else", "fun() -> perhaps end",
