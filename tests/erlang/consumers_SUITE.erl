@@ -35,18 +35,21 @@ mix_release(Config) ->
 
 rebar3_release(Config) ->
     Consumer = consumer("rebar3", Config),
-    sh(Consumer, "rebar3 release"),
+    %% Both build the library by one script: once is enough.
+    sh(Consumer, "CARGO_TARGET_DIR=" ++ target(Config) ++ " rebar3 release"),
     Release = filename:join(Consumer, "_build/default/rel/consumer"),
     ?assertEqual([], filelib:wildcard(filename:join(Release, "lib/elixir*"))),
     says_ready(filename:join(Release, "bin/consumer"), "foreground").
+
+%% Where the release of mix_release builds the native library.
+target(Config) -> filename:join(proplists:get_value(folder, Config), "consumer-mix/deps/systemd/target").
 
 %% Somebody works on this project in `iex -S mix', on the Erlang and on the Rust side.
 recompiled_in_iex(Config) ->
     Folder = proplists:get_value(folder, Config),
     Project = filename:join(Folder, "systemd"),
     Recorder = recorder:start(),
-    %% What the release was built with, so that only what differs is built.
-    Target = filename:join(Folder, "consumer-mix/deps/systemd/target"),
+    Target = target(Config),
     Environment = [{"CARGO_TARGET_DIR", Target}, {"MIX_ENV", "prod"}],
     sh(Project, "CARGO_TARGET_DIR=" ++ Target ++ " MIX_ENV=prod mix compile"),
     Port = open_port({spawn_executable, os:find_executable("iex")}, [
