@@ -21,8 +21,8 @@
 %% <tr><td>`{Module, Function, Args}', `fun/0'</td><td>it returns `true'</td></tr>
 %% <tr><td>`{all, Checks}', a list</td><td>all of them pass</td></tr>
 %% <tr><td>`{any, Checks}'</td><td>one of them passes</td></tr>
-%% <tr><td>`{every, Millis, Check}'</td><td>the check did when it was run last, once in that time at
-%% most</td></tr>
+%% <tr><td>`{every, Millis, Check}'</td><td>the check does; for that time it is not asked
+%% again</td></tr>
 %% <tr><td>`{timeout, Millis, Check}'</td><td>the check does within that time</td></tr>
 %% </table>
 %%
@@ -74,7 +74,7 @@ all(Checks) -> {all, Checks}.
 -spec any([check(), ...]) -> {any, [check(), ...]}.
 any(Checks) -> {any, Checks}.
 
-%% @doc Runs the check at most once in so many milliseconds. In between, what became of it last counts.
+%% @doc When the check has passed, it is not run again for so many milliseconds. One that fails is.
 -spec every(Millis :: pos_integer(), check()) -> {every, pos_integer(), check()}.
 every(Millis, Check) -> {every, Millis, Check}.
 

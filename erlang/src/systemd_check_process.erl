@@ -2,7 +2,7 @@
 %% What the checks see of single processes. One on another node is that node's matter.
 -module(systemd_check_process).
 
--export([process/2, mailbox/2, supervisor/2]).
+-export([process/2, mailbox/3, supervisor/2]).
 
 -type result() :: true | io_lib:chars().
 
@@ -14,13 +14,23 @@ process(Name, Millis) ->
         answered(fun() -> sys:statistics(Pid, get, Millis) end, Millis, fun(_) -> true end)
     end).
 
--spec mailbox(systemd_check:name(), Max :: non_neg_integer()) -> result().
-mailbox(Name, Max) ->
+%% @doc One that is long in native code doesn't tell the length, and has not answered in time.
+-spec mailbox(systemd_check:name(), Max :: non_neg_integer(), Millis :: pos_integer()) -> result().
+mailbox(Name, Max, Millis) ->
     with(Name, fun(Pid) ->
-        case process_info(Pid, message_queue_len) of
-            {message_queue_len, Length} when Length > Max -> io_lib:format(" ~b > ~b", [Length, Max]);
-            {message_queue_len, _} -> true;
-            undefined -> " has ended"
+        Ask = fun() -> exit({length, process_info(Pid, message_queue_len)}) end,
+        {Asking, Monitor} = spawn_opt(Ask, [monitor, {priority, high}]),
+        receive
+            {'DOWN', Monitor, process, _, {length, {_, Length}}} when Length > Max ->
+                io_lib:format(" ~b > ~b", [Length, Max]);
+            {'DOWN', Monitor, process, _, {length, {_, _}}} ->
+                true;
+            {'DOWN', Monitor, process, _, _} ->
+                " has ended"
+        after Millis ->
+            demonitor(Monitor, [flush]),
+            exit(Asking, kill),
+            late(Millis)
         end
     end).
 
@@ -68,6 +78,8 @@ answered(Call, Millis, Then) ->
     try Call() of
         Answer -> Then(Answer)
     catch
-        exit:{timeout, _} -> io_lib:format(" has not answered within ~b ms", [Millis]);
+        exit:{timeout, _} -> late(Millis);
         exit:_ -> " has ended"
     end.
+
+late(Millis) -> io_lib:format(" has not answered within ~b ms", [Millis]).

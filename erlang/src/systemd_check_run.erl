@@ -25,13 +25,17 @@ run({any, Checks}, Memory, Say) ->
 run({every, Millis, Check} = Every, Memory, Say) ->
     Now = erlang:monotonic_time(millisecond),
     case Memory of
-        #{Every := {Last, Result}} when Now - Last < Millis ->
-            {Result, Memory};
+        #{Every := Passed} when Now - Passed < Millis ->
+            {true, Memory};
         #{} ->
-            {Result, Next} = run(Check, Memory, Say),
-            {Result, Next#{Every => {Now, Result}}}
+            case run(Check, Memory, Say) of
+                {true, Next} -> {true, Next#{Every => Now}};
+                Failed -> Failed
+            end
     end;
 run({timeout, Millis, {Kind, _} = Check}, Memory, Say) when Kind =:= process; Kind =:= supervisor ->
+    look(Check, Millis, Memory, Say);
+run({timeout, Millis, {mailbox, _, _} = Check}, Memory, Say) ->
     look(Check, Millis, Memory, Say);
 run({timeout, Millis, Check} = Timeout, Memory, Say) ->
     Runner = self(),
@@ -97,23 +101,28 @@ found({process, Name}, Millis, Memory) ->
     {systemd_check_process:process(Name, Millis), Memory};
 found({supervisor, Name}, Millis, Memory) ->
     {systemd_check_process:supervisor(Name, Millis), Memory};
-found({mailbox, Name, Max}, _, Memory) ->
-    {systemd_check_process:mailbox(Name, Max), Memory};
+found({mailbox, Name, Max}, Millis, Memory) ->
+    {systemd_check_process:mailbox(Name, Max, Millis), Memory};
 found(Function, _, Memory) ->
-    {returned(systemd_function:call(Function)), Memory}.
+    {returned(systemd_function:call(Function), Function), Memory}.
 
-returned({returned, true}) -> true;
-returned({returned, false}) -> " returned false";
-returned({returned, Other}) -> io_lib:format(" returned ~0tP, which is neither true nor false", [Other, 20]);
-returned({raised, _, _, Text}) -> [" raised ", one_line(Text)].
+returned({returned, true}, _) ->
+    true;
+returned({returned, false}, _) ->
+    " returned false";
+returned({returned, Other}, Function) ->
+    explain(Function, "returned ~0tP", [Other, 20]),
+    " returned what is neither true nor false, see the log";
+returned(Failure, Function) ->
+    {Format, Args} = systemd_function:describe(Failure, watchdog_check),
+    explain(Function, Format, Args),
+    [" ", systemd_function:summary(Failure), ", see the log"].
+
+%% Of what may be long or secret, and so not in the status, the log has all.
+explain(Function, Format, Args) ->
+    systemd_log:once(
+        {?MODULE, Function, Format}, error, "systemd: watchdog_check: ~ts " ++ Format,
+        [systemd_check_form:name(Function) | Args]
+    ).
 
 failed(Key, Format, Args) -> {failed, Key, io_lib:format(Format, Args)}.
-
-%% As Elixir tells of exceptions, with a line for each call.
-one_line(Text) ->
-    case unicode:characters_to_list(Text) of
-        Chars when is_list(Chars) ->
-            lists:join(" ", [string:trim(Line) || Line <- string:split(Chars, "\n", all)]);
-        _ ->
-            io_lib:format("~0tP", [Text, 20])
-    end.

@@ -2,7 +2,7 @@
 %% Config keys, and what they may be.
 -module(systemd_config).
 
--export([value/2, problems/1]).
+-export([value/2, optional/1, problems/1]).
 
 %% @doc The default also in the place of one that makes no sense, of which the log tells.
 -spec value(Key :: atom(), Default) -> Default when Default :: term().
@@ -14,6 +14,14 @@ value(Key, Default) ->
         [Problem] ->
             systemd_log:say(error, "systemd: ~ts; ~0tp is used", [Problem, Default]),
             Default
+    end.
+
+%% @doc `undefined' also for `nil', by which Elixir says that there is none.
+-spec optional(Key :: atom()) -> undefined | term().
+optional(Key) ->
+    case application:get_env(systemd, Key, undefined) of
+        nil -> undefined;
+        Value -> Value
     end.
 
 %% @doc What is wrong with all the keys of this application, in words.
@@ -41,12 +49,12 @@ what_fits(Key) when Key =:= restart_timeout; Key =:= watchdog_warn_after ->
 what_fits(watchdog_on_hang) ->
     {"withhold, trigger or abort", fun(Value) -> lists:member(Value, [withhold, trigger, abort]) end};
 what_fits(watchdog_crash_dump) ->
-    {"a path", fun(Value) -> Value =:= undefined orelse is_path(Value) end};
+    {"a path", fun(Value) -> is_none(Value) orelse is_path(Value) end};
 what_fits(watchdog_check) ->
-    {"a check of systemd_check", fun(Value) -> Value =:= undefined orelse systemd_check:is_check(Value) end};
+    {"a check of systemd_check", fun(Value) -> is_none(Value) orelse systemd_check:is_check(Value) end};
 what_fits(memory_pressure) ->
     {"{M, F, A}, fun/0 or false", fun(Value) ->
-        lists:member(Value, [undefined, false]) orelse systemd_function:is_callable(Value)
+        is_none(Value) orelse Value =:= false orelse systemd_function:is_callable(Value)
     end};
 what_fits(reload) ->
     {"restart, {M, F, A} or fun/0", fun(Value) -> Value =:= restart orelse systemd_function:is_callable(Value) end};
@@ -55,6 +63,8 @@ what_fits(Key) when Key =:= logger; Key =:= included_applications ->
     {"a list", fun is_list/1};
 what_fits(_) ->
     unknown.
+
+is_none(Value) -> Value =:= undefined orelse Value =:= nil.
 
 is_at_least(Least, Value) -> is_integer(Value) andalso Value >= Least.
 

@@ -2,7 +2,7 @@
 %% Calls functions of the user's in processes of their own, which may hang or crash without harm.
 -module(systemd_function).
 
--export([start_link/2, call/1, outcome/1, is_callable/1, describe/2]).
+-export([start_link/2, call/1, outcome/1, is_callable/1, describe/2, summary/1]).
 -export([run/2]).
 
 -export_type([outcome/0, failure/0]).
@@ -64,3 +64,14 @@ describe({ended, Reason}, _) ->
     {"was ended by an exit signal: ~0tP", [Reason, 20]};
 describe({invalid, Config}, What) ->
     {"can't be called: ~ts is ~0tP, and neither {M, F, A} nor fun/0", [What, Config, 20]}.
+
+%% @doc The same without what may be long, or secret: everybody may read the status.
+-spec summary(failure()) -> io_lib:chars().
+summary({raised, Class, Reason, _}) -> io_lib:format("raised ~ts ~0tp", [Class, kind(Reason)]);
+summary({ended, Reason}) -> io_lib:format("was ended by an exit signal ~0tp", [kind(Reason)]);
+summary({invalid, _}) -> "can't be called".
+
+kind(#{'__struct__' := Exception}) -> Exception;
+kind(Reason) when is_tuple(Reason), tuple_size(Reason) > 0 -> kind(element(1, Reason));
+kind(Reason) when is_atom(Reason) -> Reason;
+kind(_) -> term.

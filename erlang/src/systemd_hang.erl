@@ -23,11 +23,12 @@ tell_where(Runner) ->
     ok.
 
 %% @doc Ends the VM with a crash dump at that path. The manager gets the time that it takes.
--spec dump(file:name_all(), systemd_nif:watchdog()) -> no_return().
+-spec dump(unicode:chardata(), systemd_nif:watchdog()) -> no_return().
 dump(Path, Watchdog) ->
+    %% First, because what fails must not take the manager's patience.
+    true = os:putenv("ERL_CRASH_DUMP", unicode:characters_to_list(Path)),
     _ = catch systemd_nif:watchdog_stop(Watchdog),
     _ = systemd_notify:send([
         {status, ["watchdog: writes the crash dump ", Path]} | systemd_watchdog:bridge(?LONGEST_DUMP)
     ]),
-    os:putenv("ERL_CRASH_DUMP", Path),
     erlang:halt("systemd: the check of the watchdog hangs").

@@ -27,7 +27,7 @@ child_spec(Variables) ->
     Args = [{Path, systemd_env:value("MEMORY_PRESSURE_WRITE", Variables)}],
     [#{id => ?MODULE, start => {?MODULE, start_link, Args}, restart => transient} || not Off].
 
-configured() -> application:get_env(systemd, memory_pressure, undefined).
+configured() -> systemd_config:optional(memory_pressure).
 
 start_link(Variables) -> gen_server:start_link({local, ?MODULE}, ?MODULE, Variables, []).
 

@@ -164,16 +164,7 @@ explain({failed, Reason}) ->
     {Text, Text};
 explain(Failure) ->
     {Format, Args} = systemd_function:describe(Failure, reload),
-    {[summary(Failure), ", see the log"], text("its function " ++ Format, Args)}.
-
-summary({raised, Class, Reason, _}) -> text("it raised ~ts ~0tp", [Class, kind(Reason)]);
-summary({ended, Reason}) -> text("it was ended by an exit signal ~0tp", [kind(Reason)]);
-summary({invalid, _}) -> "its function can't be called".
-
-kind(#{'__struct__' := Exception}) -> Exception;
-kind(Reason) when is_tuple(Reason), tuple_size(Reason) > 0 -> kind(element(1, Reason));
-kind(Reason) when is_atom(Reason) -> Reason;
-kind(_) -> term.
+    {["it ", systemd_function:summary(Failure), ", see the log"], text("its function " ++ Format, Args)}.
 
 %% Text as it is, and any other term as Erlang writes it.
 describe(Result) when is_binary(Result) ->

@@ -5,7 +5,7 @@
 
 -export([child_spec/1, start_link/1, info/0, timeout/0, enable/0, disable/0]).
 -export([bridge/1, bridged/0, forget/0]).
--export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -define(SCALE, 10).
 
@@ -123,8 +123,8 @@ handle_call(enable, _, State) ->
     {reply, ok, tell(fun systemd_nif:watchdog_enable/1, State#state{enabled = true})};
 handle_call(disable, _, State) ->
     systemd_watchdog_info:enabled(false),
-    Disabled = tell(fun systemd_nif:watchdog_disable/1, State#state{enabled = false, failing = none}),
-    {reply, ok, cross(Disabled)};
+    Quiet = (end_check(State))#state{enabled = false, failing = none},
+    {reply, ok, cross(tell(fun systemd_nif:watchdog_disable/1, Quiet))};
 handle_call(_, _, State) ->
     {reply, {error, badarg}, State}.
 
@@ -162,13 +162,18 @@ cross(#state{bridged = true, usec = Usec} = State) ->
 cross(State) ->
     State.
 
+handle_info({systemd_watchdog, tick, _}, #state{enabled = false} = State) ->
+    {noreply, State};
 handle_info({systemd_watchdog, tick, Tick}, State) ->
     systemd_watchdog_info:asked(),
     RunQueues = erlang:statistics(run_queue_lengths_all),
     TakeUp = fun(Watchdog) -> systemd_nif:watchdog_take_up(Watchdog, Tick, RunQueues) end,
-    case application:get_env(systemd, watchdog_check, undefined) of
-        undefined -> {noreply, answer(Tick, true, tell(TakeUp, State))};
-        Check -> {noreply, check(Tick, Check, tell(TakeUp, State))}
+    Asked = tell(TakeUp, State),
+    %% What the check looks at goes down one after the other when the service does.
+    case systemd_shutdown:is_under_way() orelse systemd_config:optional(watchdog_check) of
+        true -> {noreply, answer(Tick, true, Asked)};
+        undefined -> {noreply, answer(Tick, true, Asked)};
+        Check -> {noreply, check(Tick, Check, Asked)}
     end;
 handle_info({'EXIT', Runner, Reason}, #state{checking = {Tick, Runner, _}} = State) ->
     Checked = State#state{checking = none},
@@ -190,17 +195,21 @@ handle_info({systemd_watchdog, ping_failed, Reason}, State) ->
     systemd_log:once({watchdog, Reason}, error, "systemd: WATCHDOG=1 was not sent: ~0tp", [Reason]),
     {noreply, State};
 handle_info(renew, State) ->
-    {noreply, renew(State)};
+    {noreply, tell(fun(Watchdog) -> systemd_nif:watchdog_checking(Watchdog, 0, <<>>) end, State)};
 handle_info(collect, State) ->
     true = erlang:garbage_collect(),
     {noreply, State};
 handle_info(_, State) ->
     {noreply, State}.
 
-%% A runner that still runs was asked before the watchdog was disabled and enabled again.
-check(Tick, Check, #state{checking = {_, Runner, _}} = State) ->
+terminate(_, State) -> end_check(State).
+
+end_check(#state{checking = {_, Runner, _}} = State) ->
     exit(Runner, kill),
-    check(Tick, Check, State#state{checking = none});
+    State#state{checking = none};
+end_check(State) ->
+    State.
+
 check(Tick, Check, #state{watchdog = Watchdog, memory = Memory} = State) ->
     Say = fun(What) ->
         %% A new copy of the native library doesn't know this thread.
@@ -209,15 +218,23 @@ check(Tick, Check, #state{watchdog = Watchdog, memory = Memory} = State) ->
     Runner = systemd_function:start_link({systemd_check, run, [Check, Memory, Say]}, high),
     State#state{checking = {Tick, Runner, now_millis()}}.
 
-late(overdue, Runner, _) ->
-    systemd_hang:tell_where(Runner);
-late(hangs, _, #state{watchdog = Watchdog}) ->
-    case application:get_env(systemd, watchdog_crash_dump, undefined) of
-        undefined -> ok;
-        Path -> systemd_hang:dump(Path, Watchdog)
+late(What, Runner, #state{watchdog = Watchdog}) ->
+    case systemd_shutdown:is_under_way() orelse What of
+        true -> exit(Runner, kill);
+        overdue -> systemd_hang:tell_where(Runner);
+        hangs -> dump(systemd_config:value(watchdog_crash_dump, undefined), Watchdog)
     end.
 
-answer(Tick, Result, #state{failing = Before} = State) ->
+dump(None, _) when None =:= undefined; None =:= nil -> ok;
+dump(Path, Watchdog) -> systemd_hang:dump(Path, Watchdog).
+
+answer(Tick, Result, State) ->
+    case systemd_shutdown:is_under_way() of
+        true -> answer_as(Tick, true, State);
+        false -> answer_as(Tick, Result, State)
+    end.
+
+answer_as(Tick, Result, #state{failing = Before} = State) ->
     %% Before the service is ready its check may well fail.
     Failing =
         case Result of

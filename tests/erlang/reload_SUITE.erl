@@ -131,7 +131,7 @@ failures(Config) ->
             {
                 {no, "secret"},
                 {no, "secret"},
-                "its function can't be called, see the log",
+                "it can't be called, see the log",
                 "can't be called: reload is {no,\"secret\"}, and neither {M, F, A} nor fun/0"
             }
         ]

@@ -8,7 +8,8 @@ all() ->
     [
         pings_on_true_only, one_question_at_a_time, a_late_answer_counts, disabled_asks_nothing,
         ends_with_its_owner, a_thousand_threads, the_check_has_a_process_of_its_own,
-        what_failed_is_the_status_until_all_is_well, an_invalid_setting_is_told_of, info
+        what_failed_is_the_status_until_all_is_well, an_invalid_setting_is_told_of, no_check_while_it_goes_down,
+        no_check_while_disabled, info
     ].
 
 init_per_testcase(_, Config) ->
@@ -164,6 +165,27 @@ an_invalid_setting_is_told_of(Config) ->
         ],
         Messages
     ).
+
+%% Not even one that was asked before, and hangs because what it asks is gone.
+no_check_while_it_goes_down(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    start_asking(Config, []),
+    Monitor = monitor(process, asked()),
+    ok = systemd:notify([ready, stopping]),
+    receive {'DOWN', Monitor, process, _, Reason} -> ?assertEqual(killed, Reason) after 2000 -> error(hangs) end,
+    wait(fun() -> recorder:next(Recorder) =:= <<"WATCHDOG=1\n">> end),
+    recorder:all(Recorder),
+    ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(Recorder)),
+    receive {check, _} -> error(asked) after 0 -> ok end.
+
+no_check_while_disabled(Config) ->
+    start_asking(Config, []),
+    Monitor = monitor(process, asked()),
+    ok = systemd:watchdog(disable),
+    receive {'DOWN', Monitor, process, _, Reason} -> ?assertEqual(killed, Reason) after 2000 -> error(goes_on) end,
+    %% One that was on its way.
+    systemd_watchdog ! {systemd_watchdog, tick, 2},
+    receive {check, _} -> error(asked) after 200 -> ok end.
 
 info(Config) ->
     ?assertEqual(false, systemd_watchdog:info()),

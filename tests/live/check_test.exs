@@ -63,6 +63,25 @@ defmodule CheckTest do
     |> Stream.run()
   end
 
+  test "a service that goes down is not asked any more" do
+    children = [{:drain, 5000}, {:named, :up}, :ready]
+    unit = Lab.start_service("check-drain", children, service: @service)
+
+    :ok =
+      Lab.eval(
+        unit,
+        "application:set_env(systemd, watchdog_check, {live_service, 'registered?', [up]})"
+      )
+
+    {millis, _} = Lab.timed(fn -> Lab.systemctl!(["stop", unit]) end)
+    assert millis > 5000
+
+    assert %{"Result" => "success", "NRestarts" => "0"} =
+             Lab.show_all(unit, ["Result", "NRestarts"])
+
+    refute Lab.journal(unit) =~ "watchdog_check"
+  end
+
   defp go_through(unit, {name, check, fail, status}) do
     {:ok, _} = Lab.eval(unit, @servers)
     set = "application:set_env(systemd, watchdog_check, #{check})"

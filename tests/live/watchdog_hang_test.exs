@@ -133,7 +133,7 @@ defmodule WatchdogHangTest do
 
   test "a crash dump, when a check hangs" do
     path = "/run/live/hang.dump"
-    {unit, _} = start("dump", 4, watchdog_crash_dump: String.to_charlist(path))
+    {unit, _} = start("dump", 4, watchdog_crash_dump: path)
     hanging_check(unit)
     {millis, _} = Lab.timed(fn -> Lab.await_property(unit, "Result", "exit-code") end)
     assert_restarted(unit, "exit-code")

@@ -22,7 +22,7 @@ defmodule Systemd.Check do
   | `{module, function, args}`, `fun/0` | it returns `true` |
   | `{:all, checks}`, a list | all of them pass |
   | `{:any, checks}` | one of them passes |
-  | `{:every, millis, check}` | the check did when it was run last, once in that time at most |
+  | `{:every, millis, check}` | the check does; for that time it is not asked again |
   | `{:timeout, millis, check}` | the check does within that time |
 
   A check is a plain term, which configuration can hold where no code of this library may be called yet; each

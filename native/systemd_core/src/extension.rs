@@ -64,10 +64,10 @@ fn phase(notifier: &Notifier) -> Option<&'static str> {
     let is = |announcement| notifier.has_announced(announcement);
     if is(Announcement::Stopping) {
         Some("TimeoutStopSec=")
-    } else if is(Announcement::Reloading) || !is(Announcement::Ready) {
-        Some("TimeoutStartSec=")
-    } else {
+    } else if notifier.is_running() {
         None
+    } else {
+        Some("TimeoutStartSec=")
     }
 }
 

@@ -153,6 +153,13 @@ impl Notifier {
         self.announced.has(announcement)
     }
 
+    /// Whether the service is up, and neither reloads nor stops.
+    pub(crate) fn is_running(&self) -> bool {
+        self.has_announced(Announcement::Ready)
+            && !self.has_announced(Announcement::Reloading)
+            && !self.has_announced(Announcement::Stopping)
+    }
+
     /// The text of the last `STATUS=` that was sent through [`Notifier`].
     pub fn last_status(&self) -> Option<Vec<u8>> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -19,8 +19,8 @@ pub enum Event {
     Tick(u64),
     /// The answer to that tick is overdue, and the journal tells of it.
     Overdue(u64),
-    /// It is overdue for three quarters of the timeout. In a moment the thread does what
-    /// [`Settings::on_hang`] says.
+    /// It is overdue for three quarters of the timeout, while the service runs. In a moment the thread does
+    /// what [`Settings::on_hang`] says.
     Hangs(u64),
     /// A `WATCHDOG=1` could not be sent.
     PingFailed(Errno),
@@ -77,6 +77,9 @@ enum Command {
     Stop,
 }
 
+/// With a full queue at the manager, for the last word.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A full queue at the manager is tried again after this long.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -104,6 +107,7 @@ impl Watchdog {
                 next_tick: Instant::now(),
                 asked: None,
                 failure: None,
+                hidden: None,
                 ping_due: false,
                 unsent: None,
             };
@@ -157,6 +161,8 @@ struct Keeper<Tell> {
     asked: Option<Asked>,
     /// That of the last check, while it is in the place of the user's status.
     failure: Option<String>,
+    /// The user's status that was last replaced by the failure.
+    hidden: Option<Vec<u8>>,
     ping_due: bool,
     unsent: Option<Errno>,
 }
@@ -199,6 +205,8 @@ impl<Tell: FnMut(Event)> Keeper<Tell> {
                         (self.tell)(Event::Overdue(self.tick));
                     }
                 }
+                // At other times the manager may have been asked for more patience.
+                Due::Hang | Due::Act if !self.notifier.is_running() => (),
                 Due::Hang => (self.tell)(Event::Hangs(self.tick)),
                 Due::Act => self.act(),
             }
@@ -217,6 +225,12 @@ impl<Tell: FnMut(Event)> Keeper<Tell> {
         match verdict {
             Verdict::Well if self.failure.take().is_some() => {
                 news.get_or_insert_with(|| "watchdog: well again".to_owned());
+            }
+            // The user has sent another one meanwhile.
+            Verdict::NotWell
+                if self.failure.is_some() && self.notifier.last_status() != self.hidden =>
+            {
+                news.get_or_insert_default();
             }
             Verdict::Well | Verdict::NotWell => (),
             Verdict::Failed(text) => {
@@ -267,7 +281,7 @@ impl<Tell: FnMut(Event)> Keeper<Tell> {
             OnHang::Trigger => {
                 overdue::report_hang(asked.lasts(), "watchdog_on_hang: WATCHDOG=trigger is sent");
                 let trigger = Assignment::Custom { key: b"WATCHDOG", value: b"trigger" };
-                let _ = self.notifier.send_now(&Message::of(trigger));
+                let _ = self.notifier.send(&Message::of(trigger), PATIENCE);
             }
             OnHang::Abort => {
                 overdue::report_hang(asked.lasts(), "watchdog_on_hang: the VM is aborted");
@@ -278,9 +292,11 @@ impl<Tell: FnMut(Event)> Keeper<Tell> {
 
     /// What has failed, or the user's own; `instead` where another notifier has sent that, and its text is
     /// not known.
-    fn show_status(&self, instead: &str) {
+    fn show_status(&mut self, instead: &str) {
         let notifier = &self.notifier;
-        match (&self.failure, notifier.last_status()) {
+        let status = notifier.last_status();
+        self.hidden.clone_from(&status);
+        match (&self.failure, status) {
             (Some(failure), _) => send_status(notifier, failure),
             (None, Some(text)) => notifier.send_status_now(&text),
             (None, None) if notifier.has_announced(Announcement::Status) => {

@@ -52,6 +52,13 @@ impl Lab {
         }
     }
 
+    fn notify(&self, assignment: &Assignment<'_>) {
+        let mut message = Message::new();
+        message.push(assignment).unwrap();
+        assert_eq!(self.notifier.send(&message, LONG), Ok(Sent::Done));
+        assert_eq!(self.received(LONG).unwrap().as_bytes(), message.as_bytes());
+    }
+
     fn received(&self, within: Duration) -> Option<String> {
         self.manager.set_read_timeout(Some(within)).unwrap();
         let mut bytes = [0; 5000];
@@ -104,6 +111,7 @@ fn says_what_it_sees_when_an_answer_is_overdue() {
 fn triggers_when_the_answer_is_overdue_for_good() {
     let lab = start_with("trigger", SILENCE, OnHang::Trigger);
     let tick = lab.asked().unwrap();
+    lab.notify(&Assignment::Ready);
     assert!(lab.received(LONG).unwrap().starts_with("STATUS=watchdog: no answer"));
     assert_eq!(lab.received(LONG).as_deref(), Some("WATCHDOG=trigger\n"));
     assert_eq!(lab.received(SILENCE), None);
@@ -114,12 +122,13 @@ fn triggers_when_the_answer_is_overdue_for_good() {
 #[test]
 fn what_failed_is_the_status_until_all_is_well() {
     let lab = start("failed", SILENCE * 4);
-    let mut message = Message::new();
-    message.push(&Assignment::Status(b"mine")).unwrap();
-    assert_eq!(lab.notifier.send(&message, LONG), Ok(Sent::Done));
-    assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=mine\n"));
+    lab.notify(&Assignment::Status(b"mine"));
     let answer = |verdict| lab.watchdog.answer(lab.asked().unwrap(), verdict);
     answer(Verdict::Failed("run_queue 812 > 500".to_owned()));
+    assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=watchdog: run_queue 812 > 500\n"));
+    answer(Verdict::NotWell);
+    lab.notify(&Assignment::Status(b"other"));
+    answer(Verdict::NotWell);
     assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=watchdog: run_queue 812 > 500\n"));
     answer(Verdict::NotWell);
     let overdue = lab.received(LONG).unwrap();
@@ -129,8 +138,27 @@ fn what_failed_is_the_status_until_all_is_well() {
     lab.watchdog.answer(tick, Verdict::NotWell);
     assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=watchdog: run_queue 812 > 500\n"));
     answer(Verdict::Well);
-    assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=mine\n"));
+    assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=other\n"));
     assert_eq!(lab.received(LONG).as_deref(), Some("WATCHDOG=1\n"));
+}
+
+#[test]
+fn nothing_is_done_about_a_hang_while_the_service_does_not_run() {
+    for (test, states) in [
+        ("starts", [].as_slice()),
+        ("reloads", &[Assignment::Ready, Assignment::Reloading]),
+        ("stops", &[Assignment::Ready, Assignment::Stopping]),
+    ] {
+        let lab = start_with(test, SILENCE, OnHang::Trigger);
+        let tick = lab.asked().unwrap();
+        for state in states {
+            lab.notify(state);
+        }
+        assert!(lab.received(LONG).unwrap().starts_with("STATUS=watchdog: no answer"));
+        assert_eq!(lab.received(SILENCE), None);
+        assert_eq!(lab.event(), Some(Event::Overdue(tick)));
+        assert!(lab.events.try_recv().is_err());
+    }
 }
 
 #[test]

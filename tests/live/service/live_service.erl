@@ -142,10 +142,13 @@ block_another(Millis) ->
     {module, _} = code:ensure_loaded(live_block),
     Self = self(),
     sys:replace_state(systemd_watchdog, fun(State) ->
-        Self ! {scheduler, erlang:system_info(scheduler_id)},
+        Its = erlang:system_info(scheduler_id),
+        %% Bound to it, by what OTP's own tests use.
+        _ = process_flag(scheduler, Its),
+        Self ! {scheduler, Its},
         State
     end),
-    Its = receive {scheduler, Number} -> Number end,
+    receive {scheduler, Its} -> ok end,
     [Other | _] = lists:delete(Its, lists:seq(1, erlang:system_info(schedulers_online))),
     spawn_opt(live_block, block, [Millis], [{scheduler, Other}]).
 
