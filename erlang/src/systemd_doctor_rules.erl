@@ -144,15 +144,20 @@ watchdog_duration(#{info := #{watchdog := #{last_duration := Took, timeout := Ti
 watchdog_duration(_) ->
     [].
 
-restart(#{unit := #{"WatchdogSec" := Timeout, "Restart" := Restart}}) ->
-    Restarts = ["always", "on-failure", "on-abnormal", "on-watchdog"],
-    case is_off(Timeout) orelse lists:member(Restart, Restarts) of
+restart(#{unit := #{"WatchdogSec" := Timeout, "Restart" := Restart}} = Facts) ->
+    case is_off(Timeout) orelse lists:member(Restart, restarts(maps:get(config, Facts, []))) of
         true -> [];
         false -> say(warning, "WatchdogSec= with Restart=~ts: a service that hangs is ended and stays down. Set "
             "Restart=on-failure", [Restart])
     end;
 restart(_) ->
     [].
+
+%% After a crash dump the VM exits with an error, and is not taken for one that hangs.
+restarts(Config) ->
+    Dumps = not lists:member(proplists:get_value(watchdog_crash_dump, Config), [undefined, nil]),
+    Aborts = proplists:get_value(watchdog_on_hang, Config) =:= abort,
+    ["always", "on-failure"] ++ ["on-abnormal" || not Dumps] ++ ["on-watchdog" || not (Dumps orelse Aborts)].
 
 kill_mode(#{unit := #{"KillMode" := Mode}}) when Mode =:= "process"; Mode =:= "none" ->
     say(warning, "KillMode=~ts leaves child processes behind, such as those of ports. Leave it out", [Mode]);

@@ -95,6 +95,12 @@ rules(_) ->
             {warning, "Restart=no:.*Set Restart=on-failure", [{[unit, "Restart"], "no"}]},
             {warning, "Restart=on-success:", [{[unit, "Restart"], "on-success"}]},
             {warning, "Restart=on-abort:", [{[unit, "Restart"], "on-abort"}]},
+            {warning, "Restart=on-watchdog:", [
+                {[unit, "Restart"], "on-watchdog"}, {[config], [{watchdog_check, {m, f, []}}, {watchdog_on_hang, abort}]}
+            ]},
+            {warning, "Restart=on-abnormal:", [
+                {[unit, "Restart"], "on-abnormal"}, {[config], [{watchdog_check, {m, f, []}}, {watchdog_crash_dump, "/x"}]}
+            ]},
             {warning, "KillMode=process", [{[unit, "KillMode"], "process"}]},
             {warning, "KillMode=none", [{[unit, "KillMode"], "none"}]},
             {notice, "MemoryDenyWriteExecute=yes.*JPperf", [{[unit, "MemoryDenyWriteExecute"], "yes"}]},
