@@ -3,6 +3,7 @@
 -module(systemd_check_process).
 
 -export([process/2, mailbox/3, supervisor/2]).
+-export([tell_length/1]).
 
 -type result() :: true | io_lib:chars().
 
@@ -18,8 +19,7 @@ process(Name, Millis) ->
 -spec mailbox(systemd_check:name(), Max :: non_neg_integer(), Millis :: pos_integer()) -> result().
 mailbox(Name, Max, Millis) ->
     with(Name, fun(Pid) ->
-        Ask = fun() -> exit({length, process_info(Pid, message_queue_len)}) end,
-        {Asking, Monitor} = spawn_opt(Ask, [monitor, {priority, high}]),
+        {Asking, Monitor} = spawn_opt(?MODULE, tell_length, [Pid], [monitor, {priority, high}]),
         receive
             {'DOWN', Monitor, process, _, {length, {_, Length}}} when Length > Max ->
                 io_lib:format(" ~b > ~b", [Length, Max]);
@@ -36,6 +36,9 @@ mailbox(Name, Max, Millis) ->
 
 %% @doc Whether no child of it is down while it should be up. One that is `undefined' has returned `ignore', is
 %% transient and done, or was terminated by somebody: a supervisor doesn't tell these apart.
+-spec tell_length(pid()) -> no_return().
+tell_length(Pid) -> exit({length, process_info(Pid, message_queue_len)}).
+
 -spec supervisor(systemd_check:name(), Millis :: pos_integer()) -> result().
 supervisor(Name, Millis) ->
     with(Name, fun(Pid) ->

@@ -166,7 +166,7 @@ watchdog_start(_, _, _, _, _) -> ?NOT_LOADED.
 -spec watchdog_take_up(watchdog(), Tick :: pos_integer(), RunQueues :: [non_neg_integer()]) -> ok.
 watchdog_take_up(_, _, _) -> ?NOT_LOADED.
 
--spec watchdog_checking(watchdog(), Tick :: pos_integer(), What :: unicode:unicode_binary()) -> ok.
+-spec watchdog_checking(watchdog(), Tick :: non_neg_integer(), What :: unicode:unicode_binary()) -> ok.
 watchdog_checking(_, _, _) -> ?NOT_LOADED.
 
 -spec watchdog_answer(
