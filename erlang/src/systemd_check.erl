@@ -63,8 +63,8 @@
 -type memory() :: map().
 %% What the checks want to know the next time.
 
--type result() :: true | {failed, Key :: term(), Text :: unicode:chardata()}.
-%% The key is the same for as long as the same thing fails.
+-type result() :: true | {failed, Key :: term(), Text :: unicode:chardata(), Log :: unicode:chardata()}.
+%% The key is the same for as long as the same thing fails. What may be long, or secret, is for the log only.
 
 %% @doc Passes when all of them pass. Stops at the first one that fails.
 -spec all([check()]) -> {all, [check()]}.
@@ -146,5 +146,5 @@ run(Check, Memory, Say) ->
         {Part, Text} ->
             Args = [Part, 20, Text],
             Invalid = io_lib:format("can't be called: watchdog_check has ~0tP, which ~ts", Args),
-            {{failed, Part, Invalid}, Memory}
+            {{failed, Part, Invalid, Invalid}, Memory}
     end.

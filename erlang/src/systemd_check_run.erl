@@ -56,12 +56,12 @@ run(Check, Memory, Say) ->
     look(Check, ?TIME, Memory, Say).
 
 any([], Failed, Memory, _) ->
-    {Keys, Texts} = lists:unzip(lists:reverse(Failed)),
-    {{failed, {any, Keys}, lists:join("; ", Texts)}, Memory};
+    {Keys, Texts, Logs} = lists:unzip3(lists:reverse(Failed)),
+    {{failed, {any, Keys}, lists:join("; ", Texts), lists:join("; ", Logs)}, Memory};
 any([Check | Checks], Failed, Memory, Say) ->
     case run(Check, Memory, Say) of
         {true, Next} -> {true, Next};
-        {{failed, Key, Text}, Next} -> any(Checks, [{Key, Text} | Failed], Next, Say)
+        {{failed, Key, Text, Log}, Next} -> any(Checks, [{Key, Text, Log} | Failed], Next, Say)
     end.
 
 last_looked_at(Run, Name) ->
@@ -74,6 +74,7 @@ look(Check, Millis, Memory, Say) ->
     Say(Name),
     case found(Check, Millis, Memory) of
         {true, Next} -> {true, Next};
+        {{Text, Log}, Next} -> {{failed, Check, [Name, Text], [Name, Log]}, Next};
         {Text, Next} -> {failed(Check, "~ts~ts", [Name, Text]), Next}
     end.
 
@@ -104,25 +105,24 @@ found({supervisor, Name}, Millis, Memory) ->
 found({mailbox, Name, Max}, Millis, Memory) ->
     {systemd_check_process:mailbox(Name, Max, Millis), Memory};
 found(Function, _, Memory) ->
-    {returned(systemd_function:call(Function), Function), Memory}.
+    {returned(systemd_function:call(Function)), Memory}.
 
-returned({returned, true}, _) ->
+returned({returned, true}) ->
     true;
-returned({returned, false}, _) ->
+returned({returned, false}) ->
     " returned false";
-returned({returned, Other}, Function) ->
-    explain(Function, "returned ~0tP", [Other, 20]),
-    " returned what is neither true nor false, see the log";
-returned(Failure, Function) ->
-    {Format, Args} = systemd_function:describe(Failure, watchdog_check),
-    explain(Function, Format, Args),
-    [" ", systemd_function:summary(Failure), ", see the log"].
+returned({returned, Other}) ->
+    Log = io_lib:format(" returned ~0tP, which is neither true nor false", [Other, 20]),
+    {" returned what is neither true nor false, see the log", Log};
+returned({raised, _, _, Text} = Failure) ->
+    {[" ", systemd_function:summary(Failure), ", see the log"], [" raised ", legible(Text)]}.
 
-%% Of what may be long or secret, and so not in the status, the log has all.
-explain(Function, Format, Args) ->
-    systemd_log:once(
-        {?MODULE, Function, Format}, error, "systemd: watchdog_check: ~ts " ++ Format,
-        [systemd_check_form:name(Function) | Args]
-    ).
+legible(Text) ->
+    case unicode:characters_to_list(Text) of
+        Chars when is_list(Chars) -> Chars;
+        _ -> io_lib:format("~0tP", [Text, 20])
+    end.
 
-failed(Key, Format, Args) -> {failed, Key, io_lib:format(Format, Args)}.
+failed(Key, Format, Args) ->
+    Text = io_lib:format(Format, Args),
+    {failed, Key, Text, Text}.

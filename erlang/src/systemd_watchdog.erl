@@ -183,7 +183,7 @@ handle_info({'EXIT', Runner, Reason}, #state{checking = {Tick, Runner, _}} = Sta
         Failure ->
             {Format, Args} = systemd_function:describe(Failure, watchdog_check),
             Text = io_lib:format("the check " ++ Format, Args),
-            {noreply, answer(Tick, {failed, ended, Text}, Checked)}
+            {noreply, answer(Tick, {failed, ended, Text, Text}, Checked)}
     end;
 handle_info({systemd_watchdog, What, Tick}, #state{checking = {Tick, Runner, Since}} = State) when
     What =:= overdue; What =:= hangs
@@ -239,15 +239,15 @@ answer_as(Tick, Result, #state{failing = Before} = State) ->
     Failing =
         case Result of
             true -> none;
-            {failed, Check, _} -> {Check}
+            {failed, Check, _, _} -> {Check}
         end,
     News = Failing =/= Before andalso not is_starting(State),
     _ = News andalso report(Result),
     Answer =
         case Result of
             true -> true;
-            {failed, _, Text} when News -> unicode:characters_to_binary(Text);
-            {failed, _, _} -> false
+            {failed, _, Text, _} when News -> unicode:characters_to_binary(Text);
+            {failed, _, _, _} -> false
         end,
     systemd_watchdog_info:answered(Result),
     Reported = case News of true -> State#state{failing = Failing}; false -> State end,
@@ -268,7 +268,5 @@ now_millis() -> erlang:monotonic_time(millisecond).
 
 report(true) ->
     systemd_log:say(notice, "systemd: watchdog_check: all is well again", []);
-report({failed, _, Text}) ->
-    systemd_log:say(
-        error, "systemd: watchdog_check: ~ts; no WATCHDOG=1 until all is well", [Text]
-    ).
+report({failed, _, _, Log}) ->
+    systemd_log:say(error, "systemd: watchdog_check: ~ts; no WATCHDOG=1 until all is well", [Log]).

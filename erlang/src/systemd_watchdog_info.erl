@@ -29,7 +29,7 @@ enabled(Enabled) -> update([{#info.enabled, Enabled}, {#info.asked, none}]).
 -spec asked() -> ok.
 asked() -> update([{#info.asked, now_millis()}]).
 
--spec answered(true | {failed, term(), unicode:chardata()}) -> ok.
+-spec answered(systemd_check:result()) -> ok.
 answered(Result) ->
     Now = now_millis(),
     Duration =
@@ -40,7 +40,7 @@ answered(Result) ->
     Text =
         case Result of
             true -> ok;
-            {failed, _, Failed} -> unicode:characters_to_binary(Failed)
+            {failed, _, Failed, _} -> unicode:characters_to_binary(Failed)
         end,
     update([
         {#info.asked, none}, {#info.answered, Now}, {#info.duration, Duration}, {#info.result, Text}

@@ -11,7 +11,7 @@ defmodule Systemd.CheckTest do
   defp run(check) do
     case :systemd_check.run(check, %{}) do
       {true, _} -> true
-      {{:failed, _, text}, _} -> IO.chardata_to_string(text)
+      {{:failed, _, text, _}, _} -> IO.chardata_to_string(text)
     end
   end
 
@@ -60,13 +60,21 @@ defmodule Systemd.CheckTest do
     # As it is in a release from the start.
     Code.ensure_loaded!(Exception)
 
-    assert run(&__MODULE__.unwell?/0) =~
-             ~r"^Systemd.CheckTest.unwell\?/0 raised \*\* \(RuntimeError\) no body .*check_test.exs:\d+: "
+    assert run(&__MODULE__.unwell?/0) ==
+             "Systemd.CheckTest.unwell?/0 raised error 'Elixir.RuntimeError', see the log"
+
+    assert log(&__MODULE__.unwell?/0) =~
+             ~r"^Systemd.CheckTest.unwell\?/0 raised \*\* \(RuntimeError\) no\nbody\n.*check_test.exs:\d+: "
+  end
+
+  defp log(check) do
+    {{:failed, _, _, log}, _} = :systemd_check.run(check, %{})
+    IO.chardata_to_string(log)
   end
 
   test "an exception whose message is no text" do
     Code.ensure_loaded!(Exception)
-    assert run(&__MODULE__.illegible?/0) =~ ~r"^Systemd.CheckTest.illegible\?/0 raised <<.*>>$"
+    assert log(&__MODULE__.illegible?/0) =~ ~r"^Systemd.CheckTest.illegible\?/0 raised <<.*>>$"
   end
 
   test "processes of a Registry" do

@@ -52,13 +52,13 @@ run(Check, Memory) ->
     {text(Result), Next}.
 
 text(true) -> true;
-text({failed, _, Text}) -> unicode:characters_to_list(Text).
+text({failed, _, Text, _}) -> unicode:characters_to_list(Text).
 
 text_of(true) -> "";
 text_of(Text) -> Text.
 
 key(Check) ->
-    {{failed, Key, _}, _} = systemd_check:run(Check, #{}),
+    {{failed, Key, _, _}, _} = systemd_check:run(Check, #{}),
     Key.
 
 wait(Fun) ->
@@ -462,7 +462,7 @@ every(_) ->
     often({every, 20, Often}, Again, #{}),
     ?assert(erlang:monotonic_time(millisecond) - Start >= 2 * 20),
     %% Two of them don't share what they remember.
-    {{failed, Often2, _}, _} = systemd_check:run([{every, 9, Often}, {every, 9, {process, a}}], #{}),
+    {{failed, Often2, _, _}, _} = systemd_check:run([{every, 9, Often}, {every, 9, {process, a}}], #{}),
     ?assertEqual({process, a}, Often2).
 
 often(Check, Runs, Memory) ->
