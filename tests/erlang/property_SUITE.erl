@@ -281,7 +281,7 @@ watchdog(Term) ->
 no_check(Term) ->
     systemd_check:is_check(Term) orelse
         case systemd_check:run([Term], #{}) of
-            {{failed, _, Text}, #{}} -> is_list(unicode:characters_to_list(Text));
+            {{failed, _, Text, Log}, #{}} -> is_list(unicode:characters_to_list([Text, Log]));
             _ -> false
         end.
 
