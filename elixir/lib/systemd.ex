@@ -222,7 +222,7 @@ defmodule Systemd do
   Manages the watchdog, see sd_watchdog_enabled(3) and `WatchdogSec=` in systemd.service(5).
 
   With `WatchdogSec=` in the unit it is enabled from the start, and pings every `WatchdogSec=` /
-  `watchdog_scale` (a config key, 10) for as long as `watchdog_check` returns `true`.
+  `watchdog_scale` (a config key, 10) for as long as `watchdog_check` passes.
 
     * `:state`: the timeout in milliseconds, or `false` when the watchdog is off or disabled;
     * `:ping`: sends one `WATCHDOG=1` by hand;

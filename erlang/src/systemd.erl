@@ -296,8 +296,8 @@ barrier(Timeout) ->
 %% systemd.service(5).
 %%
 %% With `WatchdogSec=' in the unit it is enabled from the start, and pings every
-%% `WatchdogSec=' / `watchdog_scale' (a config key, 10) for as long as `watchdog_check' returns
-%% `true'.
+%% `WatchdogSec=' / `watchdog_scale' (a config key, 10) for as long as `watchdog_check' passes: see
+%% {@link systemd_check}.
 %% <ul>
 %% <li>`state': the timeout in milliseconds, or `false' when the watchdog is off or disabled.</li>
 %% <li>`ping': sends one `WATCHDOG=1' by hand.</li>

@@ -15,7 +15,8 @@
 %% <tr><td>`{memory, Bytes}', `{memory, Share}'</td><td>so many bytes are resident at most, or that share of
 %% `MemoryMax=' is in use</td></tr>
 %% <tr><td>`{process, Name}'</td><td>the process answers a system message within 1000 ms</td></tr>
-%% <tr><td>`{mailbox, Name, Max}'</td><td>so many messages wait in its mailbox at most</td></tr>
+%% <tr><td>`{mailbox, Name, Max}'</td><td>so many messages wait in its mailbox at most, as is known
+%% within 1000 ms</td></tr>
 %% <tr><td>`{supervisor, Name}'</td><td>the supervisor answers within 1000 ms, and restarts no child in
 %% vain</td></tr>
 %% <tr><td>`{Module, Function, Args}', `fun/0'</td><td>it returns `true'</td></tr>
@@ -35,7 +36,7 @@
 
 -export([all/1, any/1, every/2, timeout/2]).
 -export([schedulers/1, run_queue/1, memory/1, process/1, mailbox/2, supervisor/1]).
--export([run/2, run/3, is_check/1]).
+-export([run/3, is_check/1]).
 
 -export_type([check/0, name/0, memory_limit/0, memory/0, result/0]).
 
@@ -79,7 +80,7 @@ any(Checks) -> {any, Checks}.
 every(Millis, Check) -> {every, Millis, Check}.
 
 %% @doc Fails when the check has not returned within so many milliseconds, and kills its process. Around
-%% {@link process/1} or {@link supervisor/1} it is the time that these have to answer.
+%% {@link process/1}, {@link mailbox/2} or {@link supervisor/1} it is the time that these have.
 -spec timeout(Millis :: pos_integer(), check()) -> {timeout, pos_integer(), check()}.
 timeout(Millis, Check) -> {timeout, Millis, Check}.
 
@@ -131,10 +132,6 @@ supervisor(Name) -> {supervisor, Name}.
 %% @doc Whether it has the form of one.
 -spec is_check(term()) -> boolean().
 is_check(Term) -> systemd_check_form:fault(Term) =:= none.
-
-%% @private
--spec run(Check :: term(), memory()) -> {result(), memory()}.
-run(Check, Memory) -> run(Check, Memory, fun(_) -> ok end).
 
 %% @private
 %% @doc Runs it in the caller's process, and has it say what is looked at.

@@ -45,7 +45,7 @@ close() ->
 -spec read() -> systemd:info().
 read() ->
     Info = maps:merge(fixed(), notifier(systemd_notify:info())),
-    Info#{watchdog => systemd_watchdog:info(), journal => systemd_journal_config:info()}.
+    Info#{watchdog => systemd_watchdog_info:read(), journal => systemd_journal_config:info()}.
 
 fixed() ->
     case persistent_term:get(?MODULE, none) of

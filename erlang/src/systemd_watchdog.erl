@@ -3,7 +3,7 @@
 -module(systemd_watchdog).
 -behaviour(gen_server).
 
--export([child_spec/1, start_link/1, info/0, timeout/0, enable/0, disable/0]).
+-export([child_spec/1, start_link/1, timeout/0, enable/0, disable/0]).
 -export([bridge/1, bridged/0, forget/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
@@ -32,13 +32,13 @@ child_spec(Usec) ->
 start_link(Usec) ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, Usec, []).
 
-%% @doc See {@link systemd_watchdog_info:read/0}.
--spec info() -> false | systemd:watchdog_info().
-info() -> systemd_watchdog_info:read().
-
 %% @doc Milliseconds, or `false' when the watchdog is off.
 -spec timeout() -> pos_integer() | false.
-timeout() -> call(timeout, false).
+timeout() ->
+    case systemd_watchdog_info:read() of
+        #{enabled := true, timeout := Timeout} -> Timeout;
+        _ -> false
+    end.
 
 -spec enable() -> ok.
 enable() -> call(enable, ok).
@@ -116,8 +116,6 @@ start(Usec, WarnAfter) ->
             failed
     end.
 
-handle_call(timeout, _, #state{usec = Usec, enabled = Enabled} = State) ->
-    {reply, Enabled andalso max(1, Usec div 1000), State};
 handle_call(enable, _, State) ->
     systemd_watchdog_info:enabled(true),
     {reply, ok, tell(fun systemd_nif:watchdog_enable/1, State#state{enabled = true})};

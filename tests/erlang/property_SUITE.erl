@@ -280,7 +280,7 @@ watchdog(Term) ->
 %% What is one could run anything.
 no_check(Term) ->
     systemd_check:is_check(Term) orelse
-        case systemd_check:run([Term], #{}) of
+        case systemd_check:run([Term], #{}, fun(_) -> ok end) of
             {{failed, _, Text, Log}, #{}} -> is_list(unicode:characters_to_list([Text, Log]));
             _ -> false
         end.

@@ -188,22 +188,22 @@ no_check_while_disabled(Config) ->
     receive {check, _} -> error(asked) after 200 -> ok end.
 
 info(Config) ->
-    ?assertEqual(false, systemd_watchdog:info()),
+    ?assertEqual(false, systemd_watchdog_info:read()),
     start_asking(Config, [{watchdog_warn_after, 300}]),
     First = asked(),
     ?assertMatch(
         #{timeout := 100, enabled := true, last_answer := never, last_result := not_checked, overdue := false},
-        systemd_watchdog:info()
+        systemd_watchdog_info:read()
     ),
-    wait(fun() -> maps:get(overdue, systemd_watchdog:info()) =/= false end),
-    ?assert(maps:get(overdue, systemd_watchdog:info()) >= 300),
+    wait(fun() -> maps:get(overdue, systemd_watchdog_info:read()) =/= false end),
+    ?assert(maps:get(overdue, systemd_watchdog_info:read()) >= 300),
     First ! true,
     Second = asked(),
-    ?assertMatch(#{last_answer := N, last_result := ok} when is_integer(N), systemd_watchdog:info()),
+    ?assertMatch(#{last_answer := N, last_result := ok} when is_integer(N), systemd_watchdog_info:read()),
     Second ! false,
     _ = asked(),
-    #{last_result := Text, last_duration := Duration} = systemd_watchdog:info(),
+    #{last_result := Text, last_duration := Duration} = systemd_watchdog_info:read(),
     ?assertMatch({match, _}, re:run(Text, "returned false")),
     ?assert(is_integer(Duration)),
     ok = systemd:watchdog(disable),
-    ?assertMatch(#{enabled := false, overdue := false}, systemd_watchdog:info()).
+    ?assertMatch(#{enabled := false, overdue := false}, systemd_watchdog_info:read()).

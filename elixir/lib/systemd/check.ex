@@ -17,7 +17,7 @@ defmodule Systemd.Check do
   | `{:run_queue, max}` | so many processes and ports wait for a scheduler at most |
   | `{:memory, bytes}`, `{:memory, share}` | so many bytes are resident at most, or that share of `MemoryMax=` is in use |
   | `{:process, name}` | the process answers a system message within 1000 ms |
-  | `{:mailbox, name, max}` | so many messages wait in its mailbox at most |
+  | `{:mailbox, name, max}` | so many messages wait in its mailbox at most, as is known within 1000 ms |
   | `{:supervisor, name}` | the supervisor answers within 1000 ms, and restarts no child in vain |
   | `{module, function, args}`, `fun/0` | it returns `true` |
   | `{:all, checks}`, a list | all of them pass |
@@ -62,7 +62,7 @@ defmodule Systemd.Check do
   @doc """
   Fails when the check has not returned within so many milliseconds, and kills its process.
 
-  Around `process/1` or `supervisor/1` it is the time that these have to answer.
+  Around `process/1`, `mailbox/2` or `supervisor/1` it is the time that these have.
   """
   @spec timeout(pos_integer, check) :: check
   defdelegate timeout(millis, check), to: :systemd_check

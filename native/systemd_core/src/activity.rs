@@ -1,6 +1,6 @@
 //! What the VM was doing about the watchdog's question, as far as it has said.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Shared by those who work on an answer and the thread that waits for it.
@@ -19,22 +19,22 @@ pub(crate) struct Seen {
 impl Activity {
     pub(crate) fn take_up(&self, tick: u64, run_queues: Vec<u64>) {
         let taken_up = Some(Instant::now());
-        self.set(Seen { tick, checking: String::new(), run_queues, taken_up });
+        *self.said() = Seen { tick, checking: String::new(), run_queues, taken_up };
     }
 
     pub(crate) fn checking(&self, tick: u64, what: &str) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.said();
         if seen.tick == tick {
             what.clone_into(&mut seen.checking);
         }
     }
 
     pub(crate) fn seen(&self) -> Seen {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.said().clone()
     }
 
-    fn set(&self, seen: Seen) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = seen;
+    fn said(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -59,16 +59,22 @@ fn sends_and_remembers_what_it_announced() {
     assert!(notifier.has_announced(Announcement::Ready));
 }
 
+/// Until the manager's queue is full: how many that were.
+fn fill(notifier: &Notifier, message: &Message) -> u64 {
+    let mut queued = 0;
+    while notifier.try_send(message) == Ok(Sent::Done) {
+        queued += 1;
+    }
+    queued
+}
+
 #[test]
 fn a_full_queue_is_waited_for_and_no_longer_than_told() {
     let name = name("full");
     let manager = bind(&name);
     let notifier = open(&name);
     let ready = message(Assignment::Ready);
-    let mut queued = 0;
-    while notifier.try_send(&ready) == Ok(Sent::Done) {
-        queued += 1;
-    }
+    let queued = fill(&notifier, &ready);
     let started = Instant::now();
     let timeout = Duration::from_millis(100);
     assert_eq!(notifier.send(&ready, timeout), Err(Errno::EAGAIN));
@@ -91,10 +97,7 @@ fn counts_what_was_sent_once() {
     let manager = bind(&name);
     let notifier = open(&name);
     let ready = message(Assignment::Ready);
-    let mut queued = 0;
-    while notifier.try_send(&ready) == Ok(Sent::Done) {
-        queued += 1;
-    }
+    let queued = fill(&notifier, &ready);
     // What is tried again has not failed yet.
     assert_eq!(notifier.send(&ready, Duration::ZERO), Err(Errno::EAGAIN));
     assert_eq!(notifier.counts(), (queued, 0));
