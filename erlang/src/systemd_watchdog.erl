@@ -19,6 +19,8 @@
     bridged = false :: boolean(),
     %% Monotonic milliseconds: a service that is not ready before may fail its check quietly.
     quiet_until :: integer(),
+    %% As it was when the check was begun.
+    is_quiet = true :: boolean(),
     checking = none :: none | {Tick :: pos_integer(), Runner :: pid(), Since :: integer()},
     %% What the checks want to know next time.
     memory = #{} :: systemd_check:memory(),
@@ -166,7 +168,7 @@ handle_info({systemd_watchdog, tick, Tick}, State) ->
     systemd_watchdog_info:asked(),
     RunQueues = erlang:statistics(run_queue_lengths_all),
     TakeUp = fun(Watchdog) -> systemd_nif:watchdog_take_up(Watchdog, Tick, RunQueues) end,
-    Asked = tell(TakeUp, State),
+    Asked = tell(TakeUp, State#state{is_quiet = is_starting(State)}),
     %% What the check looks at goes down one after the other when the service does.
     case systemd_shutdown:is_under_way() orelse systemd_config:optional(watchdog_check) of
         true -> {noreply, answer(Tick, true, Asked)};
@@ -232,14 +234,13 @@ answer(Tick, Result, State) ->
         false -> answer_as(Tick, Result, State)
     end.
 
-answer_as(Tick, Result, #state{failing = Before} = State) ->
-    %% Before the service is ready its check may well fail.
+answer_as(Tick, Result, #state{failing = Before, is_quiet = IsQuiet} = State) ->
     Failing =
         case Result of
             true -> none;
             {failed, Check, _, _} -> {Check}
         end,
-    News = Failing =/= Before andalso not is_starting(State),
+    News = Failing =/= Before andalso not IsQuiet,
     _ = News andalso report(Result),
     Answer =
         case Result of

@@ -9,7 +9,7 @@ all() ->
         pings_on_true_only, one_question_at_a_time, a_late_answer_counts, disabled_asks_nothing,
         ends_with_its_owner, a_thousand_threads, the_check_has_a_process_of_its_own,
         what_failed_is_the_status_until_all_is_well, an_invalid_setting_is_told_of, no_check_while_it_goes_down,
-        no_check_while_disabled, info
+        no_check_while_disabled, quiet_when_asked_before_ready, info
     ].
 
 init_per_testcase(_, Config) ->
@@ -186,6 +186,19 @@ no_check_while_disabled(Config) ->
     %% One that was on its way.
     systemd_watchdog ! {systemd_watchdog, tick, 2},
     receive {check, _} -> error(asked) after 200 -> ok end.
+
+%% Ready just then: what it says is of the time before.
+quiet_when_asked_before_ready(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    start_asking(Config, [{watchdog_warn_after, 10000}]),
+    First = asked(),
+    ok = systemd:notify(ready),
+    ?assertEqual(<<"READY=1\n">>, recorder:next(Recorder)),
+    First ! false,
+    asked() ! true,
+    ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(Recorder)),
+    asked() ! false,
+    ?assertMatch(<<"STATUS=watchdog: ", _/binary>>, recorder:next(Recorder)).
 
 info(Config) ->
     ?assertEqual(false, systemd_watchdog_info:read()),
