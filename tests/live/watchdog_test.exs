@@ -53,10 +53,11 @@ defmodule WatchdogTest do
     :ok =
       check(
         unit,
-        "fun() -> erlang:system_time(second) rem 2 =:= 0 orelse rand:uniform(3) =:= 1 end"
+        "fun() -> erlang:system_time(millisecond) rem 1000 < 500 end"
       )
 
     assert_alive(unit, 3000)
+    assert Lab.journal(unit) =~ ~r/watchdog_check: .* returned false/
   end
 
   test "{M, F, A} from the configuration is called" do
