@@ -86,8 +86,8 @@ defmodule Systemd do
       it is not the VM's own `pid`, a script has started the VM;
     * `unit`, `invocation_id`: also where the unit has the VM notify nothing;
     * `error`: why nothing can be sent at all;
-    * `status`: the last one sent since this application was started, but not what the watchdog's thread
-      says of a stall;
+    * `status`: the last one sent since this application was started, but not what a native
+      thread has put in its place;
     * `notifications`: `sent` counts datagrams, also those of the native threads, such as the pings of the
       watchdog; `failed` the calls that have returned an error, and what those threads could not send;
     * `watchdog`, where there is `WatchdogSec=`: its `timeout`; whether it is `enabled`; `last_answer`, so

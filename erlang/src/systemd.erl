@@ -197,8 +197,8 @@
 %% is not the VM's own `pid', a script has started the VM.</li>
 %% <li>`unit', `invocation_id': also where the unit has the VM notify nothing.</li>
 %% <li>`error': why nothing can be sent at all.</li>
-%% <li>`status': the last one sent since this application was started, but not what the watchdog's thread
-%% says of a stall.</li>
+%% <li>`status': the last one sent since this application was started, but not what a native
+%% thread has put in its place.</li>
 %% <li>`notifications': `sent' counts datagrams, also those of the native threads, such as the pings of the
 %% watchdog; `failed' the calls that have returned an error, and what those threads could not send.</li>
 %% <li>`watchdog', where there is `WatchdogSec=': its `timeout'; whether it is `enabled'; `last_answer', so long

@@ -34,11 +34,11 @@ mailbox(Name, Max, Millis) ->
         end
     end).
 
-%% @doc Whether no child of it is down while it should be up. One that is `undefined' has returned `ignore', is
-%% transient and done, or was terminated by somebody: a supervisor doesn't tell these apart.
 -spec tell_length(pid()) -> no_return().
 tell_length(Pid) -> exit({length, process_info(Pid, message_queue_len)}).
 
+%% @doc Whether no child of it is down while it should be up. One that is `undefined' has returned `ignore', is
+%% transient and done, or was terminated by somebody: a supervisor doesn't tell these apart.
 -spec supervisor(systemd_check:name(), Millis :: pos_integer()) -> result().
 supervisor(Name, Millis) ->
     with(Name, fun(Pid) ->

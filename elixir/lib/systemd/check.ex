@@ -51,7 +51,7 @@ defmodule Systemd.Check do
   defdelegate any(checks), to: :systemd_check
 
   @doc """
-  Runs the check at most once in so many milliseconds. In between, what became of it last counts.
+  When the check has passed, it is not run again for so many milliseconds. One that fails is.
 
       iex> Systemd.Check.every(10_000, {MyApp.Health, :well?, []})
       {:every, 10_000, {MyApp.Health, :well?, []}}

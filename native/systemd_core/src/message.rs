@@ -34,7 +34,7 @@ impl Message {
         Self { bytes: Vec::with_capacity(256), announcements: 0, status: None }
     }
 
-    /// A message of one assignment that takes no value, and so can't be rejected.
+    /// A message of one assignment, which must be one that can't be rejected.
     pub(crate) fn of(assignment: Assignment<'_>) -> Self {
         let mut message = Self::new();
         let pushed = message.push(&assignment);
