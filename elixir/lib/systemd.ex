@@ -27,8 +27,8 @@ defmodule Systemd do
 
   `{key, value}` is any other: the key is sent in upper case, so that `{:x_users, 7}` becomes
   `X_USERS=7`. A line break or NUL becomes a space in a status, and is an error in every other
-  value. `:watchdog_usec` changes the manager's timeout alone: this application goes on to ping
-  at the interval of `WatchdogSec=`.
+  value. A backslash is sent as two, which the manager reads as one. `:watchdog_usec` changes the
+  manager's timeout alone: this application goes on to ping at the interval of `WatchdogSec=`.
   """
   @type state :: :systemd.state()
 

@@ -63,7 +63,8 @@
     | {Key :: atom() | unicode:chardata(), Value :: unicode:chardata() | integer()}.
 %% One assignment of sd_notify(3). `{Key, Value}' is any other: the key is sent in upper case,
 %% so that `{x_users, 7}' becomes `X_USERS=7'. A line break or NUL becomes a space in a status, and
-%% is an error in every other value. `watchdog_usec' changes the manager's timeout alone: this
+%% is an error in every other value. A backslash is sent as two, which the manager reads as one.
+%% `watchdog_usec' changes the manager's timeout alone: this
 %% application goes on to ping at the interval of `WatchdogSec='.
 
 -type statuses() ::

@@ -62,6 +62,15 @@ defmodule StatusTest do
     assert Lab.show(unit, "StatusText") == "a READY=1 b"
   end
 
+  test "a backslash arrives, and does not swallow what comes after it" do
+    unit = Lab.start_service("backslash", [:ready])
+    notify = ~S|systemd:notify([{x_a, "\\"}, {status, "C:\\new\\"}, {x_b, "\\"}])|
+    assert Lab.eval(unit, "ok = #{notify}, systemd:barrier()") == :ok
+    assert Lab.show(unit, "StatusText") == "C:\\new\\"
+    smuggled = ~S|systemd:notify({x_a, "1\rSTATUS=smuggled"})|
+    assert Lab.eval(unit, smuggled) == {:error, {:invalid_value, :x_a}}
+  end
+
   test "the manager takes 4096 bytes, and longer ones are an error here" do
     unit = Lab.start_service("long", [:ready])
 

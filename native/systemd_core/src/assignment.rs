@@ -45,7 +45,7 @@ pub enum Assignment<'a> {
     FdStoreRemove(FdName<'a>),
     /// Any other. The key is sent in upper case; neither part may hold a line break or a NUL.
     Custom {
-        /// Not empty, without `=`.
+        /// Not empty, without `=` and backslash.
         key: &'a [u8],
         /// May be empty.
         value: &'a [u8],

@@ -97,8 +97,14 @@ impl Message {
         self.announcements
     }
 
-    pub(crate) fn status_text(&self) -> Option<&[u8]> {
-        self.status.clone().and_then(|range| self.bytes.get(range))
+    /// As it was given, but for what [`Assignment::Status`] replaces.
+    pub(crate) fn status_text(&self) -> Option<impl Iterator<Item = u8>> {
+        let encoded = self.bytes.get(self.status.clone()?)?;
+        let mut escaped = false;
+        Some(encoded.iter().copied().filter(move |&byte| {
+            escaped = byte == b'\\' && !escaped;
+            !escaped
+        }))
     }
 
     fn announce(&mut self, announcement: Announcement, key: &[u8]) -> Result<(), Rejected> {
@@ -126,7 +132,7 @@ impl Message {
     }
 
     fn custom(&mut self, key: &[u8], value: &[u8]) -> Result<(), Rejected> {
-        if key.is_empty() || key.contains(&b'=') || !is_one_line(key) {
+        if key.is_empty() || key.iter().any(|byte| b"=\\".contains(byte)) || !is_one_line(key) {
             return Err(Rejected::InvalidValue);
         }
         let start = self.bytes.len();
@@ -154,20 +160,27 @@ impl Message {
         self.line(key, &digits[..length])
     }
 
+    /// The manager takes a backslash for an escape, so that two stand for one.
     fn line(&mut self, key: &[u8], value: &[u8]) -> Result<(), Rejected> {
-        if self.bytes.len() + key.len() + value.len() + 2 > Self::LONGEST {
+        let backslashes = value.iter().filter(|&&byte| byte == b'\\').count();
+        if self.bytes.len() + key.len() + value.len() + backslashes + 2 > Self::LONGEST {
             return Err(Rejected::TooLong);
         }
         self.bytes.extend_from_slice(key);
         self.bytes.push(b'=');
-        self.bytes.extend_from_slice(value);
+        for part in value.split_inclusive(|&byte| byte == b'\\') {
+            self.bytes.extend_from_slice(part);
+            if part.ends_with(b"\\") {
+                self.bytes.push(b'\\');
+            }
+        }
         self.bytes.push(b'\n');
         Ok(())
     }
 }
 
 fn is_one_line(text: &[u8]) -> bool {
-    !text.iter().any(|byte| matches!(byte, b'\n' | 0))
+    !text.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0))
 }
 
 fn monotonic_usec() -> u64 {
@@ -234,6 +247,37 @@ mod tests {
         assert_eq!(status(b"caf\xe9").as_deref(), Ok("STATUS=caf\u{fffd}\n"));
     }
 
+    /// As the manager's splitting at line breaks does, to which a backslash is an escape.
+    fn read_by_the_manager(bytes: &[u8]) -> Vec<Vec<u8>> {
+        let (mut lines, mut line, mut rest) = (Vec::new(), Vec::new(), bytes.iter());
+        while let Some(&byte) = rest.next() {
+            match byte {
+                b'\\' => line.extend(rest.next()),
+                b'\n' | b'\r' => lines.push(std::mem::take(&mut line)),
+                byte => line.push(byte),
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn a_backslash_arrives() {
+        let name = FdName::parse(br"a\b\").unwrap();
+        let mut message = Message::new();
+        for assignment in [
+            Assignment::Status(br"C:\new\"),
+            Assignment::BusError(br"\"),
+            Assignment::FdStoreRemove(name),
+        ] {
+            message.push(&assignment).unwrap();
+        }
+        let read = read_by_the_manager(message.as_bytes());
+        let expected: [&[u8]; 4] =
+            [br"STATUS=C:\new\", br"BUSERROR=\", b"FDSTOREREMOVE=1", br"FDNAME=a\b\"];
+        assert_eq!(read, expected);
+        assert_eq!(message.status_text().unwrap().collect::<Vec<_>>(), br"C:\new\");
+    }
+
     #[test]
     fn values_out_of_range() {
         use Assignment::*;
@@ -242,10 +286,14 @@ mod tests {
             MainPid(0),
             MainPid(-1),
             BusError(b"a\nREADY=1"),
+            BusError(b"a\rREADY=1"),
             VarlinkError(b"a\0"),
             Custom { key: b"", value: b"1" },
             Custom { key: b"A=B", value: b"1" },
             Custom { key: b"A\nB", value: b"1" },
+            Custom { key: b"A\rB", value: b"1" },
+            Custom { key: b"A\\B", value: b"1" },
+            Custom { key: b"A", value: b"1\rREADY=1" },
             Custom { key: b"A", value: b"1\nREADY=1" },
         ] {
             assert_eq!(encoded(&[assignment]), Err(Rejected::InvalidValue), "{assignment:?}");
@@ -280,9 +328,14 @@ mod tests {
         assert_eq!(announced(Assignment::Watchdog), 0);
     }
 
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let special = prop::sample::select(b"\n\r\\=\0".to_vec());
+        prop::collection::vec(prop_oneof![special, any::<u8>()], 0..20)
+    }
+
     proptest! {
         #[test]
-        fn nothing_is_smuggled_in(key: Vec<u8>, value: Vec<u8>, status: Vec<u8>) {
+        fn nothing_is_smuggled_in(key in bytes(), value in bytes(), status in bytes()) {
             let mut message = Message::new();
             let mut accepted = 0;
             for assignment in [
@@ -294,7 +347,7 @@ mod tests {
             }
             let bytes = message.as_bytes();
             prop_assert!(bytes.len() <= Message::LONGEST && !bytes.contains(&0));
-            prop_assert_eq!(bytes.iter().filter(|&&byte| byte == b'\n').count(), accepted);
+            prop_assert_eq!(read_by_the_manager(bytes).len(), accepted);
             prop_assert!(bytes.is_empty() || bytes.ends_with(b"\n"));
         }
 

@@ -231,7 +231,7 @@ impl Notifier {
             let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
             let status = status.get_or_insert_default();
             status.clear();
-            status.extend_from_slice(text);
+            status.extend(text);
         }
         Sent::Done
     }
