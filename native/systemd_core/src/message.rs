@@ -97,14 +97,9 @@ impl Message {
         self.announcements
     }
 
-    /// As it was given, but for what [`Assignment::Status`] replaces.
-    pub(crate) fn status_text(&self) -> Option<impl Iterator<Item = u8>> {
-        let encoded = self.bytes.get(self.status.clone()?)?;
-        let mut escaped = false;
-        Some(encoded.iter().copied().filter(move |&byte| {
-            escaped = byte == b'\\' && !escaped;
-            !escaped
-        }))
+    /// As it is sent, for [`decoded`].
+    pub(crate) fn encoded_status(&self) -> Option<&[u8]> {
+        self.bytes.get(self.status.clone()?)
     }
 
     fn announce(&mut self, announcement: Announcement, key: &[u8]) -> Result<(), Rejected> {
@@ -117,14 +112,14 @@ impl Message {
         if text.len() > Self::LONGEST {
             return Err(Rejected::TooLong);
         }
-        let text = String::from_utf8_lossy(text);
         let start = self.bytes.len() + b"STATUS=".len();
-        self.line(b"STATUS", text.as_bytes())?;
+        match str::from_utf8(text) {
+            Ok(_) => self.line(b"STATUS", text)?,
+            Err(_) => self.line(b"STATUS", String::from_utf8_lossy(text).as_bytes())?,
+        }
         let range = start..self.bytes.len() - 1;
         for byte in &mut self.bytes[range.clone()] {
-            if matches!(byte, b'\n' | b'\r' | 0) {
-                *byte = b' ';
-            }
+            *byte = if matches!(*byte, b'\n' | b'\r' | 0) { b' ' } else { *byte };
         }
         self.announcements |= Announcement::Status as u8;
         self.status = Some(range);
@@ -168,15 +163,28 @@ impl Message {
         }
         self.bytes.extend_from_slice(key);
         self.bytes.push(b'=');
-        for part in value.split_inclusive(|&byte| byte == b'\\') {
-            self.bytes.extend_from_slice(part);
-            if part.ends_with(b"\\") {
-                self.bytes.push(b'\\');
-            }
+        if backslashes == 0 {
+            self.bytes.extend_from_slice(value);
+        } else {
+            self.bytes.extend(
+                value.iter().flat_map(|&byte| {
+                    std::iter::repeat_n(byte, if byte == b'\\' { 2 } else { 1 })
+                }),
+            );
         }
         self.bytes.push(b'\n');
         Ok(())
     }
+}
+
+/// A value as it was before the backslashes in it were doubled.
+pub(crate) fn decoded(value: &[u8]) -> Vec<u8> {
+    let mut escaped = false;
+    let meant = value.iter().copied().filter(|&byte| {
+        escaped = byte == b'\\' && !escaped;
+        !escaped
+    });
+    meant.collect()
 }
 
 fn is_one_line(text: &[u8]) -> bool {
@@ -275,7 +283,7 @@ mod tests {
         let expected: [&[u8]; 4] =
             [br"STATUS=C:\new\", br"BUSERROR=\", b"FDSTOREREMOVE=1", br"FDNAME=a\b\"];
         assert_eq!(read, expected);
-        assert_eq!(message.status_text().unwrap().collect::<Vec<_>>(), br"C:\new\");
+        assert_eq!(message.encoded_status().map(decoded).unwrap(), br"C:\new\");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::assignment::Assignment;
 use crate::errno::errno_of;
-use crate::message::Message;
+use crate::message::{Message, decoded};
 use crate::socket::{Socket, peer_is_gone, wait_for};
 use crate::vsock;
 use nix::errno::Errno;
@@ -21,7 +21,7 @@ pub struct Notifier {
     transport: Transport,
     announced: &'static Announced,
     waiting: AtomicUsize,
-    status: Mutex<Option<Vec<u8>>>,
+    encoded_status: Mutex<Option<Vec<u8>>>,
     sent: AtomicU64,
     failed: AtomicU64,
 }
@@ -83,7 +83,8 @@ impl Announced {
         if is(Announcement::Ready) && !is(Announcement::Reloading) {
             self.0.fetch_and(!(Announcement::Reloading as u8), Ordering::Release);
         }
-        if announcements != 0 {
+        // Mostly it was announced before, and looking costs less than writing.
+        if announcements & !self.0.load(Ordering::Acquire) != 0 {
             self.0.fetch_or(announcements, Ordering::Release);
         }
     }
@@ -103,7 +104,7 @@ impl Notifier {
             transport,
             announced,
             waiting: AtomicUsize::new(0),
-            status: Mutex::default(),
+            encoded_status: Mutex::default(),
             sent: AtomicU64::new(0),
             failed: AtomicU64::new(0),
         })
@@ -162,7 +163,7 @@ impl Notifier {
 
     /// The text of the last `STATUS=` that was sent through [`Notifier`].
     pub fn last_status(&self) -> Option<Vec<u8>> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.encoded_status.lock().unwrap_or_else(PoisonError::into_inner).as_deref().map(decoded)
     }
 
     /// How many datagrams were sent, and how many were given up.
@@ -227,11 +228,11 @@ impl Notifier {
 
     fn sent(&self, message: &Message) -> Sent {
         self.announced.add(message.announcements());
-        if let Some(text) = message.status_text() {
-            let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(encoded) = message.encoded_status() {
+            let mut status = self.encoded_status.lock().unwrap_or_else(PoisonError::into_inner);
             let status = status.get_or_insert_default();
             status.clear();
-            status.extend(text);
+            status.extend_from_slice(encoded);
         }
         Sent::Done
     }
