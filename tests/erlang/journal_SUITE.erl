@@ -12,7 +12,7 @@ all() ->
         exact_bytes, default_fields, special_fields, values, compound_values, paths_and_all, metadata_all,
         metadata_keys, message_id, names_are_made_valid, names_that_are_taken, unicode_and_bytes,
         lines, large_messages, map_report, report_cb, report_cb_with_prefix, crash_of_gen_server,
-        crash_of_process, crash_of_child, crash_reason_of_elixir, own_formatter, formatter_raises,
+        crash_of_process, crash_of_child, crash_reason_of_elixir, own_formatter, strings_as_its_formatter_has_them, formatter_raises,
         formatter_returns_nonsense, report_cb_fails, invalid_configuration, no_journald,
         add_handlers, changes_of_configuration, configuration_as_given, of_kernel
     ].
@@ -393,6 +393,22 @@ own_formatter(Config) ->
     ok = add(Config, #{formatter => {logger_formatter, #{template => ["<", level, "> ", msg, "\n"]}}}),
     logger:notice("hello"),
     ?assertEqual(<<"<notice> hello">>, value(<<"MESSAGE">>, journald:next(recorder(Config)))).
+
+%% With one key more the formatter itself is asked.
+strings_as_its_formatter_has_them(Config) ->
+    Strings = [<<>>, <<"grüezi 🌍"/utf8>>, "grüezi 🌍", ["a", [<<"ü"/utf8>>, $b] | <<"c">>], <<255>>, ["a", <<255>>], [-1], [a]],
+    [Quick, Asked] = [
+        begin
+            ok = add(Config, #{formatter => {logger_formatter, Formatter#{template => [msg], single_line => false}}}),
+            [logger:notice(String) || String <- Strings],
+            Entries = [journald:next(recorder(Config)) || _ <- Strings],
+            ok = journald:remove(),
+            [proplists:get_value(<<"MESSAGE">>, Entry) || Entry <- Entries]
+        end
+     || Formatter <- [#{}, #{depth => 1000}]
+    ],
+    ?assertEqual(Asked, Quick),
+    ?assertMatch([_, <<"grüezi 🌍"/utf8>>, <<"grüezi 🌍"/utf8>>, <<"aübc"/utf8>>, <<"ÿ"/utf8>> | _], Quick).
 
 %% A formatter.
 format(_, #{do := Do}) -> Do().
