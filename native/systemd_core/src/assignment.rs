@@ -43,7 +43,8 @@ pub enum Assignment<'a> {
     },
     /// `FDSTOREREMOVE=1`: forget those of that name.
     FdStoreRemove(FdName<'a>),
-    /// Any other. The key is sent in upper case; neither part may hold a line break or a NUL.
+    /// Any other. The key is sent in upper case; neither part may hold a line break or a NUL, but that
+    /// the rule of [`Assignment::Status`] is that of its key.
     Custom {
         /// Not empty, without `=` and backslash.
         key: &'a [u8],

@@ -127,6 +127,9 @@ impl Message {
     }
 
     fn custom(&mut self, key: &[u8], value: &[u8]) -> Result<(), Rejected> {
+        if key.eq_ignore_ascii_case(b"STATUS") {
+            return self.status(value);
+        }
         if key.is_empty() || key.iter().any(|byte| b"=\\".contains(byte)) || !is_one_line(key) {
             return Err(Rejected::InvalidValue);
         }
@@ -334,6 +337,9 @@ mod tests {
         let custom = Assignment::Custom { key: b"stopping", value: b"1" };
         assert_eq!(announced(custom), Announcement::Stopping as u8);
         assert_eq!(announced(Assignment::Watchdog), 0);
+        let status = Assignment::Custom { key: b"Status", value: b"caf\xe9" };
+        assert_eq!(announced(status), Announcement::Status as u8);
+        assert_eq!(encoded(&[status]).as_deref(), Ok("STATUS=caf\u{fffd}\n"));
     }
 
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
