@@ -13,13 +13,13 @@
 
 -spec collect() -> ok.
 collect() ->
-    Before = mebibytes(),
+    Before = memory(),
     Chosen = chosen(),
     lists:foreach(fun collect/1, Chosen),
     systemd_log:say(
         notice,
-        "systemd: memory pressure: collected ~b of ~b processes; the VM has ~b MiB, ~b MiB before",
-        [length(Chosen), erlang:system_info(process_count), mebibytes(), Before]
+        "systemd: memory pressure: collected ~b of ~b processes~ts",
+        [length(Chosen), erlang:system_info(process_count), difference(Before, memory())]
     ).
 
 collect(Pid) ->
@@ -60,4 +60,11 @@ add({bin_old_vheap_size, Words}, Sum) -> Sum + Words;
 add({recent_size, Words}, Sum) -> Sum - 2 * Words;
 add(_, Sum) -> Sum.
 
-mebibytes() -> erlang:memory(total) bsr 20.
+memory() ->
+    try erlang:memory(total)
+    %% Some of its allocators are switched off, see erts_alloc(3).
+    catch error:notsup -> unknown
+    end.
+
+difference(unknown, _) -> "";
+difference(Before, Now) -> io_lib:format("; the VM has ~b MiB, ~b MiB before", [Now bsr 20, Before bsr 20]).
