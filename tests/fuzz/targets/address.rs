@@ -1,0 +1,34 @@
+//! `$NOTIFY_SOCKET`: what is taken, written out again, is what was given.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use std::os::unix::ffi::OsStrExt;
+use systemd_core::Address;
+
+fuzz_target!(|value: &[u8]| {
+    match Address::parse(value) {
+        Ok(Address::Unix(address)) => match (address.path(), address.as_abstract()) {
+            (Some(path), None) => assert_eq!(path.as_os_str().as_bytes(), value),
+            (None, Some(name)) => assert_eq!([b"@", name].concat(), value),
+            other => panic!("{other:?}"),
+        },
+        Ok(Address::Vsock(address)) => {
+            let given: Vec<_> = value.split(|&byte| byte == b':').map(without_zeros).collect();
+            let [cid, port] = [address.cid(), address.port()].map(|number| number.to_string());
+            assert_eq!(
+                given,
+                [b"vsock", without_zeros(cid.as_bytes()), without_zeros(port.as_bytes())]
+            );
+        }
+        Err(_) => assert!(!is_short_path(value), "refused"),
+    }
+});
+
+fn without_zeros(digits: &[u8]) -> &[u8] {
+    let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
+    &digits[zeros..]
+}
+
+fn is_short_path(value: &[u8]) -> bool {
+    value.starts_with(b"/") && value.len() < 108 && !value.contains(&0)
+}

@@ -1,0 +1,34 @@
+//! `$WATCHDOG_USEC` and `$WATCHDOG_PID`: the timeout is on exactly when a plain reading of
+//! sd_watchdog_enabled(3) says so.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use std::time::Duration;
+use systemd_core::{InvalidVariable, watchdog_timeout};
+
+fuzz_target!(|variables: (Option<&[u8]>, Option<&[u8]>, u32)| {
+    let (usec, pid, own_pid) = variables;
+    let expected = match (usec, pid.map(number)) {
+        (None, _) => Ok(None),
+        (Some(_), Some(None | Some(0))) => Err(InvalidVariable("WATCHDOG_PID")),
+        (Some(_), Some(Some(pid))) if pid != u128::from(own_pid) => Ok(None),
+        (Some(usec), _) => match number(usec) {
+            Some(usec) if usec > 0 && usec < u128::from(u64::MAX) => {
+                Ok(Some(Duration::from_micros(usec as u64)))
+            }
+            _ => Err(InvalidVariable("WATCHDOG_USEC")),
+        },
+    };
+    assert_eq!(watchdog_timeout(usec, pid, own_pid), expected);
+});
+
+/// Digits alone, at most the largest number of 64 bits.
+fn number(digits: &[u8]) -> Option<u128> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u128, |number, digit| {
+        let next = number * 10 + u128::from(digit.checked_sub(b'0').filter(|&digit| digit < 10)?);
+        (next <= u128::from(u64::MAX)).then_some(next)
+    })
+}
