@@ -1,0 +1,19 @@
+defmodule Soak.MixProject do
+  use Mix.Project
+
+  def project do
+    [
+      app: :soak,
+      version: "0.0.0",
+      elixir: "~> 1.14",
+      erlc_paths: ["service"],
+      elixirc_paths: ["support"],
+      test_paths: ["."],
+      # For its lab.
+      deps: [{:live, path: "../live", env: :test}]
+    ]
+  end
+
+  # The application itself runs in the lab, not here.
+  def application, do: [extra_applications: [:logger]]
+end
