@@ -24,9 +24,14 @@ defmodule Lab do
     File.mkdir_p!(path("/srv/live/priv"))
 
     include = Path.join(:code.root_dir(), "usr/include")
-    compile("live_block.c", ["-shared", "-fPIC", "-I", include, "-o"], "live_block.so")
-    compile("journal_swallow.c", ["-O2", "-o"], "journal_swallow")
-    compile("journal_floor.c", ["-O2", "-o"], "journal_floor", ["-l:libsystemd.so.0"])
+
+    block = [
+      "-o",
+      path("/srv/live/priv/live_block.so"),
+      "#{@project}/tests/live/service/live_block.c"
+    ]
+
+    {"", 0} = System.cmd("gcc", ["-shared", "-fPIC", "-I", include | block])
 
     copy(built("_build/default/lib/systemd/ebin"), "/srv/systemd/ebin")
     copy(built("priv"), "/srv/systemd/priv")
@@ -42,12 +47,6 @@ defmodule Lab do
 
   @doc "Debian's RabbitMQ, see tests/rabbitmq."
   def rabbitmq, do: built("_build/rabbitmq")
-
-  defp compile(source, options, target, libraries \\ []) do
-    source = Path.join([@project, "tests/live/service", source])
-    target = path("/srv/live/priv/#{target}")
-    {"", 0} = System.cmd("gcc", options ++ [target, source | libraries])
-  end
 
   @doc "The manager's pid, as this machine sees it."
   def manager, do: :persistent_term.get(__MODULE__)

@@ -1,0 +1,64 @@
+defmodule Bench.Log do
+  @moduledoc """
+  What a log call costs its caller, by the length of the message, where nobody has to be waited for: a socket
+  in journald's place swallows everything.
+  """
+  alias Bench.{Programs, Row}
+
+  @sizes [16, 256, 4096, 65_536, 1_048_576, 16_777_216]
+
+  def rows(rounds) do
+    for size <- @sizes do
+      calls = min(20_000, div(50_000_000, size) + 1)
+
+      figures = %{
+        floor: [Programs.c("floor"), "journal", "1", "#{calls}", "#{size}"],
+        ours: vm(:ours, "systemd_journal_h", size, calls),
+        hex: vm(:hex, "systemd_journal_h", size, calls),
+        stdout: vm(:none, "logger_std_h", size, calls)
+      }
+
+      %Row{
+        work: "log call, #{Bench.bytes(size)}",
+        unit: "ns",
+        x: size,
+        figures: Bench.alternating(rounds, figures, &(measure(&1) / calls)),
+        bars: [{:at_least, :hex, :ours, 4}]
+      }
+    end
+  end
+
+  # Its standard output is read by nobody who takes his time.
+  defp vm(:none, handler, size, calls) do
+    ["sh", "-c", "exec \"$@\" >/dev/null", "sh"] ++
+      Programs.erl(:ours, "bench_journal", [handler, size, calls], [
+        "-systemd",
+        "install_kmsg",
+        "false"
+      ])
+  end
+
+  defp vm(whose, handler, size, calls),
+    do: Programs.erl(whose, "bench_journal", [handler, size, calls])
+
+  defp measure(command) do
+    [nanos] = Programs.numbers(swallowed(command))
+    nanos
+  end
+
+  # In namespaces of its own, in which the swallowing socket is journald's, with a queue as long.
+  defp swallowed(command) do
+    script = """
+    set -e
+    echo 512 >/proc/sys/net/unix/max_dgram_qlen
+    mkdir -p /run/systemd/journal
+    mount -t tmpfs tmpfs /run/systemd/journal
+    #{Programs.c("journal_swallow")} /run/systemd/journal/socket &
+    trap "kill $!" EXIT
+    until [ -S /run/systemd/journal/socket ]; do sleep 0.01; done
+    "$@"
+    """
+
+    ["unshare", "--mount", "--net", "bash", "-c", script, "bash" | command]
+  end
+end

@@ -1,0 +1,31 @@
+defmodule Bench.Pings do
+  @moduledoc "The longest gap between two pings that are due every 100 ms."
+  alias Bench.{Programs, Row}
+
+  @seconds 6
+
+  def rows(rounds) do
+    for busy <- [0, 1000, 20_000] do
+      %Row{
+        work: "longest gap between pings, #{busy} busy processes",
+        unit: "ms",
+        figures: Bench.alternating(rounds, %{ours: :ours, hex: :hex}, &measure(&1, busy)),
+        bars: [{:at_most, :ours, 200}]
+      }
+    end
+  end
+
+  defp measure(whose, busy) do
+    command =
+      Programs.erl(whose, "bench_pings", [busy, @seconds], ["-systemd", "watchdog_scale", "10"])
+
+    {_, printed} =
+      Programs.receiving(fn path, _ ->
+        Programs.numbers(command, [{"NOTIFY_SOCKET", path}, {"WATCHDOG_USEC", "1000000"}])
+      end)
+
+    times = for line <- String.split(printed), do: String.to_integer(line)
+    gaps = Enum.zip_with(times, tl(times), &(&2 - &1))
+    Enum.max(gaps) / 1000
+  end
+end

@@ -1,0 +1,34 @@
+defmodule Bench.Row do
+  @moduledoc """
+  One kind of work, measured in several rounds. `x` is where it stands in a plot.
+
+  `figures` has a list for each of those who did it, a figure for each round. `bars` are ratios of two of
+  them, `{:at_most | :at_least, one, other, bar}`, or figures, `{:at_most | :at_least, one, bar}`.
+  """
+
+  @enforce_keys [:work, :unit, :figures]
+  defstruct [:work, :unit, :figures, :x, bars: []]
+
+  @doc "The median, the least and the largest of what a function makes of each round."
+  def spread(figures) do
+    sorted = Enum.sort(figures)
+    {Enum.at(sorted, div(length(sorted), 2)), hd(sorted), List.last(sorted)}
+  end
+
+  def figure(row, who), do: spread(row.figures[who])
+
+  def ratio(row, one, other) do
+    spread(Enum.zip_with(row.figures[one], row.figures[other], &(&1 / max(&2, 0.001))))
+  end
+
+  @doc "The bars that are missed by more than so much: other work of the machine adds to a time."
+  def missed(row, room) do
+    Enum.reject(row.bars, fn
+      {side, one, other, bar} -> holds?(side, elem(ratio(row, one, other), 0), bar, room)
+      {side, one, bar} -> holds?(side, elem(figure(row, one), 0), bar, room)
+    end)
+  end
+
+  defp holds?(:at_most, value, bar, room), do: value <= bar * room
+  defp holds?(:at_least, value, bar, room), do: value * room >= bar
+end
