@@ -1,13 +1,17 @@
 # The tests and the demo set up what they need by themselves: Debian 12, Rust, gcc, make and git.
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-next sanitize lint
+.PHONY: help setup demo test test-next sanitize sanitize-vm fuzz soak bench lint
 
 help:
 	@echo "make demo        the article's service under a throwaway systemd, to watch (root or sudo)"
 	@echo "make test        all tests; the live ones against a real systemd (root or sudo)"
 	@echo "make test-next   the live ones on Debian 13, whose root it makes in ~/.cache (root or sudo)"
 	@echo "make sanitize    the tests of the Rust core under the thread sanitizer"
+	@echo "make sanitize-vm the tests in tests/erlang, the library in their VM under the address sanitizer"
+	@echo "make fuzz        the protocols of the core, each for FUZZ_SECONDS (600), two at a time on two cores"
+	@echo "make soak        a service under everything at once, for SOAK_SECONDS (300) (root or sudo)"
+	@echo "make bench       beside the hex package and beside C, a table and a plot (root or sudo)"
 	@echo "make lint        formatters, clippy, compiler warnings, Dialyzer, documentation"
 
 setup:
@@ -27,8 +31,25 @@ test-next: setup
 sanitize: setup
 	@tests/run sanitize
 
+sanitize-vm: setup
+	@tests/run sanitize_vm
+
+fuzz: setup
+	@tests/fuzz/run $(or $(FUZZ_SECONDS),600)
+
+soak: setup
+	@rebar3 compile
+	@tests/in_lab soak env SOAK_SECONDS=$(or $(SOAK_SECONDS),300) mix test
+
+# BENCH="--check --rounds 3" fails when a bar is missed.
+bench:
+	@tests/setup gnuplot-nox gnuplot
+	@rebar3 compile
+	@tests/in_lab bench mix run -e 'Bench.main(System.argv())' -- $(BENCH)
+
 lint: setup
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked --quiet -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --locked --quiet
 	mix format --check-formatted
