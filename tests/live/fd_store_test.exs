@@ -1,6 +1,6 @@
 defmodule FdStoreTest do
   @moduledoc "Descriptors that the manager keeps while the service restarts."
-  use ExUnit.Case
+  use ExUnit.Case, async: true
 
   @service ["FileDescriptorStoreMax=8", "Restart=always", "RestartSec=0"]
 
