@@ -6,10 +6,7 @@ defmodule Bench.Journal do
   @nanos "/run/bench-nanos"
 
   def rows(rounds) do
-    for name <- ["systemd", "enough"],
-        path <- Path.wildcard("#{Lab.rabbitmq()}/plugins/#{name}-*"),
-        do: Lab.copy(path, "/srv/hex/#{name}")
-
+    Programs.install_hex()
     Lab.copy(Application.app_dir(:bench, "ebin"), "/srv/bench/ebin")
     Lab.copy(Programs.c("floor"), "/srv/bench/floor")
     Enum.flat_map([1, 4], &rows(rounds, &1))
@@ -18,12 +15,12 @@ defmodule Bench.Journal do
   defp rows(rounds, processes) do
     kinds = %{
       floor: ["sh", "-c", "/srv/bench/floor journal #{processes} #{@lines} >#{@nanos}"],
-      ours: erl(["/srv/systemd/ebin"], "systemd_journal_h", processes),
-      hex: erl(["/srv/hex/systemd/ebin", "/srv/hex/enough/ebin"], "systemd_journal_h", processes),
+      ours: erl(Programs.in_lab(:ours), "systemd_journal_h", processes),
+      hex: erl(Programs.in_lab(:hex), "systemd_journal_h", processes),
       stdout: [
         "systemd-cat",
         "-t",
-        "bench" | erl(["/srv/systemd/ebin"], "logger_std_h", processes)
+        "bench" | erl(Programs.in_lab(:ours), "logger_std_h", processes)
       ]
     }
 

@@ -7,25 +7,47 @@ defmodule Bench.Log do
 
   @sizes [16, 256, 4096, 65_536, 1_048_576, 16_777_216]
 
-  def rows(rounds) do
-    for size <- @sizes do
-      calls = min(20_000, div(50_000_000, size) + 1)
+  def rows(rounds), do: [above_formatting(rounds) | Enum.map(@sizes, &of_size(&1, rounds))]
 
-      figures = %{
-        floor: [Programs.c("floor"), "journal", "1", "#{calls}", "#{size}"],
-        ours: vm(:ours, "systemd_journal_h", size, calls),
-        hex: vm(:hex, "systemd_journal_h", size, calls),
-        stdout: vm(:none, "logger_std_h", size, calls)
-      }
+  defp above_formatting(rounds) do
+    calls = 20_000
 
-      %Row{
-        work: "log call, #{Bench.bytes(size)}",
-        unit: "ns",
-        x: size,
-        figures: Bench.alternating(rounds, figures, &(measure(&1) / calls)),
-        bars: [{:at_least, :hex, :ours, 4}]
-      }
-    end
+    kinds = %{
+      base: vm(:ours, "bench_journal", 0, calls),
+      ours: vm(:ours, "systemd_journal_h", 0, calls),
+      hex: vm(:hex, "systemd_journal_h", 0, calls)
+    }
+
+    %{base: base} = costs = Bench.alternating(rounds, kinds, &(measure(&1) / calls))
+
+    %Row{
+      work: "log call with a format, above formatting it",
+      unit: "ns",
+      figures:
+        Map.new(
+          [:ours, :hex],
+          &{&1, Enum.zip_with(costs[&1], base, fn all, text -> all - text end)}
+        ),
+      bars: [{:at_most, :ours, 5000}, {:at_least, :hex, :ours, 4}]
+    }
+  end
+
+  defp of_size(size, rounds) do
+    calls = min(20_000, div(50_000_000, size) + 1)
+
+    kinds = %{
+      floor: [Programs.c("floor"), "journal", "1", "#{calls}", "#{size}"],
+      ours: vm(:ours, "systemd_journal_h", size, calls),
+      hex: vm(:hex, "systemd_journal_h", size, calls),
+      stdout: vm(:none, "logger_std_h", size, calls)
+    }
+
+    %Row{
+      work: "log call, #{Bench.bytes(size)}",
+      unit: "ns",
+      x: size,
+      figures: Bench.alternating(rounds, kinds, &(measure(&1) / calls))
+    }
   end
 
   # Its standard output is read by nobody who takes his time.

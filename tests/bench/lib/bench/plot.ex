@@ -35,9 +35,9 @@ defmodule Bench.Plot do
     data =
       for {who, _} <- @kinds, into: "" do
         points =
-          for row <- rows, into: "" do
+          for %{x: x} = row when x != nil <- rows, into: "" do
             {median, least, largest} = Row.figure(row, who)
-            "#{row.x} #{median / 1000} #{least / 1000} #{largest / 1000}\n"
+            "#{x} #{median / 1000} #{least / 1000} #{largest / 1000}\n"
           end
 
         "$#{who} << END\n#{points}END\n"

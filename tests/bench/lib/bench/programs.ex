@@ -35,6 +35,21 @@ defmodule Bench.Programs do
 
   def code(:none), do: []
 
+  @doc "Copies the hex package into the lab."
+  def install_hex do
+    for ebin <- code(:hex),
+        name = ebin |> Path.dirname() |> Path.basename(),
+        do: Lab.copy(ebin, "/srv/hex/#{name}")
+
+    :ok
+  end
+
+  @doc "As `code/1`, in the lab."
+  def in_lab(:ours), do: ["/srv/systemd/ebin"]
+
+  def in_lab(:hex),
+    do: for(ebin <- code(:hex), do: "/srv/hex/#{ebin |> Path.dirname() |> Path.basename()}")
+
   @doc "The command of a VM in which one of the modules in `service` is run."
   def erl(whose, module, args, flags \\ []) do
     paths =

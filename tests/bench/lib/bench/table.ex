@@ -1,6 +1,6 @@
 defmodule Bench.Table do
   @moduledoc "The results as text."
-  alias Bench.{Footprint, Journal, Log, Notify, Pings, Row}
+  alias Bench.{Footprint, Journal, Log, Notify, Pings, Row, Service}
 
   @columns [floor: "C", c: "sd_notify(3)", stdout: "stdout", ours: "ours", hex: "hex"]
 
@@ -17,6 +17,8 @@ defmodule Bench.Table do
     #{rows(groups[Journal])}
     The watchdog, at an interval of 100 ms.
     #{rows(groups[Pings])}
+    A service under a systemd of its own.
+    #{rows(groups[Service])}
     What the application adds.
     #{rows(groups[Footprint])}
     For how long a normal scheduler is held by each NIF, in µs, with the readers draining and stopped.

@@ -1,0 +1,105 @@
+defmodule Bench.Service do
+  @moduledoc "What becomes of what a service says, by a systemd of its own."
+  alias Bench.{Programs, Row}
+
+  @line 1_000_000
+  @millis_of_drain 4000
+
+  def rows(rounds) do
+    Programs.install_hex()
+    results = Bench.alternating(rounds, %{ours: :ours, hex: :hex}, &measure/1)
+
+    for {key, work, unit, bar} <- [
+          {:stop, "init:stop() with a drain of 4 s: deactivating after", "ms",
+           {:at_most, :ours, 300}},
+          {:line, "one log line of 1 MB", "stored", {:at_least, :ours, 1}},
+          {:status, "STATUS= with a newline in it", "arrived", {:at_least, :ours, 1}},
+          {:name, "a descriptor's name, over a restart", "kept", {:at_least, :ours, 1}}
+        ] do
+      figures = Map.new(results, fn {who, rounds} -> {who, Enum.map(rounds, & &1[key])} end)
+      %Row{work: work, unit: unit, figures: figures, bars: [bar]}
+    end
+  end
+
+  defp measure(whose) do
+    unit = start(whose)
+
+    try do
+      arrived = %{status: status(unit), line: line(unit), name: name(unit)}
+      Map.put(arrived, :stop, stop(unit))
+    after
+      Lab.run("systemctl", ["stop", unit])
+    end
+  end
+
+  defp start(whose) do
+    name = "bench-#{whose}"
+
+    config = [
+      children: [{:drain, @millis_of_drain}, :ready],
+      env: [],
+      control: ~c"/run/live/#{name}.control"
+    ]
+
+    File.mkdir_p!(Lab.path("/run/live"))
+    text = Enum.map(config, &:io_lib.format("~0tp.~n", [&1]))
+    File.write!(Lab.path("/etc/lab/#{name}.config"), text)
+
+    File.write!(Lab.path("/etc/lab/units/#{name}.service"), """
+    [Unit]
+    DefaultDependencies=no
+    [Service]
+    Type=notify
+    Environment=HOME=/root
+    FileDescriptorStoreMax=8
+    ExecStart=/usr/bin/erl -noinput -pa #{Enum.join(Programs.in_lab(whose), " ")} /srv/live/ebin \
+      -s live_service start /etc/lab/#{name}.config
+    """)
+
+    Lab.systemctl!(["start", "#{name}.service"])
+    "#{name}.service"
+  end
+
+  defp status(unit) do
+    Lab.eval(unit, ~S|systemd:notify({status, "two\nlines"})|)
+    Process.sleep(300)
+    count(Lab.show(unit, "StatusText") == "two lines")
+  end
+
+  defp line(unit) do
+    Lab.eval(unit, "logger:add_handler(bench, systemd_journal_h, \#{})")
+    Lab.eval(unit, "logger:notice(binary:copy(<<$a>>, #{@line}))")
+    Process.sleep(300)
+    {_, 0} = Lab.run("journalctl", ["--sync"])
+
+    script =
+      "journalctl -q -a -o cat _PID=#{Lab.show(unit, "MainPID")} | awk 'length >= #{@line}' | wc -l"
+
+    {lines, 0} = Lab.run("sh", ["-c", script])
+    count(String.trim(lines) != "0")
+  end
+
+  defp name(unit) do
+    store =
+      "{ok, Socket} = gen_udp:open(0), {ok, Fd} = inet:getfd(Socket), systemd:store_fds([{Fd, bench}])"
+
+    Lab.eval(unit, store)
+    Process.sleep(300)
+    Lab.systemctl!(["restart", unit])
+    fds = Lab.eval(unit, "systemd:listen_fds()")
+    count(Enum.any?(fds, &match?({_, ~c"bench"}, &1)))
+  end
+
+  defp stop(unit) do
+    {millis, _} =
+      Lab.timed(fn ->
+        Lab.eval(unit, "init:stop()")
+        Lab.await("no longer active", fn -> Lab.show(unit, "ActiveState") != "active" end)
+      end)
+
+    millis
+  end
+
+  defp count(true), do: 1
+  defp count(false), do: 0
+end
