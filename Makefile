@@ -41,7 +41,7 @@ soak: setup
 	@rebar3 compile
 	@tests/in_lab soak env SOAK_SECONDS=$(or $(SOAK_SECONDS),300) mix test
 
-# BENCH="--check --rounds 3" fails when a bar is missed.
+# BENCH="--check --rounds 5" fails when a bar is missed.
 bench:
 	@tests/setup gnuplot-nox gnuplot
 	@rebar3 compile

@@ -20,12 +20,12 @@ init_per_testcase(_, Config) ->
 end_per_testcase(_, _) ->
     application:stop(systemd),
     application:unload(systemd),
-    os:unsetenv("NOTIFY_SOCKET"),
+    [os:unsetenv(Name) || Name <- ["NOTIFY_SOCKET", "WATCHDOG_USEC"]],
     log_counter:stop().
 
 queue_full(_) ->
     under_a_manager(fun(Recorder) ->
-        fill(recorder:path(Recorder)),
+        recorder:fill(Recorder),
         returns("queue full", ?BOUND)
     end).
 
@@ -49,21 +49,11 @@ not_under_systemd(_) ->
 under_a_manager(Fun) ->
     Recorder = recorder:start(),
     os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
+    os:putenv("WATCHDOG_USEC", "60000000"),
     ok = application:start(systemd),
     try Fun(Recorder)
     after
         recorder:stop(Recorder)
-    end.
-
-fill(Path) ->
-    {ok, Socket} = socket:open(local, dgram),
-    ok = socket:connect(Socket, #{family => local, path => Path}),
-    fill_socket(Socket).
-
-fill_socket(Socket) ->
-    case socket:send(Socket, <<"X_FULL=1\n">>, [], 0) of
-        ok -> fill_socket(Socket);
-        {error, timeout} -> socket:close(Socket)
     end.
 
 %% All at once, so that they are in each other's way.
@@ -86,7 +76,11 @@ returns(Fault, Bound) ->
     [
         ?assertEqual({Call, {term(lists:nth(Column, Row)), true}}, {Call, Result})
      || {[Call | _] = Row, Result} <- lists:zip(Rows, Returned)
-    ].
+    ],
+    %% What goes wrong is logged, and once.
+    Messages = log_counter:messages(),
+    ?assertEqual(lists:sort(Messages), lists:usort(Messages)),
+    [?assertNotEqual([], Messages) || Fault =/= "no systemd"].
 
 %% What Erlang makes of an expression.
 term(Text) ->

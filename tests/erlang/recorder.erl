@@ -1,7 +1,7 @@
 %% A datagram socket in the manager's place, that records the exact bytes.
 -module(recorder).
 
--export([start/0, start/1, stop/1, path/1, next/1, next/2, all/1, all_with_fds/1, file/1, drain/1, buffer/2]).
+-export([start/0, start/1, stop/1, path/1, next/1, next/2, all/1, all_with_fds/1, file/1, drain/1, buffer/2, fill/1]).
 
 -record(recorder, {path, socket}).
 
@@ -65,3 +65,17 @@ drain(#recorder{socket = Socket} = Recorder) ->
 
 %% Room for larger datagrams than usual.
 buffer(#recorder{socket = Socket}, Bytes) -> ok = socket:setopt(Socket, {otp, rcvbuf}, Bytes).
+
+%% Until there is no room for anybody: one socket may be at its own limit before.
+fill(#recorder{path = Path} = Recorder) ->
+    {ok, Socket} = socket:open(local, dgram),
+    ok = socket:connect(Socket, #{family => local, path => sun_path(Path)}),
+    Sent = fill_by(Socket, 0),
+    ok = socket:close(Socket),
+    Sent =:= 0 orelse fill(Recorder).
+
+fill_by(Socket, Sent) ->
+    case socket:send(Socket, <<"X_FULL=1\n">>, [], 0) of
+        ok -> fill_by(Socket, Sent + 1);
+        {error, timeout} -> Sent
+    end.

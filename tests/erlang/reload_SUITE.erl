@@ -22,6 +22,7 @@ all() ->
     ].
 
 init_per_testcase(_, Config) ->
+    _ = application:load(systemd),
     Recorder = recorder:start(),
     os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
     application:set_env(systemd, warn_about_readiness_message, false),
@@ -234,21 +235,11 @@ interrupted(Config) ->
 while_the_queue_is_full(Config) ->
     Test = self(),
     ready(fun() -> Test ! called, ok end, Config),
-    fill(Config),
+    recorder:fill(proplists:get_value(recorder, Config)),
     {Micros, Result} = timer:tc(fun() -> systemd:reload() end),
     ?assertEqual({error, eagain}, Result),
     receive called -> ok after 0 -> error(not_called) end,
     ?assert(Micros < 6000000).
-
-fill(Config) ->
-    {ok, Notifier} = systemd_nif:open(list_to_binary(recorder:path(proplists:get_value(recorder, Config))), false),
-    fill_up(Notifier).
-
-fill_up(Notifier) ->
-    case systemd_nif:notify(Notifier, {x_fill, 1}) of
-        ok -> fill_up(Notifier);
-        again -> ok
-    end.
 
 without_systemd(_) ->
     os:unsetenv("NOTIFY_SOCKET"),

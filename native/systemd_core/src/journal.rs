@@ -29,6 +29,9 @@ impl Journal {
     /// Longer entries are not for a thread that must not be held up by copying them.
     const LONGEST_AT_ONCE: usize = 64 * 1024;
 
+    /// As much as sd_journal_send(3) asks for.
+    const UNDER_WAY: usize = 8 * 1024 * 1024;
+
     /// A socket that isn't there yet is tried again after this long.
     const RETRY: Duration = Duration::from_millis(10);
 
@@ -36,6 +39,7 @@ impl Journal {
     pub fn open(path: &Path) -> Result<Self, Errno> {
         let socket = Socket::open(UnixAddr::new(path)?)?;
         socket.connect()?;
+        socket.reserve(Self::UNDER_WAY);
         Ok(Self { socket, lost: AtomicBool::new(false) })
     }
 

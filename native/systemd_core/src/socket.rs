@@ -5,7 +5,7 @@ use nix::libc::{self, c_long};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, sendmsg,
-    socket,
+    setsockopt, socket, sockopt,
 };
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -28,6 +28,12 @@ impl Socket {
         let socket = Self { fd, peer };
         let _ = socket.connect();
         Ok(socket)
+    }
+
+    /// So many bytes may wait for the peer; fewer where the system doesn't let this process have more.
+    pub fn reserve(&self, bytes: usize) {
+        let _ = setsockopt(&self.fd, sockopt::SndBufForce, &bytes)
+            .or_else(|_| setsockopt(&self.fd, sockopt::SndBuf, &bytes));
     }
 
     /// One system call that never blocks.

@@ -53,7 +53,7 @@ fn what_is_too_large_for_a_datagram_goes_in_a_sealed_memfd() {
     let path = path("memfd");
     let journald = bind(&path);
     let journal = Journal::open(&path).unwrap();
-    let large = entry(&"a".repeat(1_000_000));
+    let large = entry(&"a".repeat(10_000_000));
     // Not by a thread that must not be held up.
     assert_eq!(journal.try_send(&large), Ok(Sent::NotYet));
     assert_eq!(journal.send(&large, Duration::ZERO), Ok(()));

@@ -2,7 +2,7 @@ defmodule Bench do
   @moduledoc """
   Measures this library beside the hex package and beside C, on this machine.
 
-      mix run -e 'Bench.main(["--rounds", "5"])'
+      mix run -e 'Bench.main(["--rounds", "3"])'
 
   Writes a table, and a plot beside it, to `_build/bench`. With `--check` the exit status is 1 when a bar is
   missed by more than the room that is left for other work of the machine.
@@ -14,7 +14,7 @@ defmodule Bench do
 
   def main(args) do
     {options, []} = OptionParser.parse!(args, strict: [rounds: :integer, check: :boolean])
-    rounds = Keyword.get(options, :rounds, 5)
+    rounds = Keyword.get(options, :rounds, 3)
     Programs.build()
     Lab.boot()
 
@@ -28,22 +28,18 @@ defmodule Bench do
     hold = Hold.table()
     text = Table.text(groups, hold, rounds)
     IO.puts(text)
-    File.write!(Programs.c("bench.txt"), text)
-    Plot.write(Programs.c("bench.svg"), groups[Notify], groups[Log])
+    File.write!(Programs.out("bench.txt"), text)
+    Plot.write(Programs.out("bench.svg"), groups[Notify], groups[Log])
     if options[:check], do: check(groups)
   end
 
   defp check(groups) do
     missed =
-      for {_, rows} <- groups, row <- rows, bar <- Row.missed(row, room(row)), do: {row.work, bar}
+      for {_, rows} <- groups, row <- rows, bar <- Row.missed(row, @room), do: {row.work, bar}
 
     for {work, bar} <- missed, do: IO.puts("bench: #{work}: #{inspect(bar)} is missed")
     if missed != [], do: exit({:shutdown, 1})
   end
-
-  # Of lines none may be missing.
-  defp room(%{unit: "lines"}), do: 1
-  defp room(_), do: @room
 
   @doc "So many rounds, in each of which all of them are measured, one after the other."
   def alternating(rounds, kinds, measure) do

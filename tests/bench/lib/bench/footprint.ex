@@ -35,11 +35,18 @@ defmodule Bench.Footprint do
     numbers
   end
 
-  # Of the files that are in a release: compiled code, and the native library.
+  # Of what is in a release: compiled code, stripped, and the native library.
   defp size(whose) do
-    for ebin <- Programs.code(whose),
-        file <- Path.wildcard("#{ebin}/*") ++ Path.wildcard("#{ebin}/../priv/*.so"),
-        reduce: 0,
-        do: (sum -> sum + div(File.stat!(file).size, 1000))
+    ebins = Programs.code(whose)
+    beams = for ebin <- ebins, file <- Path.wildcard("#{ebin}/*.beam"), do: to_charlist(file)
+    {:ok, stripped} = :beam_lib.strip_files(beams)
+
+    others =
+      for ebin <- ebins,
+          file <- Path.wildcard("#{ebin}/{*.app,../priv/*.so}"),
+          do: File.stat!(file).size
+
+    compiled = for {_, code} <- stripped, do: byte_size(code)
+    (Enum.sum(compiled) + Enum.sum(others)) / 1000
   end
 end

@@ -1,7 +1,7 @@
 defmodule Bench.Log do
   @moduledoc """
-  What a log call costs its caller, by the length of the message, where nobody has to be waited for: a socket
-  in journald's place swallows everything.
+  What a log call costs its caller, by the length of the message, where journald is quick: a socket in its
+  place swallows everything.
   """
   alias Bench.{Programs, Row}
 
@@ -36,10 +36,10 @@ defmodule Bench.Log do
     calls = min(20_000, div(50_000_000, size) + 1)
 
     kinds = %{
-      floor: [Programs.c("floor"), "journal", "1", "#{calls}", "#{size}"],
+      floor: [Programs.out("floor"), "journal", "1", "#{calls}", "#{size}"],
       ours: vm(:ours, "systemd_journal_h", size, calls),
       hex: vm(:hex, "systemd_journal_h", size, calls),
-      stdout: vm(:none, "logger_std_h", size, calls)
+      stdout: vm(:stdout, "logger_std_h", size, calls)
     }
 
     %Row{
@@ -51,7 +51,7 @@ defmodule Bench.Log do
   end
 
   # Its standard output is read by nobody who takes his time.
-  defp vm(:none, handler, size, calls) do
+  defp vm(:stdout, handler, size, calls) do
     ["sh", "-c", "exec \"$@\" >/dev/null", "sh"] ++
       Programs.erl(:ours, "bench_journal", [handler, size, calls], [
         "-systemd",
@@ -75,7 +75,7 @@ defmodule Bench.Log do
     echo 512 >/proc/sys/net/unix/max_dgram_qlen
     mkdir -p /run/systemd/journal
     mount -t tmpfs tmpfs /run/systemd/journal
-    #{Programs.c("journal_swallow")} /run/systemd/journal/socket &
+    #{Programs.out("journal_swallow")} /run/systemd/journal/socket &
     trap "kill $!" EXIT
     until [ -S /run/systemd/journal/socket ]; do sleep 0.01; done
     "$@"

@@ -36,6 +36,6 @@ defmodule Bench.Notify do
     nanos / @calls
   end
 
-  defp floor(how, processes, calls), do: [Programs.c("floor"), how, "#{processes}", "#{calls}"]
+  defp floor(how, processes, calls), do: [Programs.out("floor"), how, "#{processes}", "#{calls}"]
   defp vm(whose, processes, calls), do: Programs.erl(whose, "bench_notify", [processes, calls])
 end

@@ -13,7 +13,7 @@ defmodule Bench.Programs do
         System.cmd("gcc", [
           "-O2",
           "-o",
-          c(Path.basename(source, ".c")),
+          out(Path.basename(source, ".c")),
           source,
           "-l:libsystemd.so.0"
         ])
@@ -22,7 +22,7 @@ defmodule Bench.Programs do
     :ok
   end
 
-  def c(name), do: Path.join(@out, name)
+  def out(name), do: Path.join(@out, name)
 
   @doc "Where the compiled code of the application systemd is, ours or that of the hex package."
   def code(:ours), do: [Path.join(@project, "_build/default/lib/systemd/ebin")]
@@ -74,7 +74,7 @@ defmodule Bench.Programs do
   def receiving(fun) do
     path = "/tmp/systemd-bench-#{System.pid()}-#{System.unique_integer([:positive])}"
     # In a network namespace of its own, for the length of its queue.
-    script = "echo 512 >/proc/sys/net/unix/max_dgram_qlen; exec #{c("receiver")} #{path}"
+    script = "echo 512 >/proc/sys/net/unix/max_dgram_qlen; exec #{out("receiver")} #{path}"
     unshare = System.find_executable("unshare")
     port = Port.open({:spawn_executable, unshare}, [:binary, args: ["--net", "sh", "-c", script]])
     {:os_pid, pid} = Port.info(port, :os_pid)

@@ -3,7 +3,8 @@ defmodule Bench.Row do
   One kind of work, measured in several rounds. `x` is where it stands in a plot.
 
   `figures` has a list for each of those who did it, a figure for each round. `bars` are ratios of two of
-  them, `{:at_most | :at_least, one, other, bar}`, or figures, `{:at_most | :at_least, one, bar}`.
+  them, `{:at_most | :at_least, one, other, bar}`, or figures, `{:at_most | :at_least, one, bar}`; with
+  `{:always, one, bar}` it is that in each round.
   """
 
   @enforce_keys [:work, :unit, :figures]
@@ -25,6 +26,7 @@ defmodule Bench.Row do
   def missed(row, room) do
     Enum.reject(row.bars, fn
       {side, one, other, bar} -> holds?(side, elem(ratio(row, one, other), 0), bar, room)
+      {:always, one, bar} -> Enum.all?(row.figures[one], &(&1 == bar))
       {side, one, bar} -> holds?(side, elem(figure(row, one), 0), bar, room)
     end)
   end

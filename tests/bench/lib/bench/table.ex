@@ -9,9 +9,9 @@ defmodule Bench.Table do
     Medians of #{rounds} rounds; ratios are of each round, median (least to largest).
     #{System.schedulers_online()} cores, OTP #{System.otp_release()}, #{kernel()}.
 
-    Notifications, ns a call, the receiver draining. C: send(2) on a connected socket.
+    Notifications, the receiver draining: ns for each, of all processes. C: send(2) on a connected socket.
     #{rows(groups[Notify])}
-    Log calls, ns a call, where nobody has to be waited for. C: sd_journal_send(3).
+    Log calls, ns for each, where journald is quick. C: sd_journal_send(3). The others drop most: see docs/bench.md.
     #{rows(groups[Log])}
     The journal of a real journald. C: sd_journal_send(3).
     #{rows(groups[Journal])}
@@ -21,7 +21,7 @@ defmodule Bench.Table do
     #{rows(groups[Service])}
     What the application adds.
     #{rows(groups[Footprint])}
-    For how long a normal scheduler is held by each NIF, in µs, with the readers draining and stopped.
+    For how long NIFs hold a normal scheduler, in µs, with the readers draining, and stopped with full queues.
     #{hold(hold)}\
     """
   end
@@ -67,6 +67,7 @@ defmodule Bench.Table do
   defp bar({side, :hex, :ours, bar}), do: "hex / ours #{sign(side)} #{bar}"
   defp bar({side, :ours, bar}), do: "ours #{sign(side)} #{bar}"
 
+  defp sign(:always), do: "="
   defp sign(:at_most), do: "<="
   defp sign(:at_least), do: ">="
 
