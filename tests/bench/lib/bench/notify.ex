@@ -1,5 +1,5 @@
 defmodule Bench.Notify do
-  @moduledoc "What a notification costs its caller, and how that grows with the processes that notify."
+  @moduledoc "What a notification costs, and how that grows with the processes that notify."
   alias Bench.{Programs, Row}
 
   @calls 500_000
