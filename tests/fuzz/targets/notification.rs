@@ -47,7 +47,9 @@ fuzz_target!(|pushes: Vec<Push<'_>>| {
             Err(reason) => {
                 assert_eq!(message.as_bytes(), before);
                 match reason {
-                    Rejected::TooLong => assert!(before.len() + most_bytes(push) > 4096, "{push:?}"),
+                    Rejected::TooLong => {
+                        assert!(before.len() + most_bytes(push) > 4096, "{push:?}")
+                    }
                     Rejected::InvalidValue => assert!(is_invalid(push), "{push:?}"),
                 }
             }
@@ -131,7 +133,8 @@ fn fields(push: &Push<'_>) -> Vec<Field> {
 fn most_bytes(push: &Push<'_>) -> usize {
     let backslashes = |text: &[u8]| text.iter().filter(|&&byte| byte == b'\\').count();
     let lines = fields(push).into_iter();
-    lines.map(|(key, value)| key.len() + value.len() + backslashes(&value) + 2).sum::<usize>() + 20
+    lines.map(|(key, value)| key.len() + value.len() + backslashes(&value) + 2).sum::<usize>()
+        + 20
 }
 
 fn is_invalid(push: &Push<'_>) -> bool {

@@ -2,7 +2,7 @@ defmodule Bench.Notify do
   @moduledoc "What a notification costs, and how that grows with the processes that notify."
   alias Bench.{Programs, Row}
 
-  @calls 500_000
+  @calls 300_000
 
   def rows(rounds) do
     for processes <- [1, 4, 16, 64] do

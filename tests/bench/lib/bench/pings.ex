@@ -2,7 +2,7 @@ defmodule Bench.Pings do
   @moduledoc "The longest gap between two pings that are due every 100 ms."
   alias Bench.{Programs, Row}
 
-  @seconds 10
+  @seconds 8
 
   def rows(rounds) do
     for busy <- [0, 1000, 20_000] do
