@@ -31,6 +31,9 @@ start(Config, IntervalMillis) ->
     ),
     Watchdog.
 
+%% It ends with the last reference to it, and would do so as soon as nothing more is done with it.
+stop(Watchdog) -> ok = systemd_nif:watchdog_stop(Watchdog).
+
 tick() ->
     receive {systemd_watchdog, tick, Tick} -> Tick
     after 2000 -> error(not_asked)
@@ -51,10 +54,11 @@ pings_on_true_only(Config) ->
     ?assertEqual(<<"WATCHDOG=1\n">>, pings(Config)).
 
 one_question_at_a_time(Config) ->
-    _Watchdog = start(Config, 1),
+    Watchdog = start(Config, 1),
     _ = tick(),
     receive {systemd_watchdog, tick, _} -> error(asked_again) after 200 -> ok end,
-    ?assertEqual(nothing, pings(Config)).
+    ?assertEqual(nothing, pings(Config)),
+    stop(Watchdog).
 
 a_late_answer_counts(Config) ->
     Watchdog = start(Config, 1),
@@ -62,7 +66,8 @@ a_late_answer_counts(Config) ->
     timer:sleep(50),
     systemd_nif:watchdog_answer(Watchdog, Tick, true),
     ?assertEqual(<<"WATCHDOG=1\n">>, pings(Config)),
-    ?assertEqual(Tick + 1, tick()).
+    ?assertEqual(Tick + 1, tick()),
+    stop(Watchdog).
 
 disabled_asks_nothing(Config) ->
     Watchdog = start(Config, 1),
@@ -72,7 +77,8 @@ disabled_asks_nothing(Config) ->
     ?assertEqual(nothing, pings(Config)),
     receive {systemd_watchdog, tick, _} -> error(asked) after 0 -> ok end,
     systemd_nif:watchdog_enable(Watchdog),
-    ?assertEqual(Tick + 1, tick()).
+    ?assertEqual(Tick + 1, tick()),
+    stop(Watchdog).
 
 threads() -> thread_counter:count("sd-watchdog").
 
