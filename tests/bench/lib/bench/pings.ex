@@ -17,7 +17,13 @@ defmodule Bench.Pings do
 
   defp measure(whose, busy) do
     command =
-      Programs.erl(whose, "bench_pings", [busy, @seconds], ["-systemd", "watchdog_scale", "10", "warn_about_readiness_message", "false"])
+      Programs.erl(whose, "bench_pings", [busy, @seconds], [
+        "-systemd",
+        "watchdog_scale",
+        "10",
+        "warn_about_readiness_message",
+        "false"
+      ])
 
     {_, printed} =
       Programs.receiving(fn path, _ ->
