@@ -10,7 +10,7 @@ help:
 	@echo "make sanitize    the tests of the Rust core under the thread sanitizer"
 	@echo "make sanitize-vm the tests in tests/erlang, the library in their VM under the address sanitizer"
 	@echo "make fuzz        the protocols of the core, each for FUZZ_SECONDS (600), two at a time on two cores"
-	@echo "make soak        a service under everything at once, for SOAK_SECONDS (300) (root or sudo)"
+	@echo "make soak        a service under everything at once, for SOAK_SECONDS (300) after 120 (root or sudo)"
 	@echo "make bench       beside the hex package and beside C, a table and a plot (root or sudo)"
 	@echo "make lint        formatters, clippy, compiler warnings, Dialyzer, documentation"
 

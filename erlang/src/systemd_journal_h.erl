@@ -144,11 +144,9 @@ message(
     {logger_formatter, #{template := [msg], single_line := false} = Only} = Formatter,
     Config
 ) when map_size(Only) =:= 2 ->
-    try unicode:characters_to_binary(Text) of
+    case catch unicode:characters_to_binary(Text) of
         Message when is_binary(Message) -> Message;
         _ -> formatted(Event, Formatter, Config)
-    catch
-        error:badarg -> formatted(Event, Formatter, Config)
     end;
 message(Event, Formatter, Config) ->
     formatted(Event, Formatter, Config).

@@ -15,15 +15,8 @@ all() ->
 
 suite() -> [{timetrap, {minutes, 1}}].
 
-%% Under the address sanitizer the VM takes each of its blocks from malloc, and counts none.
-init_per_testcase(collects_garbage, Config) ->
-    try erlang:memory(total) of
-        _ -> prepare(Config)
-    catch
-        error:notsup -> {skip, "this VM counts none of its memory"}
-    end;
-init_per_testcase(_, Config) ->
-    prepare(Config).
+init_per_testcase(collects_garbage, Config) -> vm_memory:counted(fun() -> prepare(Config) end);
+init_per_testcase(_, Config) -> prepare(Config).
 
 prepare(Config) ->
     log_counter:start(),

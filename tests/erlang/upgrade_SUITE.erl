@@ -11,15 +11,8 @@ all() ->
         a_formatter_that_fails, a_message_that_is_no_text, memory_pressure, stopped_and_started
     ].
 
-%% Under the address sanitizer the VM takes each of its blocks from malloc, and counts none.
-init_per_testcase(stopped_and_started, Config) ->
-    try erlang:memory(total) of
-        _ -> prepare(Config)
-    catch
-        error:notsup -> {skip, "this VM counts none of its memory"}
-    end;
-init_per_testcase(_, Config) ->
-    prepare(Config).
+init_per_testcase(stopped_and_started, Config) -> vm_memory:counted(fun() -> prepare(Config) end);
+init_per_testcase(_, Config) -> prepare(Config).
 
 prepare(Config) ->
     Recorder = recorder:start(),

@@ -25,13 +25,9 @@ defmodule Lab do
 
     include = Path.join(:code.root_dir(), "usr/include")
 
-    block = [
-      "-o",
-      path("/srv/live/priv/live_block.so"),
-      "#{@project}/tests/live/service/live_block.c"
-    ]
-
-    {"", 0} = System.cmd("gcc", ["-shared", "-fPIC", "-I", include | block])
+    {block, source} = {path("/srv/live/priv/live_block.so"), "tests/live/service/live_block.c"}
+    args = ["-shared", "-fPIC", "-I", include, "-o", block, Path.join(@project, source)]
+    {"", 0} = System.cmd("gcc", args)
 
     copy(built("_build/default/lib/systemd/ebin"), "/srv/systemd/ebin")
     copy(built("priv"), "/srv/systemd/priv")
@@ -72,13 +68,17 @@ defmodule Lab do
     end
   end
 
+  @doc "Writes a unit, as `service/3` makes it, and tells the manager."
+  def write_service(name, children, options \\ []),
+    do: write_unit("#{name}.service", service(name, children, options))
+
   @doc """
-  Writes a unit and tells the manager.
+  The text of a unit, whose configuration it writes.
 
   `service` are lines of `[Service]` on top of `Type=notify` and an `ExecStart=` that runs
-  `children` in `live_service` with `env` for the application systemd.
+  `children` in `live_service` with `env` for the application systemd, which is that in `code`.
   """
-  def write_service(name, children, options \\ []) do
+  def service(name, children, options \\ []) do
     config = [
       children: children,
       env: Keyword.get(options, :env, []),
@@ -89,7 +89,7 @@ defmodule Lab do
     text = Enum.map(config, &:io_lib.format("~0tp.~n", [&1]))
     File.write!(path("/etc/lab/#{name}.config"), text)
 
-    write_unit("#{name}.service", """
+    """
     [Unit]
     DefaultDependencies=no
     [Service]
@@ -99,10 +99,10 @@ defmodule Lab do
     LimitCORE=0
     TimeoutStartSec=20
     TimeoutStopSec=20
-    ExecStart=/usr/bin/erl -noinput -pa /srv/systemd/ebin /srv/live/ebin \
+    ExecStart=/usr/bin/erl -noinput -pa #{Enum.join(Keyword.get(options, :code, ["/srv/systemd/ebin"]), " ")} /srv/live/ebin \
       -s live_service start /etc/lab/#{name}.config
     #{Enum.join(Keyword.get(options, :service, []), "\n")}
-    """)
+    """
   end
 
   def write_unit(file, text) do

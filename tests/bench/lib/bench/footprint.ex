@@ -38,15 +38,16 @@ defmodule Bench.Footprint do
   # Of what is in a release: compiled code, stripped, and the native library.
   defp size(whose) do
     ebins = Programs.code(whose)
-    beams = for ebin <- ebins, file <- Path.wildcard("#{ebin}/*.beam"), do: to_charlist(file)
+    beams = for ebin <- ebins, file <- Path.wildcard("#{ebin}/*.beam"), do: File.read!(file)
     {:ok, stripped} = :beam_lib.strip_files(beams)
 
     others =
       for ebin <- ebins,
-          file <- Path.wildcard("#{ebin}/{*.app,../priv/*.so}"),
-          do: File.stat!(file).size
+          name <- ["*.app", "../priv/*.so"],
+          file <- Path.wildcard("#{ebin}/#{name}"),
+          do: file
 
-    compiled = for {_, code} <- stripped, do: byte_size(code)
-    (Enum.sum(compiled) + Enum.sum(others)) / 1000
+    sizes = Enum.map(stripped, &byte_size(elem(&1, 1))) ++ Enum.map(others, &File.stat!(&1).size)
+    Enum.sum(sizes) / 1000
   end
 end

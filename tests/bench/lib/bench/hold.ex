@@ -7,8 +7,8 @@ defmodule Bench.Hold do
 
   @calls 20_000
   @calls_without_reader 40
-  # On a dirty scheduler, or no NIF.
-  @elsewhere ~w(loaded fd_name hold_term store_term fetch_term clear_fds notify_wait journal_log_wait dirty_io dirty_cpu)
+  # On a dirty scheduler; `loaded` is no NIF.
+  @elsewhere ~w(loaded listen_fds notify_wait journal_log_wait memory_pressure_start)
 
   @doc "`{nif, draining, stopped}`, each of the last two `{calls, p50, p999, max}` or `nil`."
   def table do

@@ -34,28 +34,9 @@ defmodule Bench.Service do
 
   defp start(whose) do
     name = "bench-#{whose}"
-
-    config = [
-      children: [{:drain, @millis_of_drain}, :ready],
-      env: [],
-      control: ~c"/run/live/#{name}.control"
-    ]
-
-    File.mkdir_p!(Lab.path("/run/live"))
-    text = Enum.map(config, &:io_lib.format("~0tp.~n", [&1]))
-    File.write!(Lab.path("/etc/lab/#{name}.config"), text)
-
-    File.write!(Lab.path("/etc/lab/units/#{name}.service"), """
-    [Unit]
-    DefaultDependencies=no
-    [Service]
-    Type=notify
-    Environment=HOME=/root
-    FileDescriptorStoreMax=8
-    ExecStart=/usr/bin/erl -noinput -pa #{Enum.join(Programs.in_lab(whose), " ")} /srv/live/ebin \
-      -s live_service start /etc/lab/#{name}.config
-    """)
-
+    options = [code: Programs.in_lab(whose), service: ["FileDescriptorStoreMax=8"]]
+    text = Lab.service(name, [{:drain, @millis_of_drain}, :ready], options)
+    File.write!(Lab.path("/etc/lab/units/#{name}.service"), text)
     Lab.systemctl!(["start", "#{name}.service"])
     "#{name}.service"
   end
