@@ -3,14 +3,17 @@
 use rustler::sys::ErlNifTerm;
 use rustler::{LocalPid, Term, TermType};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 /// What a thread remembers at most.
-const MOST: usize = 1024;
+const SLOTS: usize = 256;
+
+/// By the term itself: such a term is one word, and means the same for as long as the VM runs. Each has
+/// one place, which the last one that came there has, so that processes that come and go take no memory.
+type Slot = Option<(ErlNifTerm, Box<[u8]>)>;
 
 thread_local! {
-    /// By the term itself: such a term is one word, and means the same for as long as the VM runs.
-    static TEXTS: RefCell<HashMap<ErlNifTerm, Box<[u8]>>> = RefCell::default();
+    static TEXTS: RefCell<Box<[Slot]>> = RefCell::new((0..SLOTS).map(|_| None).collect());
 }
 
 /// Appends the name of an atom, or a pid as Erlang writes it. False for any other term, and for an
@@ -18,18 +21,21 @@ thread_local! {
 pub fn append(bytes: &mut Vec<u8>, term: Term<'_>) -> bool {
     TEXTS.with(|texts| {
         let mut texts = texts.borrow_mut();
-        if let Some(text) = texts.get(&term.as_c_arg()) {
-            bytes.extend_from_slice(text);
-            return true;
+        let Some(slot) = texts.get_mut(slot_of(term.as_c_arg())) else { return false };
+        match slot {
+            Some((of, text)) if *of == term.as_c_arg() => bytes.extend_from_slice(text),
+            _ => {
+                let Some(text) = text(term) else { return false };
+                bytes.extend_from_slice(&text);
+                *slot = Some((term.as_c_arg(), text));
+            }
         }
-        let Some(text) = text(term) else { return false };
-        bytes.extend_from_slice(&text);
-        if texts.len() == MOST {
-            texts.clear();
-        }
-        texts.insert(term.as_c_arg(), text);
         true
     })
+}
+
+fn slot_of(word: ErlNifTerm) -> usize {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(word) as usize % SLOTS
 }
 
 fn text(term: Term<'_>) -> Option<Box<[u8]>> {
