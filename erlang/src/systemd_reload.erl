@@ -3,7 +3,7 @@
 -module(systemd_reload).
 -behaviour(gen_server).
 
--export([child_spec/0, start_link/0, request/0, reload/0, restart/2, announce_restart/0]).
+-export([child_spec/0, start_link/0, request/0, persist/0, reload/0, restart/2, announce_restart/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -record(state, {
@@ -26,9 +26,22 @@ start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 %% @doc Has one done, and waits for nothing.
 -spec request() -> ok.
 request() ->
-    case configured() of
-        restart -> _ = spawn(?MODULE, restart, [fun init:restart/0, []]), ok;
-        _ -> gen_server:cast(?MODULE, reload)
+    _ = case configured() of
+        restart -> spawn(?MODULE, restart, [fun init:restart/0, []]);
+        _ -> spawn(?MODULE, persist, [])
+    end,
+    ok.
+
+%% @doc Asks again when the process that does it was ended: whoever sent a signal does not learn of that.
+-spec persist() -> ok.
+persist() ->
+    try gen_server:call(?MODULE, reload, infinity) of
+        _ -> ok
+    catch
+        exit:_ ->
+            timer:sleep(100),
+            _ = whereis(systemd_sup) =/= undefined andalso persist(),
+            ok
     end.
 
 %% @doc Returns when one is done that was begun after the call.
@@ -91,7 +104,6 @@ handle_call(reload, {Runner, _}, #state{running = {Runner, _, _}} = State) ->
 handle_call(reload, From, State) -> {noreply, reload([From], State)};
 handle_call(_, _, State) -> {reply, {error, badarg}, State}.
 
-handle_cast(reload, State) -> {noreply, reload([], State)};
 handle_cast(_, State) -> {noreply, State}.
 
 handle_info({'EXIT', Runner, Reason}, #state{running = {Runner, Said, Waiting}, next = Next} = State) ->

@@ -16,6 +16,7 @@ all() ->
         ends_while_restarting,
         by_itself,
         interrupted,
+        asked_for_by_a_signal_and_interrupted,
         while_the_queue_is_full,
         without_systemd,
         restart_bridges_the_watchdog
@@ -230,6 +231,25 @@ interrupted(Config) ->
     receive {Asking, Result} -> ?assertEqual({error, {reload_failed, killed}}, Result) end,
     _ = reloading(Config),
     ?assertEqual(<<"READY=1\nSTATUS=reload failed: interrupted\n">>, next(Config)).
+
+%% Nobody waits for it who could ask again.
+asked_for_by_a_signal_and_interrupted(Config) ->
+    Test = self(),
+    ready(fun() -> Test ! called, ok end, Config),
+    Pid = whereis(systemd_reload),
+    ok = sys:suspend(Pid),
+    systemd_reload:request(),
+    await_messages(Pid),
+    exit(Pid, kill),
+    receive called -> ok after 2000 -> error(not_called) end,
+    _ = reloading(Config),
+    ?assertEqual(<<"READY=1\nSTATUS=reloaded\n">>, next(Config)).
+
+await_messages(Pid) ->
+    case process_info(Pid, message_queue_len) of
+        {_, 0} -> await_messages(Pid);
+        {_, _} -> ok
+    end.
 
 %% Nobody reads: what can't be said is logged, and the function is called all the same.
 while_the_queue_is_full(Config) ->

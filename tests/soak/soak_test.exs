@@ -38,7 +38,8 @@ defmodule SoakTest do
     assert result.counts[{:stall, :ok}] > seconds / 3 and
              result.counts[{:kill, true}] > 2 * seconds
 
-    assert result.done["functions of reload"] == result.done["reloads"]
+    # What a kill has interrupted is done again.
+    assert result.done["functions of reload"] >= result.done["reloads"]
     # The manager reads them in order.
     assert {result.barrier, result.status} == {:ok, "the last"}
     assert result.lines.out_of_order == 0
