@@ -88,8 +88,10 @@ garbage_fails_no_supervisor(Config) ->
 a_failing_send_fails_no_supervisor(Config) ->
     ok = application:start(systemd),
     recorder:stop(proplists:get_value(recorder, Config)),
-    Supervisor = supervise([systemd:set_status(#{up => {status, "a"}}), systemd:ready()]),
-    ?assertMatch([{_, Pid, _, _}] when is_pid(Pid), supervisor:which_children(Supervisor)),
+    Every = systemd:status_every(1000, fun() -> "b" end),
+    Supervisor = supervise([systemd:set_status(#{up => {status, "a"}}), Every, systemd:ready()]),
+    ?assertMatch([{_, One, _, _}, {_, Other, _, _}] when is_pid(One) andalso is_pid(Other),
+                 supervisor:which_children(Supervisor)),
     take_down(Supervisor),
     ?assertMatch([_, _], log_counter:messages()).
 

@@ -15,4 +15,21 @@ defmodule ReexecTest do
                Lab.show_all(unit, ["ActiveState", "NRestarts"])
     end
   end
+
+  test "what is stored outlives daemon-reexec, and then a restart" do
+    unit =
+      Lab.start_service("stored-reexec", [:ready], service: ["FileDescriptorStoreMax=8"])
+
+    assert Lab.eval(unit, """
+           ok = systemd:store_term(state, 17),
+           ok = systemd:store_fds([{S, kept} || S <- live_sockets:sockets(1)]),
+           systemd:barrier()
+           """) == :ok
+
+    Lab.systemctl!(["daemon-reexec"])
+    assert Lab.show(unit, "NFileDescriptorStore") == "2"
+    Lab.systemctl!(["restart", unit])
+    assert Lab.eval(unit, "systemd:fetch_term(state)") == {:ok, 17}
+    assert [{_, ~c"kept"}] = Lab.eval(unit, "systemd:listen_fds()")
+  end
 end
