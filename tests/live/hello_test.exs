@@ -1,6 +1,6 @@
 defmodule HelloTest do
   @moduledoc "examples/hello, as a release, with the units that come with it."
-  use ExUnit.Case
+  use ExUnit.Case, async: true
 
   @hello Path.expand("../../examples/hello", __DIR__)
 
@@ -158,6 +158,36 @@ defmodule HelloTest do
     # The journal alone has it, and once.
     assert [_] = Regex.scan(~r/^MESSAGE=/m, entry)
     assert Lab.entries(unit, "cat", ["_TRANSPORT=stdout"]) == ""
+  end
+
+  test "the plain unit: the doctor, by rpc" do
+    text = File.read!(Path.join([@hello, "systemd", "hello.service"]))
+    node = ["RELEASE_DISTRIBUTION=name", "RELEASE_NODE=hello@127.0.0.1"]
+
+    unit =
+      Lab.write_unit(
+        "hello.service",
+        String.replace(
+          text,
+          "Environment=RELEASE_DISTRIBUTION=none",
+          "Environment=#{Enum.join(node, " ")}"
+        )
+      )
+
+    Lab.systemctl!(["start", unit])
+
+    # The first check may come before what it looks at.
+    output =
+      Lab.await("nothing wrong with hello.service", fn ->
+        {output, 0} = Lab.run("env", node ++ ["/opt/hello/bin/hello", "rpc", "Systemd.doctor()"])
+
+        output =~ ~r/^nothing is wrong$/m && output
+      end)
+
+    pid = Lab.show(unit, "MainPID")
+    assert output =~ ~r/^unit +hello.service, process #{pid}, for \d+ s$/m
+    assert output =~ ~r/^watchdog +2000 ms, last answer /m
+    refute output =~ ~r/^(error|warning|notice): /m
   end
 
   test "the hardened unit: started on port 80 by the first request, as a dynamic user without a capability, watched, at 1.5 or less" do

@@ -1,6 +1,6 @@
 defmodule InfoTest do
   @moduledoc "What a service says of itself, and what its doctor finds in the unit that it runs in."
-  use ExUnit.Case
+  use ExUnit.Case, async: true
 
   @env [install_journal: true, watchdog_check: {:erlang, :==, [1, 1]}]
   @healthy ["WatchdogSec=3s", "Restart=on-failure", "KillMode=mixed"]
@@ -117,36 +117,5 @@ defmodule InfoTest do
 
     assert finding =~
              ~r/^error: NotifyAccess=main: .* process #{pid}, because the main process is #{shell}\. .*NotifyAccess=all$/
-  end
-
-  test "the release of examples/hello, by rpc" do
-    Lab.copy(Lab.hello(), "/opt/hello")
-    text = File.read!(Path.expand("../../examples/hello/systemd/hello.service", __DIR__))
-    node = ["RELEASE_DISTRIBUTION=name", "RELEASE_NODE=hello@127.0.0.1"]
-
-    unit =
-      Lab.write_unit(
-        "hello.service",
-        String.replace(
-          text,
-          "Environment=RELEASE_DISTRIBUTION=none",
-          "Environment=#{Enum.join(node, " ")}"
-        )
-      )
-
-    Lab.systemctl!(["start", unit])
-
-    # The first check may come before what it looks at.
-    output =
-      Lab.await("nothing wrong with hello.service", fn ->
-        {output, 0} = Lab.run("env", node ++ ["/opt/hello/bin/hello", "rpc", "Systemd.doctor()"])
-
-        output =~ ~r/^nothing is wrong$/m && output
-      end)
-
-    pid = Lab.show(unit, "MainPID")
-    assert output =~ ~r/^unit +hello.service, process #{pid}, for \d+ s$/m
-    assert output =~ ~r/^watchdog +2000 ms, last answer /m
-    refute output =~ ~r/^(error|warning|notice): /m
   end
 end

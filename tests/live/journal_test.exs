@@ -1,6 +1,6 @@
 defmodule JournalTest do
   @moduledoc "systemd_journal_h and systemd_kmsg_formatter against a real journald."
-  use ExUnit.Case
+  use ExUnit.Case, async: true
 
   @journal [install_journal: true]
 
