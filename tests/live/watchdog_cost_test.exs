@@ -9,15 +9,15 @@ defmodule WatchdogCostTest do
     other = Lab.start_service("cost-unwatched", [:ready])
     Process.sleep(2000)
     thread = thread(watched)
-    before = {clock_ticks(thread), nanos(watched), nanos(other)}
+    before = {runtime(thread), nanos(watched), nanos(other)}
     Process.sleep(@seconds * 1000)
-    {ticks, watched_nanos, other_nanos} = before
-    millis = (clock_ticks(thread) - ticks) * 10
+    {thread_millis, watched_nanos, other_nanos} = before
+    millis = runtime(thread) - thread_millis
     whole = (nanos(watched) - watched_nanos) / 1.0e6
     without = (nanos(other) - other_nanos) / 1.0e6
 
     IO.puts(
-      "in #{@seconds} s: the thread #{millis} ms of CPU (#{percent(millis)} %); " <>
+      "in #{@seconds} s: the thread #{Float.round(millis, 1)} ms of CPU (#{percent(millis)} %); " <>
         "the service #{percent(whole)} %, one without a watchdog #{percent(without)} %"
     )
 
@@ -39,10 +39,10 @@ defmodule WatchdogCostTest do
     Path.dirname(comm)
   end
 
-  # In user mode and in the kernel, each 10 ms long: see proc(5).
-  defp clock_ticks(thread) do
-    {stat, 0} = Lab.run("cat", [Path.join(thread, "stat")])
-    fields = stat |> String.split(") ") |> List.last() |> String.split()
-    String.to_integer(Enum.at(fields, 11)) + String.to_integer(Enum.at(fields, 12))
+  # On a CPU, in ms.
+  defp runtime(thread) do
+    {sched, 0} = Lab.run("cat", [Path.join(thread, "sched")])
+    [_, millis] = Regex.run(~r/^se\.sum_exec_runtime +: +([0-9.]+)$/m, sched)
+    String.to_float(millis)
   end
 end
