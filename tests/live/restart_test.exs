@@ -25,6 +25,7 @@ defmodule RestartTest do
   defp notify_reload?, do: Lab.systemd_version() >= 253
 
   test "50 restarts of the VM, by init:restart and by reload/0: nothing leaked, watched throughout" do
+    alone = Task.async(&grown_alone/0)
     unit = Lab.start_service("reload", @children, service: @service)
     by = fn expression -> reloaded(unit, fn -> Lab.cast(unit, expression) end) end
     # The first ones fill what the VM and the C library keep.
@@ -40,7 +41,7 @@ defmodule RestartTest do
     Lab.await_property(unit, "WatchdogUSec", "2s")
 
     grown = (kilobytes(unit) - kilobytes) / 45
-    alone = grown_alone()
+    alone = Task.await(alone, 60_000)
 
     IO.puts(
       "50 restarts of the VM: pid, descriptors, threads #{inspect(before)} before and after; " <>

@@ -1,2 +1,2 @@
 unless :test in ExUnit.configuration()[:exclude], do: Lab.boot()
-ExUnit.start(timeout: 120_000, max_cases: 4)
+ExUnit.start(timeout: 120_000, max_cases: 6)

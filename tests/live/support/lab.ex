@@ -218,7 +218,8 @@ defmodule Lab do
         raise ExUnit.AssertionError, message: "did not come true: #{what}"
 
       true ->
-        Process.sleep(10)
+        # Each systemctl is work for the manager, which has its timers to look after.
+        Process.sleep(40)
         await_until(what, fun, deadline)
     end
   end
