@@ -1,6 +1,6 @@
 defmodule CheckTest do
   @moduledoc "The ready-made checks: passing, then failing, as an operator sees it, and the restart."
-  use ExUnit.Case
+  use ExUnit.Case, async: true
 
   @service ["WatchdogSec=3", "Restart=on-failure", "RestartSec=500ms"]
 

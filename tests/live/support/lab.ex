@@ -108,9 +108,9 @@ defmodule Lab do
   def write_unit(file, text) do
     File.write!(path("#{@units}/#{file}"), text)
 
-    # What the manager does not know yet it reads by itself. A reload ends the connections of every systemctl,
-    # those of tests that run at the same time too.
-    if loaded?(file), do: systemctl!(["daemon-reload"])
+    # What the manager does not know, or has just forgotten, it reads by itself. A reload is felt by tests that run
+    # at the same time: it ends the connections of every systemctl, and loses what EXTEND_TIMEOUT_USEC= asked for.
+    if stays_loaded?(file), do: systemctl!(["daemon-reload"])
     ExUnit.Callbacks.on_exit({__MODULE__, file}, fn -> remove_unit(file) end)
     file
   end
@@ -125,6 +125,9 @@ defmodule Lab do
     """)
   end
 
+  # For longer than it takes to forget one.
+  defp stays_loaded?(file), do: Enum.all?(1..25, fn _ -> loaded?(file) && Process.sleep(20) end)
+
   defp loaded?(file),
     do: systemctl!(["list-units", "--all", "--plain", "--no-legend", file]) != ""
 
@@ -133,7 +136,6 @@ defmodule Lab do
     run("systemctl", ["stop", file])
     run("systemctl", ["reset-failed", file])
     File.rm!(path("#{@units}/#{file}"))
-    if loaded?(file), do: systemctl!(["daemon-reload"])
   end
 
   @doc "Writes a service as `write_service/3` does, and starts it."
