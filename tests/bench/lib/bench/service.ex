@@ -12,6 +12,8 @@ defmodule Bench.Service do
     for {key, work, unit, bar} <- [
           {:stop, "init:stop() with a drain of 4 s: deactivating after", "ms",
            {:at_most, :ours, 300}},
+          {:late, "a timer is late by, 99 of 100, journald frozen under 5,000 lines/s", "ms",
+           {:at_most, :ours, 5}},
           {:line, "one log line of 1 MB", "stored", {:always, :ours, 1}},
           {:status, "STATUS= with a newline in it", "arrived", {:always, :ours, 1}},
           {:name, "a descriptor's name, over a restart", "kept", {:always, :ours, 1}}
@@ -25,8 +27,8 @@ defmodule Bench.Service do
     unit = start(whose)
 
     try do
-      arrived = %{status: status(unit), line: line(unit), name: name(unit)}
-      Map.put(arrived, :stop, stop(unit))
+      said = %{status: status(unit), line: line(unit), late: late(unit)}
+      Map.merge(said, %{name: name(unit), stop: stop(unit)})
     after
       Lab.run("systemctl", ["stop", unit])
     end
@@ -58,6 +60,25 @@ defmodule Bench.Service do
 
     {lines, 0} = Lab.run("sh", ["-c", script])
     count(String.trim(lines) != "0")
+  end
+
+  # With the handler that line/1 has added.
+  defp late(unit) do
+    journald = Lab.show("systemd-journald.service", "MainPID")
+
+    flood =
+      Task.async(fn -> Lab.eval(unit, ~S|live_flood:steady("frozen", 50, 5000, 6)|, 60_000) end)
+
+    Process.sleep(1000)
+    {_, 0} = Lab.run("kill", ["-STOP", journald])
+
+    try do
+      late = Lab.eval(unit, "live_flood:lateness(4)", 60_000)
+      Enum.at(late, floor(length(late) * 0.99)) / 1000
+    after
+      {_, 0} = Lab.run("kill", ["-CONT", journald])
+      Task.await(flood, 60_000)
+    end
   end
 
   defp name(unit) do
