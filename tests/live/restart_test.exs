@@ -93,7 +93,12 @@ defmodule RestartTest do
     :ok = Lab.eval(unit, "persistent_term:put(life, first)")
     Lab.systemctl!(["reload", unit])
     # Older managers take the end of ExecReload= for the end of the reload.
-    unless by_manager, do: Lab.await_property(unit, "ActiveState", "reloading")
+    unless by_manager,
+      do:
+        Lab.await("RELOADING=1", fn ->
+          ["RELOADING=1"] in Enum.map(Lab.notifications(unit), &Enum.take(&1, 1))
+        end)
+
     Lab.await_property(unit, "ActiveState", "active")
     assert Lab.eval(unit, "persistent_term:get(life, second)") == :second
     assert main(unit) == pid
