@@ -3,15 +3,14 @@
 use crate::errno::errno_of;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::{NixPath, libc};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// A sealed file with that content, which its reader can trust to stay as it is.
 pub fn sealed(name: &str, bytes: &[u8]) -> Result<OwnedFd, Errno> {
-    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let mut file = File::from(memfd_create(name, flags)?);
+    let mut file = File::from(create(name)?);
     file.write_all(bytes).map_err(errno_of)?;
     let seals = SealFlag::F_SEAL_SHRINK
         | SealFlag::F_SEAL_GROW
@@ -19,6 +18,18 @@ pub fn sealed(name: &str, bytes: &[u8]) -> Result<OwnedFd, Errno> {
         | SealFlag::F_SEAL_SEAL;
     fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
     Ok(file.into())
+}
+
+/// As `memfd_create` of the C library, which glibc has since 2.27 only.
+fn create(name: &str) -> Result<OwnedFd, Errno> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // SAFETY: the kernel reads `name` up to its NUL.
+    let fd = name.with_nix_path(|name| unsafe {
+        libc::syscall(libc::SYS_memfd_create, name.as_ptr(), flags)
+    })?;
+    let fd = RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just opened it, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 #[cfg(test)]
