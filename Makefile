@@ -1,7 +1,10 @@
 # The tests and the demo set up what they need by themselves: Debian 12, Rust, gcc, make and git.
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-next sanitize sanitize-vm fuzz soak bench lint
+.PHONY: help setup demo test test-next sanitize sanitize-vm fuzz soak bench package lint
+
+# Of which a package has the native library.
+TARGETS ?= $(foreach machine,x86_64 aarch64,$(foreach libc,gnu musl,$(machine)-unknown-linux-$(libc)))
 
 help:
 	@echo "make demo        the article's service under a throwaway systemd, to watch (root or sudo)"
@@ -12,6 +15,7 @@ help:
 	@echo "make fuzz        the protocols of the core, each for FUZZ_SECONDS (600), two at a time on two cores"
 	@echo "make soak        a service under everything at once, for SOAK_SECONDS (300) after 120 (root or sudo)"
 	@echo "make bench       beside the hex package and beside C, a table and a plot (root or sudo)"
+	@echo "make package     the package as it is published, with the native library for TARGETS"
 	@echo "make lint        formatters, clippy, compiler warnings, Dialyzer, documentation"
 
 setup:
@@ -40,6 +44,10 @@ fuzz: setup
 soak: setup
 	@rebar3 compile
 	@tests/in_lab soak env SOAK_SECONDS=$(or $(SOAK_SECONDS),300) mix test
+
+package:
+	@tests/setup virtualenv virtualenv
+	@native/package.sh $(TARGETS)
 
 # BENCH="--check --rounds 5" fails when a bar is missed.
 bench:

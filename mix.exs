@@ -6,10 +6,43 @@ defmodule Mix.Tasks.Compile.SystemdNif do
 
   @impl true
   def run(_args) do
-    case Mix.shell().cmd(@script) do
-      0 -> :ok
-      _ -> {:error, []}
+    # Elsewhere there is no shell to run it, and nothing to build.
+    if match?({:unix, _}, :os.type()) and Mix.shell().cmd(@script) != 0,
+      do: {:error, []},
+      else: :ok
+  end
+end
+
+defmodule Mix.Tasks.Compile.SystemdDocs do
+  @moduledoc false
+  use Mix.Task.Compiler
+
+  @root __DIR__
+
+  # For `h :systemd.ready` in IEx, and h(systemd, ready) in Erlang's shell. A package has them; the sources get them
+  # where edoc is installed.
+  @impl true
+  def run(_args) do
+    chunks = Path.join(@root, "doc/chunks")
+    sources = for name <- ["systemd", "systemd_journal_h"], do: "#{@root}/erlang/src/#{name}.erl"
+    made = Enum.map(sources, &"#{chunks}/#{Path.basename(&1, ".erl")}.chunk")
+
+    if Mix.Utils.stale?(sources, made) and Code.ensure_loaded?(:edoc) do
+      options = [doclet: :edoc_doclet_chunks, layout: :edoc_layout_chunks, preprocess: true]
+
+      :edoc.files(
+        Enum.map(sources, &to_charlist/1),
+        [dir: to_charlist("#{@root}/doc")] ++ options
+      )
     end
+
+    if File.dir?(chunks) do
+      copies = Path.join(Mix.Project.app_path(), "doc/chunks")
+      File.mkdir_p!(copies)
+      File.cp_r!(chunks, copies)
+    end
+
+    :ok
   end
 end
 
@@ -22,17 +55,26 @@ defmodule Systemd.MixProject do
   {:ok, [{:application, :systemd, properties}]} = :file.consult(@app_src)
   @properties properties
 
+  # What native/package.sh puts into one.
+  @package ~w(mix.exs rebar.config rebar.lock Cargo.toml Cargo.lock native erlang elixir priv doc docs) ++
+             ~w(README.md CHANGELOG.md LICENSE)
+
   def project do
     [
       app: :systemd,
       version: to_string(@properties[:vsn]),
       description: to_string(@properties[:description]),
       elixir: "~> 1.14",
-      compilers: [:systemd_nif | Mix.compilers()],
+      compilers: [:systemd_nif | Mix.compilers()] ++ [:systemd_docs],
       erlc_paths: ["erlang/src"],
       erlc_options: [:debug_info],
       elixirc_paths: ["elixir/lib"],
       test_paths: ["tests/elixir"],
+      package: [
+        licenses: @properties[:licenses],
+        links: Map.new(@properties[:links]),
+        files: @package
+      ],
       deps: []
     ]
   end

@@ -1,27 +1,67 @@
 #!/bin/sh
-# Builds the native library into priv/. Mix and rebar3 both come here.
+# Puts the native library into priv/. Mix and rebar3 both come here. It is the first of these that can be had: the
+# file that SYSTEMD_NIF_PATH names, a prebuilt one of the package, one that cargo builds.
 set -eu
 cd "$(dirname "$0")/.."
 
-# Elsewhere the library does nothing, and needs no native part to do it.
+# Elsewhere the application does nothing, and needs no native part to do it.
 [ "$(uname -s)" = Linux ] || exit 0
 
-if ! command -v cargo >/dev/null; then
-    cat >&2 <<'TEXT'
-systemd: the native library can't be built: there is no cargo in PATH.
-Install Rust 1.91 or later (https://rustup.rs), on the machine that builds the release;
-the machine that runs it needs none.
-TEXT
+# Renamed into place, because a running VM may have the old one mapped.
+use() {
+    if ! cmp -s "$1" priv/systemd_nif.so; then
+        mkdir -p priv
+        cp "$1" "priv/systemd_nif.so.$$"
+        mv "priv/systemd_nif.so.$$" priv/systemd_nif.so
+    fi
+    exit 0
+}
+
+if [ -n "${SYSTEMD_NIF_PATH-}" ]; then
+    [ ! -f "$SYSTEMD_NIF_PATH" ] || use "$SYSTEMD_NIF_PATH"
+    echo "systemd: SYSTEMD_NIF_PATH is $SYSTEMD_NIF_PATH, and there is no such file. It must be an absolute path." >&2
     exit 1
 fi
 
-target=${CARGO_TARGET_DIR:-target}
-cargo build --quiet --release --locked --package systemd_nif --target-dir "$target"
+version=$(sed -n 's/.*{vsn, "\(.*\)"}.*/\1/p' erlang/systemd.app.src)
+case $(getconf GNU_LIBC_VERSION 2>&1 || ldd --version 2>&1) in
+    glibc*) libc=gnu ;;
+    *musl*) libc=musl ;;
+    *) libc=unknown ;;
+esac
+target=$(uname -m)-unknown-linux-$libc
+prebuilt=$target/systemd_nif-$version.so
 
-# Renamed into place, because a running VM may have the old one mapped.
-built=$target/release/libsystemd_nif.so
-if ! cmp -s "$built" priv/systemd_nif.so; then
-    mkdir -p priv
-    cp "$built" "priv/systemd_nif.so.$$"
-    mv "priv/systemd_nif.so.$$" priv/systemd_nif.so
+# Why no prebuilt one can be taken; nothing where one can.
+misfit() {
+    if ! cd priv/native 2>/dev/null; then
+        echo "these are the sources, and not a package, which has some."
+    elif [ ! -d "$target" ]; then
+        echo "the package has none for $target, only for $(echo *-linux-*)."
+    elif [ ! -f "$prebuilt" ]; then
+        echo "the package is version $version, and has $(echo "$target"/*). Get it anew."
+    elif ! grep -F "  $prebuilt" SHA256SUMS | sha256sum -c >/dev/null 2>&1; then
+        echo "priv/native/$prebuilt has not the checksum in priv/native/SHA256SUMS. Get the package anew."
+    fi
+}
+
+misfit=$(misfit)
+[ -n "$misfit" ] || use "priv/native/$prebuilt"
+
+if command -v cargo >/dev/null; then
+    [ ! -d priv/native ] || echo "systemd: cargo builds the native library, because $misfit" >&2
+    folder=${CARGO_TARGET_DIR:-target}
+    if cargo build --quiet --release --locked --package systemd_nif --target-dir "$folder"; then
+        use "$folder/release/libsystemd_nif.so"
+    fi
+    build="cargo could not, see above. It needs Rust 1.91 or later, and a linker for C."
+else
+    build="there is no cargo in PATH. Install Rust 1.91 or later, see https://rustup.rs."
 fi
+
+cat >&2 <<TEXT
+systemd: no native library is named: SYSTEMD_NIF_PATH is not set. It is the absolute path of one.
+systemd: no native library is prebuilt: $misfit
+systemd: no native library can be built: $build
+TEXT
+exit 1

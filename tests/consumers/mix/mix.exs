@@ -6,9 +6,12 @@ defmodule Consumer.MixProject do
       app: :consumer,
       version: "1.0.0",
       elixir: "~> 1.14",
-      deps: [{:systemd, git: System.fetch_env!("SYSTEMD_GIT")}]
+      deps: [{:systemd, systemd(System.get_env("SYSTEMD_PATH"))}]
     ]
   end
+
+  defp systemd(nil), do: [git: System.fetch_env!("SYSTEMD_GIT")]
+  defp systemd(path), do: [path: path]
 
   def application, do: [mod: {Consumer, []}]
 end

@@ -1,0 +1,172 @@
+defmodule PackageTest do
+  @moduledoc "The package on a machine that has no Rust: built by Mix and by rebar3, installed, and then it serves."
+  use ExUnit.Case
+
+  @project Path.expand("../..", __DIR__)
+  @tools ["mix", "rebar3"]
+
+  # Where a consumer is built, how, and what writes its units.
+  @releases %{
+    "mix" => {"mix release", "mix systemd.gen.unit"},
+    "rebar3" => {"rebar3 as prod release", "rebar3 systemd gen_unit"}
+  }
+
+  setup_all do
+    [package] = Path.wildcard("#{@project}/_build/package/systemd-*.tar.gz")
+    Lab.copy(package, "/opt/package.tar.gz")
+    shell!("cd /opt && tar -xzf package.tar.gz && mv systemd-* package")
+    Lab.copy(System.find_executable("rebar3"), "/usr/local/bin/rebar3")
+    for tool <- @tools, do: Lab.copy("#{@project}/tests/consumers/#{tool}", "/opt/#{tool}")
+    shell!("mkdir /opt/rebar3/_checkouts")
+    # The only folder of units that the lab's manager reads.
+    shell!("rm -r /etc/systemd/system && ln -s /etc/lab/units /etc/systemd/system")
+    :ok
+  end
+
+  # A copy of the package in which `change` has been run, and a consumer of it.
+  setup context do
+    number = System.unique_integer([:positive])
+    package = "/opt/package-#{number}"
+    shell!("cp -R /opt/package #{package}")
+
+    consumers =
+      for tool <- @tools, into: %{} do
+        shell!("cp -R /opt/#{tool} /opt/#{tool}-#{number}")
+        {tool, "/opt/#{tool}-#{number}"}
+      end
+
+    shell!("ln -s #{package} #{consumers["rebar3"]}/_checkouts/systemd")
+    shell!("cd #{package} && #{context[:change] || true}")
+    {:ok, package: package, consumers: consumers}
+  end
+
+  defp shell(command) do
+    env = ["LANG=C.UTF-8", "HOME=/root", "MIX_ENV=prod"]
+    Lab.run("env", env ++ ["sh", "-c", command])
+  end
+
+  defp shell!(command) do
+    {output, status} = shell(command)
+    assert status == 0, "#{command}: #{output}"
+    output
+  end
+
+  defp run(command, tool, context, env \\ "") do
+    "cd #{context.consumers[tool]} && export SYSTEMD_PATH=#{context.package} #{env} && #{command}"
+  end
+
+  defp native(package), do: String.split(shell!("ls #{package}/priv/*.so 2>/dev/null || true"))
+
+  test "there is no Rust, and on Debian 12 no compiler for C" do
+    for tool <- ["cargo", "rustc" | if(Lab.systemd_version() < 253, do: ["gcc", "cc"], else: [])],
+        do: assert({_, 1} = Lab.run("which", [tool]))
+  end
+
+  for {tool, {release, units}} <- @releases do
+    test "#{release}, #{units}, and the four commands that it names: a service", context do
+      on_exit(fn ->
+        shell(
+          "systemctl disable --now consumer.service; rm -r /opt/consumer /etc/lab/units/consumer.service"
+        )
+      end)
+
+      shell!(run(unquote(release), unquote(tool), context))
+      output = shell!(run(unquote(units), unquote(tool), context))
+      [_, printed] = String.split(output, "On the server, as root:\n\n")
+      commands = for "    " <> command <- String.split(printed, "\n"), do: command
+      assert length(commands) == 4
+      shell!(run(Enum.join(commands, " && "), unquote(tool), context))
+
+      unit = "consumer.service"
+      assert Lab.show(unit, "StatusText") == "ready"
+      Process.sleep(2500)
+      assert Lab.journal(unit) =~ "WATCHDOG=1"
+      assert Lab.show(unit, "NRestarts") == "0"
+      Lab.systemctl!(["stop", unit])
+      assert ["STOPPING=1"] in Lab.notifications(unit)
+      assert Lab.show(unit, "Result") == "success"
+    end
+  end
+
+  @target "x86_64-unknown-linux-gnu"
+  @library "#{@target}/systemd_nif-0.1.0.so"
+
+  for {what, change, misfit} <- [
+        {"a broken checksum", "echo >>priv/native/#{@library}",
+         "priv/native/#{@library} has not the checksum in priv/native/SHA256SUMS. Get the package anew."},
+        {"another architecture",
+         "mv priv/native/#{@target} priv/native/riscv64-unknown-linux-gnu",
+         "the package has none for #{@target}, only for riscv64-unknown-linux-gnu."},
+        {"another version",
+         "mv priv/native/#{@library} priv/native/#{@target}/systemd_nif-0.0.9.so",
+         "the package is version 0.1.0, and has #{@target}/systemd_nif-0.0.9.so. Get it anew."},
+        {"the sources", "rm -r priv/native",
+         "these are the sources, and not a package, which has some."}
+      ],
+      tool <- @tools do
+    @tag change: change
+    test "#{what}, and no Rust: what #{tool} says", context do
+      {output, status} = shell(run("#{unquote(tool)} compile", unquote(tool), context))
+      assert status != 0
+
+      assert said(output) == """
+             systemd: no native library is named: SYSTEMD_NIF_PATH is not set. It is the absolute path of one.
+             systemd: no native library is prebuilt: #{unquote(misfit)}
+             systemd: no native library can be built: there is no cargo in PATH. Install Rust 1.91 or later, see https://rustup.rs.
+             """
+
+      assert native(context.package) == []
+    end
+  end
+
+  # Once: rebar3 repeats what a hook has written.
+  defp said(output) do
+    lines = for "systemd: " <> _ = line <- String.split(output, "\n"), do: line <> "\n"
+    lines |> Enum.uniq() |> Enum.join()
+  end
+
+  for tool <- @tools do
+    @tag change: "mv priv/native/#{@library} /tmp/named-#{tool}.so; rm -r priv/native"
+    test "a library that is named to #{tool}", context do
+      named = "/tmp/named-#{unquote(tool)}.so"
+      compile = "#{unquote(tool)} compile"
+      nowhere = run(compile, unquote(tool), context, "SYSTEMD_NIF_PATH=/nowhere.so")
+      {output, status} = shell(nowhere)
+      assert status != 0
+
+      assert said(output) ==
+               "systemd: SYSTEMD_NIF_PATH is /nowhere.so, and there is no such file. It must be an absolute path.\n"
+
+      shell!(run(compile, unquote(tool), context, "SYSTEMD_NIF_PATH=#{named}"))
+      assert native(context.package) == ["#{context.package}/priv/systemd_nif.so"]
+      shell!("cmp #{named} #{context.package}/priv/systemd_nif.so")
+    end
+  end
+
+  @darwin ~S"""
+  mkdir bin && printf '#!/bin/sh\n[ "$1" = -s ] && echo Darwin || echo arm64\n' >bin/uname && chmod +x bin/uname
+  """
+
+  @in_elixir ~S|{:ok, _} = Application.ensure_all_started(:consumer)
+    IO.inspect({:systemd.notify(:ready), :systemd.listen_fds(), Systemd.watchdog(:state)})|
+  @in_erlang ~S|io:format("~p~n", [{systemd:notify(ready), systemd:listen_fds(), systemd:watchdog(state)}]), init:stop().|
+
+  for {tool, release, start, done} <- [
+        {"mix", "mix release", "_build/prod/rel/consumer/bin/consumer eval '#{@in_elixir}'",
+         "{:ok, [], false}"},
+        {"rebar3", "rebar3 as prod release",
+         "_build/prod/rel/consumer/bin/consumer foreground -noshell -eval '#{@in_erlang}'",
+         "{ok,[],false}"}
+      ] do
+    @tag change: @darwin
+    test "on macOS, as #{tool} sees it: nothing is built; it starts, and calls do nothing",
+         context do
+      path = "PATH=#{context.package}/bin:$PATH"
+      shell!(run(unquote(release), unquote(tool), context, path))
+      assert native(context.package) == []
+      output = shell!(run(unquote(start), unquote(tool), context, path))
+      assert output =~ unquote(done)
+      refute output =~ "native library"
+    end
+  end
+end

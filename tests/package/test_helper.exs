@@ -1,0 +1,2 @@
+Lab.boot()
+ExUnit.start(timeout: :infinity)
