@@ -58,8 +58,8 @@ what_fits(memory_pressure) ->
     end};
 what_fits(reload) ->
     {"restart, {M, F, A} or fun/0", fun(Value) -> Value =:= restart orelse systemd_function:is_callable(Value) end};
-%% Of `logger:add_handlers/1', and what the VM adds.
-what_fits(Key) when Key =:= logger; Key =:= included_applications ->
+%% Of `logger:add_handlers/1', of rebar3, and what the VM adds.
+what_fits(Key) when Key =:= logger; Key =:= providers; Key =:= included_applications ->
     {"a list", fun is_list/1};
 what_fits(_) ->
     unknown.

@@ -12,5 +12,5 @@ defmodule Hello.MixProject do
     ]
   end
 
-  def application, do: [extra_applications: [:logger], mod: {Hello.Application, []}]
+  def application, do: [extra_applications: [:logger, :ssl], mod: {Hello.Application, []}]
 end

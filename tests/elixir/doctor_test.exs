@@ -34,10 +34,13 @@ defmodule DoctorTest do
     assert output ==
              "notice: no WatchdogSec=: a VM that hangs is not restarted\nnothing is wrong\n"
 
-    for unit <- ~w(hello hello-hardened), do: assert({0, _} = doctor([example(unit)]))
+    for folder <- ["systemd", "rel/systemd"],
+        do:
+          assert(
+            {0, _} =
+              doctor([Path.expand("../../examples/hello/#{folder}/hello.service", __DIR__)])
+          )
   end
-
-  defp example(unit), do: Path.expand("../../examples/hello/systemd/#{unit}.service", __DIR__)
 
   test "one in which something is" do
     assert {1, output} = doctor([unit("KillMode=process\nWatchdogSec=5s\n")])

@@ -1,0 +1,73 @@
+defmodule Mix.Tasks.Systemd.Gen.Unit do
+  @shortdoc "Writes the systemd units of the project's release"
+  @moduledoc """
+  Writes `rel/systemd/NAME.service` for the project's release, and says how to install it.
+
+      mix systemd.gen.unit
+      mix systemd.gen.unit --socket 80
+      mix systemd.gen.unit my_release --user my_app --memory 2G
+
+  Each line has a comment that says what it is for. The unit is hardened as far as the BEAM bears it. A file that is
+  there is not overwritten without a question.
+
+  ## Options
+
+    * `--socket PORT` - writes `NAME.socket` too, which holds this port while the service is down or restarts. The
+      service asks for it by `Systemd.listen_opts("http", 4000)`
+    * `--low-port` - without a socket unit: may bind ports below 1024
+    * `--notify-reload` - `Type=notify-reload`, which systemd has from version 253 on
+    * `--drain SECONDS` - for how long the drainer may hold shutdown, 30 by default
+    * `--credential NAME` - a secret, in the file `/etc/RELEASE/NAME`; as often as there are secrets
+    * `--distribution` - Erlang distribution on this machine, for `rpc` and `remote`, its cookie in `/etc/RELEASE/cookie`
+    * `--memory SIZE` - `MemoryMax=`
+    * `--user USER` - a user that exists, in the place of one that comes and goes with the service
+    * `--no-hardening` - without the cage, to find out whether it is in the way
+    * `--prefix DIR` - where the release is unpacked, `/opt/RELEASE` by default
+    * `--force` - overwrites without a question
+  """
+  use Mix.Task
+
+  @switches [
+    socket: :integer,
+    low_port: :boolean,
+    notify_reload: :boolean,
+    drain: :integer,
+    credential: :keep,
+    distribution: :boolean,
+    memory: :string,
+    user: :string,
+    hardening: :boolean,
+    prefix: :string,
+    force: :boolean
+  ]
+
+  @impl true
+  def run(args) do
+    {switches, names} = OptionParser.parse!(args, strict: @switches)
+    unit = :systemd_unit_file.options(name(names), :mix, switches)
+
+    for {file, text} <- :systemd_unit_file.files(unit) do
+      path = Path.join(:systemd_unit_file.folder(:mix), file)
+      Mix.Generator.create_file(path, text, force: switches[:force] || false)
+    end
+
+    Mix.shell().info([
+      "\nOn the server, as root:\n\n",
+      for(command <- :systemd_unit_file.commands(unit), do: ["    ", command, "\n"])
+    ])
+  end
+
+  defp name([name]), do: name
+
+  defp name([]) do
+    project = Mix.Project.config()
+
+    case project[:releases] || [] do
+      [] -> "#{project[:app]}"
+      [{name, _}] -> "#{name}"
+      releases -> Mix.raise("which release: #{Enum.map_join(releases, ", ", &elem(&1, 0))}?")
+    end
+  end
+
+  defp name(_), do: Mix.raise("usage: mix systemd.gen.unit [RELEASE] [OPTIONS]")
+end

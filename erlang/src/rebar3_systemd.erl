@@ -1,0 +1,79 @@
+%% @private
+%% `rebar3 systemd gen_unit', for a project that has this application among its `project_plugins'.
+-module(rebar3_systemd).
+
+-export([init/1, do/1, format_error/1]).
+
+-ignore_xref([{providers, create, 1}, {rebar_state, add_provider, 2}]).
+
+%% As those of `mix systemd.gen.unit', which has more to say of each.
+-define(OPTIONS, [
+    {name, undefined, undefined, string, "the release, if it is not called like the application"},
+    {socket, undefined, "socket", integer, "a port that a socket unit holds"},
+    {low_port, undefined, "low-port", boolean, "may bind ports below 1024"},
+    {notify_reload, undefined, "notify-reload", boolean, "Type=notify-reload, from systemd 253 on"},
+    {drain, undefined, "drain", integer, "seconds that the drainer may take, 30 by default"},
+    {credential, undefined, "credential", string, "a secret, in the file /etc/RELEASE/NAME"},
+    {distribution, undefined, "distribution", boolean, "Erlang distribution, on this machine"},
+    {memory, undefined, "memory", string, "MemoryMax="},
+    {user, undefined, "user", string, "a user that exists, in the place of a dynamic one"},
+    {hardening, undefined, "hardening", boolean, "false: without the cage"},
+    {prefix, undefined, "prefix", string, "where the release is unpacked, /opt/RELEASE by default"},
+    {force, undefined, "force", boolean, "overwrites files that are there"}
+]).
+
+-spec init(State) -> {ok, State}.
+init(State) ->
+    Provider = providers:create([
+        {name, gen_unit},
+        {namespace, systemd},
+        {module, ?MODULE},
+        {bare, true},
+        {deps, [{default, app_discovery}]},
+        {example, "rebar3 systemd gen_unit --socket 80"},
+        {short_desc, "Writes the systemd units of the release"},
+        {desc, "Writes config/systemd/RELEASE.service, and says how to install it."},
+        {opts, ?OPTIONS}
+    ]),
+    {ok, rebar_state:add_provider(State, Provider)}.
+
+-spec do(State) -> {ok, State} | {error, string()}.
+do(State) ->
+    {Switches, _} = rebar_state:command_parsed_args(State),
+    case name(proplists:get_value(name, Switches), State) of
+        {ok, Name} ->
+            Unit = systemd_unit_file:options(Name, rebar3, Switches),
+            write(systemd_unit_file:files(Unit), proplists:get_bool(force, Switches)),
+            Commands = [["    ", Command, "\n"] || Command <- systemd_unit_file:commands(Unit)],
+            _ = rebar_api:console("~nOn the server, as root:~n~n~ts", [Commands]),
+            {ok, State};
+        error ->
+            {error, "which release? rebar3 systemd gen_unit NAME"}
+    end.
+
+%% As {relx, [{release, {Name, Version}, Applications, ...}]} has it.
+name(undefined, State) ->
+    Releases = [Release || Release <- rebar_state:get(State, relx, []), element(1, Release) =:= release],
+    case [Name || Release <- Releases, {Name, _} <- [element(2, Release)]] of
+        [Name] -> {ok, atom_to_list(Name)};
+        _ -> error
+    end;
+name(Name, _) ->
+    {ok, Name}.
+
+write(Files, Force) ->
+    Folder = systemd_unit_file:folder(rebar3),
+    lists:foreach(fun({File, Text}) -> write(filename:join(Folder, File), Text, Force) end, Files).
+
+write(Path, Text, Force) ->
+    case filelib:is_file(Path) andalso not Force of
+        true ->
+            rebar_api:warn("~ts is there, and is left as it is: --force overwrites it", [Path]);
+        false ->
+            ok = filelib:ensure_dir(Path),
+            ok = file:write_file(Path, unicode:characters_to_binary(Text)),
+            rebar_api:info("~ts", [Path])
+    end.
+
+-spec format_error(term()) -> iolist().
+format_error(Reason) -> io_lib:format("~ts", [Reason]).

@@ -1,0 +1,207 @@
+%% @private
+%% The unit files of a release, for `mix systemd.gen.unit' and `rebar3 systemd gen_unit'.
+%% See systemd.service(5), systemd.exec(5), systemd.socket(5).
+-module(systemd_unit_file).
+
+-export([options/3, folder/1, files/1, commands/1]).
+-export_type([options/0]).
+
+-type options() :: #{
+    name := string(),
+    release := mix | rebar3,
+    %% Where the release is unpacked.
+    prefix := file:filename(),
+    type := string(),
+    %% Seconds.
+    drain := pos_integer(),
+    %% Of a unit of its own, that holds the port.
+    socket => inet:port_number(),
+    user => string(),
+    memory => string(),
+    credential := [string()],
+    atom() => term(),
+    low_port := boolean(),
+    distribution := boolean(),
+    hardening := boolean()
+}.
+
+%% What a line is for, and the line. No comment for one that says it itself.
+-type entry() :: {Comment :: iodata(), [Line :: iodata()]}.
+
+%% @doc From the switches of a command line, a `credential' for each.
+-spec options(unicode:chardata(), mix | rebar3, [{atom(), term()}]) -> options().
+options(Name, Release, Switches) ->
+    Given = maps:map(fun(_, Value) -> text(Value) end, maps:from_list(Switches)),
+    Listed = [text(Credential) || {credential, Credential} <- Switches],
+    Defaults = #{
+        prefix => "/opt/" ++ text(Name), drain => 30, low_port => false, distribution => false, hardening => true
+    },
+    Type = case Given of #{notify_reload := true} -> "notify-reload"; _ -> "notify" end,
+    maps:merge(Defaults, Given#{name => text(Name), release => Release, type => Type, credential => Listed}).
+
+text(Text) when is_binary(Text); is_list(Text) -> unicode:characters_to_list(Text);
+text(Value) -> Value.
+
+%% @doc The names of the files, and what is in them.
+-spec files(options()) -> [{file:filename(), iodata()}].
+files(#{name := Name} = Options) ->
+    [{Name ++ ".service", sections(service(Options))}] ++
+        [{Name ++ ".socket", sections(socket(Options))} || is_map_key(socket, Options)].
+
+%% @doc What to do with them, as root.
+-spec commands(options()) -> [iodata()].
+commands(#{name := Name, prefix := Prefix, release := Release} = Options) ->
+    Units = lists:join(" ", lists:reverse([File || {File, _} <- files(Options)])),
+    [
+        ["cp -rT _build/prod/rel/", Name, " ", Prefix],
+        ["cp ", folder(Release), "/", Name, ".* /etc/systemd/system/"],
+        "systemctl daemon-reload",
+        ["systemctl enable --now ", Units]
+    ].
+
+%% @doc Where the files belong in a project.
+-spec folder(mix | rebar3) -> file:filename().
+folder(mix) -> "rel/systemd";
+folder(rebar3) -> "config/systemd".
+
+-spec sections([{Section :: string(), [entry()]}]) -> iolist().
+sections(Sections) ->
+    lists:join("\n", [["[", Name, "]\n", [entry(Entry) || Entry <- Entries]] || {Name, Entries} <- Sections]).
+
+entry({"", Lines}) -> [[Line, "\n"] || Line <- Lines];
+entry({Comment, Lines}) -> ["# ", Comment, "\n", entry({"", Lines})].
+
+socket(#{name := Name, socket := Port}) ->
+    [
+        {"Unit", [{"", [["Description=The port of ", Name]]}]},
+        {"Socket", [
+            {"Held while the service is down or restarts: connections wait, none is refused.",
+                [["ListenStream=", integer_to_list(Port)]]},
+            {"The name to ask for: Systemd.listen_opts(\"http\", 4000).", ["FileDescriptorName=http"]}
+        ]},
+        {"Install", [{"", ["WantedBy=sockets.target"]}]}
+    ].
+
+service(#{name := Name} = Options) ->
+    [
+        {"Unit", unit(Name, Options)},
+        {"Service", daemon(Options) ++ user(Options) ++ environment(Options) ++ secrets(Options) ++
+            limits(Options) ++ cage(Options)},
+        {"Install", [{"", ["WantedBy=multi-user.target"]}]}
+    ].
+
+unit(Name, #{socket := _}) ->
+    [{"", [["Description=", Name]]}, {"The port comes from there.", [["Requires=", Name, ".socket"]]}];
+unit(Name, _) ->
+    [
+        {"", [["Description=", Name]]},
+        {"Once the network is configured; its services may be elsewhere.",
+            ["Wants=network-online.target", "After=network-online.target"]}
+    ].
+
+daemon(#{type := Type, drain := Drain} = Options) ->
+    [
+        {"Up when the supervision tree comes to ready().", [["Type=", Type]]},
+        start(Options)
+    ] ++
+    [
+        {"SIGHUP reloads, see the config key reload. From systemd 253 on Type=notify-reload does it.",
+            ["ExecReload=/bin/kill -HUP $MAINPID"]}
+     || Type =:= "notify"
+    ] ++
+    [
+        {"Killed and started again when it gives no sign of life for so long, see watchdog_check.",
+            ["WatchdogSec=10s"]},
+        {"Also after a crash, but not after a stop.", ["Restart=on-failure", "RestartSec=1s"]},
+        {["More than the ", integer_to_list(Drain), " s that the drainer may take."],
+            [["TimeoutStopSec=", integer_to_list(Drain + 5), "s"]]},
+        {"SIGTERM is for the VM, which ends its port programs; SIGKILL then for what is left.",
+            ["KillMode=mixed"]}
+    ].
+
+start(#{distribution := true} = Options) ->
+    {"The cookie comes from a credential; exec, because the VM has to be the main process.",
+        [["ExecStart=/bin/sh -c 'RELEASE_COOKIE=$$(cat %d/cookie) exec ", command(Options), "'"]]};
+start(Options) ->
+    {"", [["ExecStart=", command(Options)]]}.
+
+command(#{prefix := Prefix, name := Name, release := mix}) -> [Prefix, "/bin/", Name, " start"];
+command(#{prefix := Prefix, name := Name, release := rebar3}) -> [Prefix, "/bin/", Name, " foreground"].
+
+user(#{user := User}) -> [{"", [["User=", User]]}];
+user(_) -> [{"A user that is there only while the service runs.", ["DynamicUser=yes"]}].
+
+environment(#{name := Name, release := Release} = Options) ->
+    [
+        {"Its data, /var/lib/" ++ Name ++ ", which is also its HOME.",
+            [["StateDirectory=", Name], "WorkingDirectory=%S/" ++ Name, "Environment=HOME=%S/" ++ Name]},
+        {"Where the release writes the configuration that it starts with.",
+            [["RuntimeDirectory=", Name], ["Environment=", written(Release), "=%t/", Name]]},
+        {"Names of files, and what is read and written, are UTF-8.", ["Environment=LANG=C.UTF-8"]},
+        {"No crash dump: it has all memory in it, with all secrets. For one: ERL_CRASH_DUMP=%S/" ++ Name ++ "/erl_crash.dump",
+            ["Environment=ERL_CRASH_DUMP_SECONDS=0", "LimitCORE=0"]},
+        distribution(Options),
+        {"As many connections as memory bears.", ["LimitNOFILE=65536"]}
+    ].
+
+written(mix) -> "RELEASE_TMP";
+written(rebar3) -> "RELX_OUT_FILE_PATH".
+
+distribution(#{distribution := true, release := mix, name := Name}) ->
+    {"Erlang distribution, on this machine only: for rpc and remote, as root with the same three variables.",
+        [["Environment=RELEASE_DISTRIBUTION=name RELEASE_NODE=", Name, "@127.0.0.1"],
+         "Environment=ERL_EPMD_ADDRESS=127.0.0.1",
+         "Environment=\"ERL_FLAGS=-kernel inet_dist_use_interface {127,0,0,1}\""]};
+distribution(#{distribution := true, release := rebar3}) ->
+    {"Erlang distribution, on this machine only. vm.args.src: -name ... -setcookie ${RELEASE_COOKIE}",
+        ["Environment=ERL_EPMD_ADDRESS=127.0.0.1",
+         "Environment=\"ERL_FLAGS=-kernel inet_dist_use_interface {127,0,0,1}\""]};
+distribution(#{release := mix}) ->
+    {"No Erlang distribution, and no epmd.", ["Environment=RELEASE_DISTRIBUTION=none"]};
+distribution(#{release := rebar3}) ->
+    {"No Erlang distribution, and no epmd.", ["Environment=\"ERL_FLAGS=-dist_listen false -start_epmd false\""]}.
+
+secrets(#{name := Name, distribution := Distribution} = Options) ->
+    Named = [["LoadCredential=", C, ":/etc/", Name, "/", C] || C <- maps:get(credential, Options)],
+    Cookie = [["LoadCredential=cookie:/etc/", Name, "/cookie"] || Distribution],
+    case Named ++ Cookie of
+        [] -> [{"A secret: read_credential(\"secret_key_base\").",
+                [["#LoadCredential=secret_key_base:/etc/", Name, "/secret_key_base"]]}];
+        Lines -> [{"Secrets: files that only root can read, for read_credential/1.", Lines}]
+    end.
+
+limits(#{memory := Memory}) ->
+    [{"Killed, and started again, when it takes more.", [["MemoryMax=", Memory]]}];
+limits(_) ->
+    [].
+
+cage(#{hardening := false, low_port := LowPort}) ->
+    [{"Ports below 1024.", ["AmbientCapabilities=CAP_NET_BIND_SERVICE"]} || LowPort];
+cage(#{low_port := LowPort}) ->
+    [
+        case LowPort of
+            true -> {"Ports below 1024, and nothing else of root's.",
+                ["AmbientCapabilities=CAP_NET_BIND_SERVICE", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"]};
+            false -> {"Nothing of root's.", ["CapabilityBoundingSet="]}
+        end,
+        {"Nor is anything to be had by programs that it starts.", ["NoNewPrivileges=yes", "RestrictSUIDSGID=yes"]},
+        {"What it writes is its own.", ["UMask=0077"]},
+        {"All files are read-only but its own, and /home is empty.",
+            ["ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes"]},
+        {"Of the devices, null, zero, random and the like.", ["PrivateDevices=yes", "DevicePolicy=closed"]},
+        {"Of the processes, its own. ProcSubset=pid is left out: os_mon reads /proc/meminfo and /proc/stat.",
+            ["ProtectProc=invisible"]},
+        {"The kernel and the machine are not its business.", [
+            "ProtectKernelTunables=yes", "ProtectKernelModules=yes", "ProtectKernelLogs=yes",
+            "ProtectControlGroups=yes", "ProtectClock=yes", "ProtectHostname=yes"
+        ]},
+        {"", ["RestrictNamespaces=yes", "RestrictRealtime=yes", "LockPersonality=yes", "RemoveIPC=yes", "KeyringMode=private"]},
+        {"TCP and UDP; the manager's and the journal's sockets; what inet:getifaddrs/0 asks.",
+            ["RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK"]},
+        {"The system calls of a service, and what the emulator's +sbt takes; others fail with EPERM, which the VM bears.", [
+            "SystemCallArchitectures=native", "SystemCallFilter=@system-service",
+            "SystemCallFilter=~@privileged @resources", "SystemCallFilter=sched_setaffinity",
+            "SystemCallErrorNumber=EPERM"
+        ]},
+        {"MemoryDenyWriteExecute= is left out: the JIT can't bear it with each of its flags.", []}
+    ].

@@ -1,0 +1,87 @@
+defmodule GenUnitTest do
+  @moduledoc "What `mix systemd.gen.unit` writes; how it fares under a manager is in tests/live."
+  use ExUnit.Case
+
+  import ExUnit.CaptureIO
+  alias Mix.Tasks.Systemd.Gen.Unit
+
+  @moduletag :tmp_dir
+
+  defp run(dir, args) do
+    output = File.cd!(dir, fn -> capture_io(fn -> Unit.run(args) end) end)
+
+    files =
+      for path <- Path.wildcard("#{dir}/rel/systemd/*"),
+          do: {Path.basename(path), File.read!(path)}
+
+    {output, Map.new(files)}
+  end
+
+  defp lines(text), do: String.split(text, "\n", trim: true)
+
+  test "the unit, and the four commands to install it", %{tmp_dir: dir} do
+    {output, files} = run(dir, [])
+    assert [{"systemd.service", text}] = Map.to_list(files)
+
+    for line <- ["Type=notify", "ExecStart=/opt/systemd/bin/systemd start", "TimeoutStopSec=35s"],
+        do: assert(line in lines(text))
+
+    assert output =~ """
+           On the server, as root:
+
+               cp -rT _build/prod/rel/systemd /opt/systemd
+               cp rel/systemd/systemd.* /etc/systemd/system/
+               systemctl daemon-reload
+               systemctl enable --now systemd.service
+           """
+  end
+
+  test "those of examples/hello are what it writes", %{tmp_dir: dir} do
+    {_, files} = run(dir, ["hello", "--socket", "80"])
+
+    for {name, text} <- files,
+        do: assert(File.read!("examples/hello/rel/systemd/#{name}") == text)
+  end
+
+  test "each line has a comment, or one above it for its group", %{tmp_dir: dir} do
+    {_, files} = run(dir, ["app", "--socket", "80", "--memory", "1G", "--distribution"])
+
+    for {_, text} <- files, section <- Regex.split(~r/^\[\w+\]\n/m, text, trim: true) do
+      assert Enum.all?(lines(section), &(&1 =~ ~r/^(# .+|#?\w+=.*)$/))
+    end
+
+    assert files["app.service"] =~ "\n# "
+  end
+
+  for {args, there, gone} <- [
+        {["--socket", "443"], ["Requires=app.socket"], []},
+        {["--low-port"], ["AmbientCapabilities=CAP_NET_BIND_SERVICE"],
+         ["CapabilityBoundingSet="]},
+        {["--notify-reload"], ["Type=notify-reload"], ["ExecReload=/bin/kill -HUP $MAINPID"]},
+        {["--drain", "300"], ["TimeoutStopSec=305s"], ["TimeoutStopSec=35s"]},
+        {["--credential", "one", "--credential", "two"],
+         ["LoadCredential=one:/etc/app/one", "LoadCredential=two:/etc/app/two"], []},
+        {["--distribution"], ["LoadCredential=cookie:/etc/app/cookie"],
+         ["Environment=RELEASE_DISTRIBUTION=none"]},
+        {["--memory", "2G"], ["MemoryMax=2G"], []},
+        {["--user", "app"], ["User=app"], ["DynamicUser=yes"]},
+        {["--no-hardening"], ["DynamicUser=yes"], ["ProtectSystem=strict"]},
+        {["--prefix", "/srv/app"], ["ExecStart=/srv/app/bin/app start"], []}
+      ] do
+    test Enum.join(args, " "), %{tmp_dir: dir} do
+      {_, files} = run(dir, ["app" | unquote(args)])
+      assert unquote(there) -- lines(files["app.service"]) == []
+      assert unquote(gone) -- lines(files["app.service"]) == unquote(gone)
+    end
+  end
+
+  test "a file that is there is left, unless it is asked for", %{tmp_dir: dir} do
+    run(dir, ["app"])
+    path = Path.join(dir, "rel/systemd/app.service")
+    File.write!(path, "mine")
+    capture_io("n\n", fn -> File.cd!(dir, fn -> Unit.run(["app"]) end) end)
+    assert File.read!(path) == "mine"
+    run(dir, ["app", "--force"])
+    assert File.read!(path) =~ "Type=notify"
+  end
+end

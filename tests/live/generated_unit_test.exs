@@ -1,0 +1,196 @@
+defmodule GeneratedUnitTest do
+  @moduledoc "examples/hello under the units of `mix systemd.gen.unit`."
+  use ExUnit.Case, async: true
+
+  @project Path.expand("../..", __DIR__)
+  @units "/etc/lab/units"
+
+  setup_all do
+    Code.prepend_path("#{@project}/_build/default/lib/systemd/ebin")
+    :ok
+  end
+
+  # The release under another name, and its units, with `drop_in` beside them: a port, as an operator would give it.
+  defp install(name, switches, drop_in \\ []) do
+    Lab.copy(Lab.hello(), "/opt/#{name}")
+    File.rename!(Lab.path("/opt/#{name}/bin/hello"), Lab.path("/opt/#{name}/bin/#{name}"))
+    directory = Lab.path("#{@units}/#{name}.service.d")
+    File.mkdir_p!(directory)
+    File.write!("#{directory}/port.conf", ["[Service]\n" | Enum.map(drop_in, &[&1, "\n"])])
+
+    name
+    |> :systemd_unit_file.options(:mix, switches)
+    |> :systemd_unit_file.files()
+    |> Enum.map(fn {file, text} -> Lab.write_unit("#{file}", text) end)
+  end
+
+  defp start(units) do
+    case Lab.run("systemctl", ["start" | Enum.reverse(units)]) do
+      {_, 0} -> hd(units)
+      {output, _} -> flunk("#{output}\n#{Lab.journal(hd(units))}")
+    end
+  end
+
+  defp get(port, path) do
+    script =
+      "exec 3<>/dev/tcp/127.0.0.1/#{port}; printf 'GET #{path} HTTP/1.1\\r\\n\\r\\n' >&3; cat <&3"
+
+    {output, 0} = Lab.run("bash", ["-c", script])
+    output |> String.split("\r\n\r\n", parts: 2) |> List.last()
+  end
+
+  defp verified(unit),
+    do: assert({"", 0} = Lab.run("systemd-analyze", ["verify", "#{@units}/#{unit}"]))
+
+  defp exposure(unit) do
+    {report, _} = Lab.run("systemd-analyze", ["security", "--no-pager", unit])
+    [_, exposure] = Regex.run(~r/Overall exposure level for .*: ([0-9.]+)/, report)
+    String.to_float(exposure)
+  end
+
+  # Watched, drained, stopped.
+  defp lives(unit, port) do
+    assert get(port, "/") == "hello\n"
+    assert get(port, "/sick") == "feeling sick\n"
+    Lab.await_property(unit, "Result", "watchdog", 20_000)
+    Lab.await_property(unit, "NRestarts", "1")
+    Lab.await_property(unit, "ActiveState", "active")
+
+    request = Task.async(fn -> get(port, "/wait/2") end)
+    Lab.await("the request", fn -> connected?(port) end)
+    Lab.systemctl!(["stop", "--no-block", unit])
+    Lab.await_property(unit, "StatusText", "draining")
+    assert Task.await(request) == "hello, after 2 s\n"
+    Lab.await_property(unit, "ActiveState", "inactive")
+    assert Lab.show(unit, "Result") == "success"
+  end
+
+  defp connected?(port) do
+    {output, 0} = Lab.run("ss", ["-Htn", "state", "established", "( sport = :#{port} )"])
+    output != ""
+  end
+
+  test "as it comes: hardened to 2.0 or less, serves, is watched, drains" do
+    [unit] = units = install("gen-hardened", [], ["Environment=PORT=4101"])
+    verified(unit)
+    start(units)
+    exposure = exposure(unit)
+    IO.puts("exposure of a generated unit: #{exposure}")
+    assert exposure <= 2.0
+    lives(unit, 4101)
+  end
+
+  test "--no-hardening" do
+    [unit] = units = install("gen-plain", [hardening: false], ["Environment=PORT=4102"])
+    verified(unit)
+    start(units)
+    lives(unit, 4102)
+  end
+
+  test "--socket 80: the first connection starts it, as nobody with a right to the port" do
+    [unit, socket] = install("gen-socket", socket: 80)
+    verified(unit)
+    verified(socket)
+    start([socket])
+    assert Lab.show(unit, "ActiveState") == "inactive"
+    assert get(80, "/") == "hello\n"
+    {status, 0} = Lab.run("cat", ["/proc/#{Lab.show(unit, "MainPID")}/status"])
+    assert status =~ ~r/^CapEff:\t0+$/m
+    lives(unit, 80)
+  end
+
+  test "--low-port: binds it itself" do
+    [unit] = units = install("gen-low", [low_port: true], ["Environment=PORT=81"])
+    verified(unit)
+    start(units)
+    assert exposure(unit) <= 2.0
+    lives(unit, 81)
+  end
+
+  test "--notify-reload: systemctl reload returns when it is done; older versions don't take it" do
+    [unit] = units = install("gen-reload", [notify_reload: true], ["Environment=PORT=4103"])
+
+    if Lab.systemd_version() >= 253 do
+      verified(unit)
+      start(units)
+      Lab.systemctl!(["reload", unit])
+      assert Lab.show(unit, "StatusText") =~ "reloaded"
+      lives(unit, 4103)
+    else
+      assert {"" <> complaint, _} = Lab.run("systemd-analyze", ["verify", "#{@units}/#{unit}"])
+      assert complaint =~ "notify-reload"
+    end
+  end
+
+  test "--distribution --credential: rpc; its data, a secret, TLS to others, a program of its own" do
+    secrets = Lab.path("/etc/gen-nodes")
+    File.mkdir_p!(secrets)
+    on_exit(fn -> File.rm_rf!(secrets) end)
+    File.write!("#{secrets}/cookie", "a cookie that nobody guesses")
+    File.write!("#{secrets}/secret_key_base", "the secret")
+    for file <- ["cookie", "secret_key_base"], do: File.chmod!("#{secrets}/#{file}", 0o400)
+
+    switches = [distribution: true, credential: "secret_key_base"]
+    [unit] = units = install("gen-nodes", switches, ["Environment=PORT=4104"])
+    verified(unit)
+    start(units)
+    assert exposure(unit) <= 2.0
+
+    assert rpc("Node.self()") == ":\"gen-nodes@127.0.0.1\""
+    assert rpc(~S|Systemd.read_credential("secret_key_base")|) == ~S|{:ok, "the secret"}|
+
+    assert rpc(~S|{System.get_env("HOME"), File.write("data", "kept"), System.get_env("LANG")}|) ==
+             ~S|{"/var/lib/gen-nodes", :ok, "C.UTF-8"}|
+
+    assert File.read!(Lab.path("/var/lib/gen-nodes/data")) == "kept"
+    assert rpc(~S|File.write("/etc/mine", "")|) == "{:error, :erofs}"
+    assert rpc(~S|System.cmd("/bin/sh", ["-c", "echo $((6 * 7))"])|) == ~S|{"42\n", 0}|
+
+    assert rpc("match?({:ok, [_ | _]}, :inet.getifaddrs())") == "true"
+    assert rpc(~S|match?({:ok, "MemTotal:" <> _}, File.read("/proc/meminfo"))|) == "true"
+
+    certificate = tls_server(4443)
+
+    connect =
+      ~s|:ssl.connect('localhost', 4443, cacertfile: "#{certificate}", verify: :verify_peer, mode: :binary, active: false)|
+
+    assert rpc("{:ok, s} = #{connect}; :ssl.recv(s, 0, 5000)") == ~S|{:ok, "over TLS"}|
+
+    lives(unit, 4104)
+    # Systemd keeps it.
+    start(units)
+    assert rpc(~S|File.read("data")|) == ~S|{:ok, "kept"}|
+  end
+
+  # As root, with what the unit says.
+  defp rpc(expression) do
+    script = """
+    RELEASE_COOKIE=$(cat /etc/gen-nodes/cookie) RELEASE_DISTRIBUTION=name RELEASE_NODE=gen-nodes@127.0.0.1 \
+      /opt/gen-nodes/bin/gen-nodes rpc "$1"
+    """
+
+    inspected = "IO.puts(inspect((#{expression})))"
+    {output, 0} = Lab.run("sh", ["-c", script, "rpc", inspected])
+    String.trim(output)
+  end
+
+  # The certificate of who signed that of the server.
+  defp tls_server(port) do
+    certificate = "/run/tls.pem"
+
+    args = [
+      "-noinput",
+      "-pa",
+      "/srv/live/ebin",
+      "-run",
+      "live_tls",
+      "main",
+      "#{port}",
+      certificate
+    ]
+
+    Task.start_link(fn -> Lab.run("env", ["HOME=/root", "erl" | args]) end)
+    Lab.await("the TLS server", fn -> File.exists?(Lab.path(certificate)) end)
+    certificate
+  end
+end
