@@ -1,21 +1,19 @@
 # The tests and the demo set up what they need by themselves: Debian 12, Rust, gcc, make and git.
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-next sanitize sanitize-vm fuzz soak bench package lint
-
-# Of which a package has the native library.
-TARGETS ?= $(foreach machine,x86_64 aarch64,$(foreach libc,gnu musl,$(machine)-unknown-linux-$(libc)))
+.PHONY: help setup demo test test-next test-package sanitize sanitize-vm fuzz soak bench package lint
 
 help:
 	@echo "make demo        the article's service under a throwaway systemd, to watch (root or sudo)"
 	@echo "make test        all tests; the live ones against a real systemd (root or sudo)"
-	@echo "make test-next   the live ones on Debian 13, whose root it makes in ~/.cache (root or sudo)"
+	@echo "make test-package  the package on Debian 12 without Rust, whose root it makes in ~/.cache (root or sudo)"
+	@echo "make test-next   the live ones and the package on Debian 13, whose root it makes there too (root or sudo)"
 	@echo "make sanitize    the tests of the Rust core under the thread sanitizer"
 	@echo "make sanitize-vm the tests in tests/erlang, the library in their VM under the address sanitizer"
 	@echo "make fuzz        the protocols of the core, each for FUZZ_SECONDS (600), two at a time on two cores"
 	@echo "make soak        a service under everything at once, for SOAK_SECONDS (300) after 120 (root or sudo)"
 	@echo "make bench       beside the hex package and beside C, a table and a plot (root or sudo)"
-	@echo "make package     the package as it is published, with the native library for TARGETS"
+	@echo "make package     the package as it is published, with the native library for TARGETS, or for all"
 	@echo "make lint        formatters, clippy, compiler warnings, Dialyzer, documentation"
 
 setup:
@@ -29,7 +27,12 @@ demo: setup
 test: setup
 	@tests/run
 
+test-package: setup
+	@tests/setup virtualenv virtualenv
+	@tests/run package
+
 test-next: setup
+	@tests/setup virtualenv virtualenv
 	@tests/run next
 
 sanitize: setup

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes the package as it is published: _build/package/systemd-VERSION, with a native library for each TARGET, and
-# the same as a .tar.gz. package.sh TARGET...
+# the same as a .tar.gz. package.sh [TARGET...]
 #
 # Zig links for any machine, and for glibc 2.17. Rust's own library is built for it as well, without what prints
 # backtraces, which would be half of the size.
@@ -29,6 +29,7 @@ build() {
         -Zbuild-std=std,panic_unwind -Zbuild-std-features= --target-dir target/package
 }
 
+[ $# -gt 0 ] || set -- {x86_64,aarch64}-unknown-linux-{gnu,musl}
 version=$(sed -n 's/.*{vsn, "\(.*\)"}.*/\1/p' erlang/systemd.app.src)
 package=_build/package/systemd-$version
 rm -rf "$package" "$package.tar.gz"

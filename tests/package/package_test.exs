@@ -62,6 +62,18 @@ defmodule PackageTest do
         do: assert({_, 1} = Lab.run("which", [tool]))
   end
 
+  test "the library: less than 500 kB, of glibc nothing above 2.17" do
+    library = Path.wildcard("#{@project}/_build/package/systemd-*/priv/native/*/*.so")
+    assert [library] = Enum.filter(library, &(&1 =~ "x86_64-unknown-linux-gnu"))
+    size = File.stat!(library).size
+    {symbols, 0} = System.cmd("readelf", ["--wide", "--dyn-syms", library])
+    versions = for [_, v] <- Regex.scan(~r/@GLIBC_([\d.]+)/, symbols), do: String.split(v, ".")
+    highest = versions |> Enum.map(&Enum.map(&1, fn n -> String.to_integer(n) end)) |> Enum.max()
+    IO.puts("#{Path.basename(library)}: #{size} B, glibc #{Enum.join(highest, ".")}")
+    assert size < 500_000
+    assert highest <= [2, 17]
+  end
+
   for {tool, {release, units}} <- @releases do
     test "#{release}, #{units}, and the four commands that it names: a service", context do
       on_exit(fn ->
