@@ -67,4 +67,5 @@ lint: setup
 	MIX_ENV=lint mix compile --force --warnings-as-errors
 	rebar3 as test compile
 	rebar3 dialyzer
+	tests/dialyzer
 	rebar3 edoc

@@ -27,7 +27,7 @@ defmodule Mix.Tasks.Compile.SystemdDocs do
     sources = for name <- ["systemd", "systemd_journal_h"], do: "#{@root}/erlang/src/#{name}.erl"
     made = Enum.map(sources, &"#{chunks}/#{Path.basename(&1, ".erl")}.chunk")
 
-    if Mix.Utils.stale?(sources, made) and Code.ensure_loaded?(:edoc) do
+    if Mix.Utils.stale?(sources, made) and edoc?() do
       options = [doclet: :edoc_doclet_chunks, layout: :edoc_layout_chunks, preprocess: true]
 
       :edoc.files(
@@ -43,6 +43,14 @@ defmodule Mix.Tasks.Compile.SystemdDocs do
     end
 
     :ok
+  end
+
+  # Mix 1.15 and later hide what is not among a project's applications.
+  defp edoc? do
+    for path <- Path.wildcard("#{:code.root_dir()}/lib/{edoc,syntax_tools,xmerl}-*/ebin"),
+        do: Code.append_path(path)
+
+    Code.ensure_loaded?(:edoc)
   end
 end
 

@@ -171,15 +171,14 @@ defmodule Systemd do
   defdelegate status_every(millis, function), to: :systemd
 
   @doc """
-  Calls `fun` in the caller's process, asks the manager for more time for as long as it runs, and returns
-  what it returns.
+  Calls `fun` in the caller's process, and returns what it returns.
 
       Systemd.extend_timeout_while(&MyApp.Release.migrate/0, status: "migrating", limit: 600_000)
 
-  A native thread sends `EXTEND_TIMEOUT_USEC=`, see sd_notify(3), up to the limit: every second for 10
-  more seconds, while the service starts, reloads or stops, and not while it runs. A migration in the
-  supervision tree, or the work of a `terminate/2`, then takes as long as it takes, whatever
-  `TimeoutStartSec=` and `TimeoutStopSec=` say.
+  For as long as it runs, up to the limit, a native thread asks the manager for more time, see
+  `EXTEND_TIMEOUT_USEC=` in sd_notify(3): every second for 10 more seconds, while the service starts, reloads or
+  stops, and not while it runs. A migration in the supervision tree, or the work of a `terminate/2`, then takes
+  as long as it takes, whatever `TimeoutStartSec=` and `TimeoutStopSec=` say.
 
   `fun` may say how far it is by `notify/1`. When it has not returned at the limit no more time is asked
   for, the journal and `STATUS=` say so, and the manager ends the service as the unit has it, unless it is

@@ -128,10 +128,23 @@ opts(NameOrFd) ->
     | {error, systemd:reason()}.
 opts(NameOrFd, Port) ->
     case opts(NameOrFd) of
-        {ok, Options} -> {ok, 0, Options};
-        {error, {no_such_fd, _}} -> {ok, Port, []};
-        {error, _} = Error -> Error
+        {ok, Options} ->
+            {ok, 0, Options};
+        {error, {no_such_fd, _}} ->
+            tell_of_others(NameOrFd, Port, fds()),
+            {ok, Port, []};
+        {error, _} = Error ->
+            Error
     end.
+
+%% A name that is not that of the socket unit would be noticed by a port that is in use, or by nobody.
+tell_of_others(_, _, []) ->
+    ok;
+tell_of_others(NameOrFd, Port, Fds) ->
+    Format =
+        "systemd: nothing that systemd handed over is called ~ts, so that port ~b is used. There are: ~0tp; "
+        "see FileDescriptorName= in the socket unit",
+    logger:notice(Format, [io_lib:format("~tp", [NameOrFd]), Port, Fds]).
 
 %% @doc See {@link systemd:listen_socket/1}.
 -spec socket(systemd:fd_name() | non_neg_integer()) ->

@@ -198,10 +198,11 @@ cage(#{low_port := LowPort}) ->
         {"", ["RestrictNamespaces=yes", "RestrictRealtime=yes", "LockPersonality=yes", "RemoveIPC=yes", "KeyringMode=private"]},
         {"TCP and UDP; the manager's and the journal's sockets; what inet:getifaddrs/0 asks.",
             ["RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK"]},
-        {"The system calls of a service, and what the emulator's +sbt takes; others fail with EPERM, which the VM bears.", [
+        {"The system calls of a service; others fail with EPERM, which the VM bears.", [
             "SystemCallArchitectures=native", "SystemCallFilter=@system-service",
-            "SystemCallFilter=~@privileged @resources", "SystemCallFilter=sched_setaffinity",
-            "SystemCallErrorNumber=EPERM"
+            "SystemCallFilter=~@privileged @resources", "SystemCallErrorNumber=EPERM"
         ]},
+        {"But these: of file:write_file_info/2, which a new .erlang.cookie is given to, and of the emulator's +sbt.",
+            ["SystemCallFilter=@chown sched_setaffinity"]},
         {"MemoryDenyWriteExecute= is left out: the JIT can't bear it with each of its flags.", []}
     ].

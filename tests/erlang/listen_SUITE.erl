@@ -7,7 +7,7 @@
 all() ->
     [
         wrong_environment, before_the_application, several_of_a_name, close_on_exec, connections,
-        info_and_options, taken_over, no_such_fd, credentials, library_missing
+        info_and_options, taken_over, no_such_fd, another_name, credentials, library_missing
     ].
 
 -define(VARIABLES, ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "CREDENTIALS_DIRECTORY"]).
@@ -265,6 +265,20 @@ client(Port) ->
     {ok, Client} = gen_tcp:connect({0, 0, 0, 0, 0, 0, 0, 1}, Port, [inet6]),
     ok = gen_tcp:send(Client, "hi"),
     Client.
+
+%% One line, where it is not a machine without systemd.
+another_name(_) ->
+    Logged =
+        "ok = logger:set_primary_config(level, notice),"
+        "ok = logger:add_primary_filter(said, {fun(#{msg := {F, A}}, To) -> To ! io_lib:format(F, A), stop end, self()}),"
+        "Options = systemd:listen_opts(http, 80),"
+        "{Options, receive Text -> lists:flatten(Text) after 1000 -> nothing end}",
+    {{ok, 80, []}, Text} = with_three_fds("hello.socket:b:c", Logged),
+    ?assertEqual(
+        "systemd: nothing that systemd handed over is called http, so that port 80 is used. There are: "
+        "[{3,\"hello.socket\"},{4,\"b\"},{5,\"c\"}]; see FileDescriptorName= in the socket unit", Text
+    ),
+    ?assertEqual({{ok, 80, []}, nothing}, result("env", erl(Logged))).
 
 no_such_fd(_) ->
     ok = application:start(systemd),
