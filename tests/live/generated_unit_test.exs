@@ -143,6 +143,10 @@ defmodule GeneratedUnitTest do
              ~S|{"/var/lib/gen-nodes", :ok, "C.UTF-8"}|
 
     assert File.read!(Lab.path("/var/lib/gen-nodes/data")) == "kept"
+
+    assert rpc(~S|{:ok, i} = :file.read_file_info("data"); :file.write_file_info("data", i)|) ==
+             ":ok"
+
     assert rpc(~S|File.write("/etc/mine", "")|) == "{:error, :erofs}"
     assert rpc(~S|System.cmd("/bin/sh", ["-c", "echo $((6 * 7))"])|) == ~S|{"42\n", 0}|
 

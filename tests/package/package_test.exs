@@ -100,6 +100,58 @@ defmodule PackageTest do
     end
   end
 
+  test "docs/erlang.md: the project in it, with its units: answers on a socket of systemd",
+       context do
+    on_exit(fn ->
+      shell(
+        "systemctl disable --now greet.socket greet.service; rm -r /opt/greet /etc/lab/units/greet.*"
+      )
+    end)
+
+    blocks = Guide.blocks("docs/erlang.md")
+    project = "/opt/greet-project"
+
+    shell!(
+      "mkdir -p #{project}/_checkouts && ln -sfn #{context.package} #{project}/_checkouts/systemd"
+    )
+
+    for %{name: name, text: text} <- blocks, name != nil do
+      path = Lab.path("#{project}/#{name}")
+      File.mkdir_p!(Path.dirname(path))
+      File.write!(path, text)
+    end
+
+    commands =
+      for %{language: "console", text: "$ " <> command} <- blocks, do: String.trim(command)
+
+    assert length(commands) == 2
+    output = shell!("cd #{project} && #{Enum.join(commands, " && ")}")
+    [_, printed] = String.split(output, "On the server, as root:\n\n")
+    install = for "    " <> command <- String.split(printed, "\n"), do: command
+    {output, status} = shell("cd #{project} && #{Enum.join(install, " && ")}")
+    assert status == 0, output <> Lab.journal("greet.service")
+
+    assert Lab.show("greet.service", "StatusText") == "ready"
+    get = "exec 3<>/dev/tcp/127.0.0.1/7007; printf 'GET / HTTP/1.1\\r\\n\\r\\n' >&3; cat <&3"
+    assert {"HTTP/1.1 200 OK" <> _, 0} = Lab.run("bash", ["-c", get])
+    Lab.systemctl!(["restart", "greet.service"])
+    assert {"HTTP/1.1 200 OK" <> _, 0} = Lab.run("bash", ["-c", get])
+    assert Lab.show("greet.service", "Result") == "success"
+  end
+
+  @docs %{
+    "mix" =>
+      ~S|mix run --no-start -e '{:docs_v1, _, :erlang, _, _, _, _} = Code.fetch_docs(:systemd)'|,
+    "rebar3" =>
+      ~S|erl -noinput -pa _build/*/checkouts/systemd/ebin -eval '{ok, _} = code:get_doc(systemd), halt().'|
+  }
+
+  for tool <- @tools do
+    test "the docs of :systemd, as #{tool} has them", context do
+      shell!(run("#{unquote(tool)} compile && #{@docs[unquote(tool)]}", unquote(tool), context))
+    end
+  end
+
   @target "x86_64-unknown-linux-gnu"
   @library "#{@target}/systemd_nif-0.1.0.so"
 
