@@ -33,6 +33,31 @@ defmodule GuidesTest do
     for target <- targets, do: assert(makefile =~ ~r/^#{target}:/m)
   end
 
+  test "docs/reference.md has every config key, and every environment variable that is read" do
+    reference = File.read!("docs/reference.md")
+    keys = found(~r/what_fits\(([a-z_]+)\) ->|Key =:= ([a-z_]+)/, "systemd_config")
+
+    variables =
+      found(
+        ~r/"([A-Z]+_[A-Z_]+|FDSTORE)"/,
+        "{systemd_env,systemd_main_pid,systemd_memory_pressure}"
+      )
+
+    variables = variables ++ found(~r/getenv\("([A-Z_]+)"/, "*")
+    assert [] == ~w(watchdog_check restart_timeout reload) -- keys
+    assert [] == ~w(NOTIFY_SOCKET JOURNAL_STREAM FDSTORE) -- variables
+
+    for name <- keys ++ variables,
+        name not in ~w(_ logger providers included_applications),
+        do: assert(reference =~ "`#{name}`")
+  end
+
+  defp found(regex, sources) do
+    for path <- Path.wildcard("erlang/src/#{sources}.erl"),
+        match <- Regex.scan(regex, File.read!(path), capture: :all_but_first),
+        do: List.last(match)
+  end
+
   ## Elixir
 
   def elixir(block, dir) do
