@@ -29,7 +29,10 @@ case $(getconf GNU_LIBC_VERSION 2>&1 || ldd --version 2>&1) in
     *musl*) libc=musl ;;
     *) libc=unknown ;;
 esac
-target=$(uname -m)-unknown-linux-$libc
+machine=$(uname -m)
+# A kernel of 64 bits has it right only for a system that is one too.
+[ "$(getconf LONG_BIT 2>/dev/null)" != 32 ] || machine=$machine.32
+target=$machine-unknown-linux-$libc
 prebuilt=$target/systemd_nif-$version.so
 
 # Why no prebuilt one can be taken; nothing where one can.

@@ -87,16 +87,16 @@ defmodule GeneratedUnitTest do
     lives(unit, 4102)
   end
 
-  test "--socket 80: the first connection starts it, as nobody with a right to the port" do
-    [unit, socket] = install("gen-socket", socket: 80)
+  test "--socket 443: the first connection starts it, as nobody with a right to the port" do
+    [unit, socket] = install("gen-socket", socket: 443)
     verified(unit)
     verified(socket)
     start([socket])
     assert Lab.show(unit, "ActiveState") == "inactive"
-    assert get(80, "/") == "hello\n"
+    assert get(443, "/") == "hello\n"
     {status, 0} = Lab.run("cat", ["/proc/#{Lab.show(unit, "MainPID")}/status"])
     assert status =~ ~r/^CapEff:\t0+$/m
-    lives(unit, 80)
+    lives(unit, 443)
   end
 
   test "--low-port: binds it itself" do

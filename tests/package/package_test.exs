@@ -139,6 +139,21 @@ defmodule PackageTest do
     assert Lab.show("greet.service", "Result") == "success"
   end
 
+  test "rebar3 systemd gen_unit leaves a file that is there, unless it is asked", context do
+    file = "config/systemd/consumer.service"
+    units = fn more -> shell!(run("rebar3 systemd gen_unit #{more}", "rebar3", context)) end
+    shell!(run("mkdir -p config/systemd && echo mine >#{file}", "rebar3", context))
+    assert units.("") =~ "#{file} is there, and is left as it is: --force overwrites it"
+    assert shell!(run("cat #{file}", "rebar3", context)) == "mine\n"
+    units.("--force --memory 2G --credential one --credential two --drain 60 --hardening=false")
+    text = shell!(run("cat #{file}", "rebar3", context))
+
+    for line <- ["MemoryMax=2G", "LoadCredential=two:/etc/consumer/two", "TimeoutStopSec=65s"],
+        do: assert(text =~ line)
+
+    refute text =~ "ProtectSystem"
+  end
+
   @docs %{
     "mix" =>
       ~S|mix run --no-start -e '{:docs_v1, _, :erlang, _, _, _, _} = Code.fetch_docs(:systemd)'|,
@@ -164,13 +179,17 @@ defmodule PackageTest do
         {"another version",
          "mv priv/native/#{@library} priv/native/#{@target}/systemd_nif-0.0.9.so",
          "the package is version 0.1.0, and has #{@target}/systemd_nif-0.0.9.so. Get it anew."},
+        {"a system of 32 bits on a kernel of 64",
+         ~S"mkdir bin && printf '#!/bin/sh\n[ $1 = LONG_BIT ] && echo 32 || echo glibc 2.36\n' >bin/getconf && chmod +x bin/getconf",
+         "the package has none for x86_64.32-unknown-linux-gnu, only for #{@target}."},
         {"the sources", "rm -r priv/native",
          "these are the sources, and not a package, which has some."}
       ],
       tool <- @tools do
     @tag change: change
     test "#{what}, and no Rust: what #{tool} says", context do
-      {output, status} = shell(run("#{unquote(tool)} compile", unquote(tool), context))
+      path = "PATH=#{context.package}/bin:$PATH"
+      {output, status} = shell(run("#{unquote(tool)} compile", unquote(tool), context, path))
       assert status != 0
 
       assert said(output) == """

@@ -4,7 +4,7 @@
 
 %% The port, and where to write the certificate of who signed its own, for localhost.
 main([Port, Path]) ->
-    Key = [{key, {namedCurve, secp256r1}}],
+    Key = [{key, {namedCurve, secp256r1}}, {digest, sha256}],
     Name = {'Extension', {2, 5, 29, 17}, false, [{dNSName, "localhost"}]},
     Chain = #{root => Key, intermediates => [], peer => Key},
     #{server_config := Server, client_config := Client} = public_key:pkix_test_data(#{
