@@ -37,19 +37,25 @@ init(State) ->
     ]),
     {ok, rebar_state:add_provider(State, Provider)}.
 
--spec do(State) -> {ok, State} | {error, string()}.
+-spec do(State) -> {ok, State} | {error, iolist()}.
 do(State) ->
     {Switches, _} = rebar_state:command_parsed_args(State),
     case name(proplists:get_value(name, Switches), State) of
         {ok, Name} ->
             Unit = systemd_unit_file:options(Name, rebar3, Switches),
-            write(systemd_unit_file:files(Unit), proplists:get_bool(force, Switches)),
-            Commands = [["    ", Command, "\n"] || Command <- systemd_unit_file:commands(Unit)],
-            _ = rebar_api:console("~nOn the server, as root:~n~n~ts", [Commands]),
-            {ok, State};
+            case systemd_unit_file:problems(Unit) of
+                [] -> generate(Unit, proplists:get_bool(force, Switches)), {ok, State};
+                Problems -> {error, lists:join("; ", Problems)}
+            end;
         error ->
             {error, "which release? rebar3 systemd gen_unit NAME"}
     end.
+
+generate(Unit, Force) ->
+    write(systemd_unit_file:files(Unit), Force),
+    Commands = [["    ", Command, "\n"] || Command <- systemd_unit_file:commands(Unit)],
+    _ = rebar_api:console("~nOn the server, as root:~n~n~ts", [Commands]),
+    ok.
 
 %% As {relx, [{release, {Name, Version}, Applications, ...}]} has it.
 name(undefined, State) ->

@@ -3,7 +3,7 @@
 %% See systemd.service(5), systemd.exec(5), systemd.socket(5).
 -module(systemd_unit_file).
 
--export([options/3, folder/1, files/1, commands/1]).
+-export([options/3, problems/1, folder/1, files/1, commands/1]).
 -export_type([options/0]).
 
 -type options() :: #{
@@ -42,6 +42,27 @@ options(Name, Release, Switches) ->
 text(Text) when is_binary(Text); is_list(Text) -> unicode:characters_to_list(Text);
 text(Value) -> Value.
 
+%% @doc What is wrong with them, in words.
+-spec problems(options()) -> [unicode:chardata()].
+problems(#{name := Name, drain := Drain, credential := Credentials} = Options) ->
+    Words = [maps:get(Key, Options, "none") || Key <- [prefix, user, memory]],
+    [
+        Problem
+     || {false, Problem} <- [
+            {lists:all(fun is_name/1, [Name | Credentials]), "a name is of letters, digits and - _ ."},
+            {is_at_least(1, maps:get(socket, Options, 1)) andalso maps:get(socket, Options, 1) < 65536,
+                "--socket is a port from 1 to 65535"},
+            {is_at_least(1, Drain), "--drain is a number of seconds from 1 on"},
+            {lists:all(fun is_word/1, Words), "--prefix, --user and --memory have no spaces, quotes, % or \\"}
+        ]
+    ].
+
+is_name(Text) -> re:run(Text, "^[A-Za-z0-9][A-Za-z0-9_.-]*\\z") =/= nomatch.
+
+is_word(Text) -> re:run(Text, "^[^\\s%\"'\\\\]+\\z", [unicode]) =/= nomatch.
+
+is_at_least(Least, Value) -> is_integer(Value) andalso Value >= Least.
+
 %% @doc The names of the files, and what is in them.
 -spec files(options()) -> [{file:filename(), iodata()}].
 files(#{name := Name} = Options) ->
@@ -50,14 +71,21 @@ files(#{name := Name} = Options) ->
 
 %% @doc What to do with them, as root.
 -spec commands(options()) -> [iodata()].
-commands(#{name := Name, prefix := Prefix, release := Release} = Options) ->
+commands(#{name := Name, prefix := Prefix, release := Release, distribution := Distribution} = Options) ->
     Units = lists:join(" ", lists:reverse([File || {File, _} <- files(Options)])),
+    [["install -D -m 400 ", Credential, " ", secret(Name, Credential)] || Credential <- maps:get(credential, Options)] ++
+    [
+        ["head -c 30 /dev/urandom | base64 | install -D -m 400 /dev/stdin ", secret(Name, "cookie")]
+     || Distribution
+    ] ++
     [
         ["cp -rT _build/prod/rel/", Name, " ", Prefix],
         ["cp ", folder(Release), "/", Name, ".* /etc/systemd/system/"],
         "systemctl daemon-reload",
         ["systemctl enable --now ", Units]
     ].
+
+secret(Name, Credential) -> ["/etc/", Name, "/", Credential].
 
 %% @doc Where the files belong in a project.
 -spec folder(mix | rebar3) -> file:filename().
@@ -125,8 +153,10 @@ start(#{distribution := true} = Options) ->
 start(Options) ->
     {"", [["ExecStart=", command(Options)]]}.
 
-command(#{prefix := Prefix, name := Name, release := mix}) -> [Prefix, "/bin/", Name, " start"];
-command(#{prefix := Prefix, name := Name, release := rebar3}) -> [Prefix, "/bin/", Name, " foreground"].
+command(#{release := mix} = Options) -> [bin(Options), " start"];
+command(#{release := rebar3} = Options) -> [bin(Options), " foreground"].
+
+bin(#{prefix := Prefix, name := Name}) -> [Prefix, "/bin/", Name].
 
 user(#{user := User}) -> [{"", [["User=", User]]}];
 user(_) -> [{"A user that is there only while the service runs.", ["DynamicUser=yes"]}].
@@ -147,26 +177,28 @@ environment(#{name := Name, release := Release} = Options) ->
 written(mix) -> "RELEASE_TMP";
 written(rebar3) -> "RELX_OUT_FILE_PATH".
 
-distribution(#{distribution := true, release := mix, name := Name}) ->
-    {"Erlang distribution, on this machine only: for rpc and remote, as root with the same three variables.",
-        [["Environment=RELEASE_DISTRIBUTION=name RELEASE_NODE=", Name, "@127.0.0.1"],
-         "Environment=ERL_EPMD_ADDRESS=127.0.0.1",
-         "Environment=\"ERL_FLAGS=-kernel inet_dist_use_interface {127,0,0,1}\""]};
-distribution(#{distribution := true, release := rebar3}) ->
-    {"Erlang distribution, on this machine only. vm.args.src: -name ... -setcookie ${RELEASE_COOKIE}",
-        ["Environment=ERL_EPMD_ADDRESS=127.0.0.1",
-         "Environment=\"ERL_FLAGS=-kernel inet_dist_use_interface {127,0,0,1}\""]};
+distribution(#{distribution := true, release := mix, name := Name} = Options) ->
+    Node = ["RELEASE_DISTRIBUTION=name RELEASE_NODE=", Name, "@127.0.0.1"],
+    {["Erlang distribution, on this machine only. As root: ", Node, " ", cookie(Name), " ", bin(Options), " rpc ..."],
+        [["Environment=", Node] | on_loopback()]};
+distribution(#{distribution := true, release := rebar3, name := Name} = Options) ->
+    {["Erlang distribution, on this machine only: -name ", Name, "@127.0.0.1 -setcookie ${RELEASE_COOKIE} in vm.args.src. "
+      "As root: ", cookie(Name), " ", bin(Options), " rpc ..."], on_loopback()};
 distribution(#{release := mix}) ->
     {"No Erlang distribution, and no epmd.", ["Environment=RELEASE_DISTRIBUTION=none"]};
 distribution(#{release := rebar3}) ->
     {"No Erlang distribution, and no epmd.", ["Environment=\"ERL_FLAGS=-dist_listen false -start_epmd false\""]}.
 
+on_loopback() ->
+    ["Environment=ERL_EPMD_ADDRESS=127.0.0.1", "Environment=\"ERL_FLAGS=-kernel inet_dist_use_interface {127,0,0,1}\""].
+
+cookie(Name) -> ["RELEASE_COOKIE=$(cat ", secret(Name, "cookie"), ")"].
+
 secrets(#{name := Name, distribution := Distribution} = Options) ->
-    Named = [["LoadCredential=", C, ":/etc/", Name, "/", C] || C <- maps:get(credential, Options)],
-    Cookie = [["LoadCredential=cookie:/etc/", Name, "/cookie"] || Distribution],
-    case Named ++ Cookie of
+    Names = maps:get(credential, Options) ++ ["cookie" || Distribution],
+    case [["LoadCredential=", Credential, ":", secret(Name, Credential)] || Credential <- Names] of
         [] -> [{"A secret: read_credential(\"secret_key_base\").",
-                [["#LoadCredential=secret_key_base:/etc/", Name, "/secret_key_base"]]}];
+                [["#LoadCredential=secret_key_base:", secret(Name, "secret_key_base")]]}];
         Lines -> [{"Secrets: files that only root can read, for read_credential/1.", Lines}]
     end.
 

@@ -75,6 +75,35 @@ defmodule GenUnitTest do
     end
   end
 
+  for {args, problem} <- [
+        {["--socket", "0"], "--socket is a port from 1 to 65535"},
+        {["--socket", "65536"], "--socket is a port from 1 to 65535"},
+        {["--drain", "0"], "--drain is a number of seconds from 1 on"},
+        {["--credential", "a/b"], "a name is of letters, digits and - _ ."},
+        {["--user", "a\nExecStart=/bin/true"],
+         "--prefix, --user and --memory have no spaces, quotes, % or \\"},
+        {["--prefix", "/opt/my app"],
+         "--prefix, --user and --memory have no spaces, quotes, % or \\"}
+      ] do
+    test "refused: #{inspect(args)}", %{tmp_dir: dir} do
+      assert_raise Mix.Error, unquote(problem), fn -> run(dir, ["app" | unquote(args)]) end
+      assert Path.wildcard("#{dir}/rel") == []
+    end
+  end
+
+  test "secrets are put where they are read", %{tmp_dir: dir} do
+    {output, files} = run(dir, ["app", "--distribution", "--credential", "secret_key_base"])
+
+    assert output =~ """
+               install -D -m 400 secret_key_base /etc/app/secret_key_base
+               head -c 30 /dev/urandom | base64 | install -D -m 400 /dev/stdin /etc/app/cookie
+               cp -rT _build/prod/rel/app /opt/app
+           """
+
+    for name <- ["secret_key_base", "cookie"],
+        do: assert("LoadCredential=#{name}:/etc/app/#{name}" in lines(files["app.service"]))
+  end
+
   test "a file that is there is left, unless it is asked for", %{tmp_dir: dir} do
     run(dir, ["app"])
     path = Path.join(dir, "rel/systemd/app.service")

@@ -31,13 +31,7 @@ defmodule GeneratedUnitTest do
     end
   end
 
-  defp get(port, path) do
-    script =
-      "exec 3<>/dev/tcp/127.0.0.1/#{port}; printf 'GET #{path} HTTP/1.1\\r\\n\\r\\n' >&3; cat <&3"
-
-    {output, 0} = Lab.run("bash", ["-c", script])
-    output |> String.split("\r\n\r\n", parts: 2) |> List.last()
-  end
+  defp get(port, path), do: port |> Lab.get(path) |> List.last()
 
   defp verified(unit),
     do: assert({"", 0} = Lab.run("systemd-analyze", ["verify", "#{@units}/#{unit}"]))
@@ -123,16 +117,20 @@ defmodule GeneratedUnitTest do
   end
 
   test "--distribution --credential: rpc; its data, a secret, TLS to others, a program of its own" do
-    secrets = Lab.path("/etc/gen-nodes")
-    File.mkdir_p!(secrets)
-    on_exit(fn -> File.rm_rf!(secrets) end)
-    File.write!("#{secrets}/cookie", "a cookie that nobody guesses")
-    File.write!("#{secrets}/secret_key_base", "the secret")
-    for file <- ["cookie", "secret_key_base"], do: File.chmod!("#{secrets}/#{file}", 0o400)
-
+    on_exit(fn -> File.rm_rf!(Lab.path("/etc/gen-nodes")) end)
     switches = [distribution: true, credential: "secret_key_base"]
     [unit] = units = install("gen-nodes", switches, ["Environment=PORT=4104"])
     verified(unit)
+
+    File.write!(Lab.path("/run/secret_key_base"), "the secret")
+
+    commands =
+      "gen-nodes" |> :systemd_unit_file.options(:mix, switches) |> :systemd_unit_file.commands()
+
+    for command <- Enum.map(commands, &to_string/1),
+        command =~ "install -D",
+        do: assert({"", 0} = Lab.run("sh", ["-c", "cd /run && " <> command]))
+
     start(units)
     assert exposure(unit) <= 2.0
 

@@ -69,20 +69,11 @@ defmodule GuidesTest do
     [listen] = for %{language: "erlang", text: "{ok, Port" <> _ = text} <- blocks, do: text
     {:ok, _} = Lab.eval(unit, "application:ensure_all_started(cowboy)")
     Lab.eval(unit, String.trim_trailing(listen, ".\n"))
-    assert get(8088) =~ ~r/^HTTP\/1.1 200 OK\r\n.*\r\n\r\nhello\n$/s
+    assert ["HTTP/1.1 200 OK" <> _, "hello\n"] = Lab.get(8088, "/")
 
     drain =
       "{ok, Pid} = my_drainer:start_link(), unlink(Pid), ok = gen_server:stop(Pid), ranch:get_status(http)"
 
     assert Lab.eval(unit, drain) == :suspended
-  end
-
-  defp get(port) do
-    script =
-      "exec 3<>/dev/tcp/127.0.0.1/#{port}; " <>
-        "printf 'GET / HTTP/1.1\\r\\nhost: localhost\\r\\nconnection: close\\r\\n\\r\\n' >&3; cat <&3"
-
-    {output, 0} = Lab.run("bash", ["-c", script])
-    output
   end
 end

@@ -19,16 +19,7 @@ defmodule HelloTest do
     end
   end
 
-  # The body of the answer to a request from inside the lab, which has a network of its own.
-  defp get(port, path), do: port |> answer(path) |> List.last()
-
-  defp answer(port, path) do
-    script =
-      "exec 3<>/dev/tcp/127.0.0.1/#{port}; printf 'GET #{path} HTTP/1.1\\r\\n\\r\\n' >&3; cat <&3"
-
-    {output, 0} = Lab.run("bash", ["-c", script])
-    String.split(output, "\r\n\r\n", parts: 2)
-  end
+  defp get(port, path), do: port |> Lab.get(path) |> List.last()
 
   test "the plain unit: serves as soon as systemctl start returns, drains, stops" do
     earlier = Lab.notifications("hello.service")
@@ -132,7 +123,7 @@ defmodule HelloTest do
     # Until journald has seen that the process is the unit's: it may take it for the manager's yet.
     id =
       Lab.await("journalctl -u", fn ->
-        [headers, "hello\n"] = answer(4000, "/")
+        [headers, "hello\n"] = Lab.get(4000, "/")
         [_, id] = Regex.run(~r/x-request-id: (\S+)/, headers)
         Lab.run("journalctl", ["--sync"])
 

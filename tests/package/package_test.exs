@@ -100,43 +100,55 @@ defmodule PackageTest do
     end
   end
 
-  test "docs/erlang.md: the project in it, with its units: answers on a socket of systemd",
-       context do
-    on_exit(fn ->
-      shell(
-        "systemctl disable --now greet.socket greet.service; rm -r /opt/greet /etc/lab/units/greet.*"
-      )
-    end)
+  describe "docs/erlang.md" do
+    setup context do
+      on_exit(fn ->
+        shell("systemctl disable --now greet.socket greet.service")
+        shell("rm -r /opt/greet* /etc/greet /etc/lab/units/greet.*")
+      end)
 
-    blocks = Guide.blocks("docs/erlang.md")
-    project = "/opt/greet-project"
+      shell!("mkdir -p /opt/greet-project/_checkouts")
+      shell!("ln -s #{context.package} /opt/greet-project/_checkouts/systemd")
+      blocks = Guide.blocks("docs/erlang.md")
 
-    shell!(
-      "mkdir -p #{project}/_checkouts && ln -sfn #{context.package} #{project}/_checkouts/systemd"
-    )
+      for %{name: name, text: text} <- blocks, name != nil do
+        path = Lab.path("/opt/greet-project/#{name}")
+        File.mkdir_p!(Path.dirname(path))
+        File.write!(path, text)
+      end
 
-    for %{name: name, text: text} <- blocks, name != nil do
-      path = Lab.path("#{project}/#{name}")
-      File.mkdir_p!(Path.dirname(path))
-      File.write!(path, text)
+      commands = for %{language: "console", text: text} <- blocks, do: String.trim(text)
+      {:ok, commands: commands}
     end
 
-    commands =
-      for %{language: "console", text: "$ " <> command} <- blocks, do: String.trim(command)
+    # Those that it shows, and those that these print.
+    defp install(commands) do
+      output = shell!("cd /opt/greet-project && " <> Enum.join(commands, " && "))
+      [_, printed] = String.split(output, "On the server, as root:\n\n")
+      commands = for "    " <> command <- String.split(printed, "\n"), do: command
+      {output, status} = shell("cd /opt/greet-project && " <> Enum.join(commands, " && "))
+      assert status == 0, output <> Lab.journal("greet.service")
+    end
 
-    assert length(commands) == 2
-    output = shell!("cd #{project} && #{Enum.join(commands, " && ")}")
-    [_, printed] = String.split(output, "On the server, as root:\n\n")
-    install = for "    " <> command <- String.split(printed, "\n"), do: command
-    {output, status} = shell("cd #{project} && #{Enum.join(install, " && ")}")
-    assert status == 0, output <> Lab.journal("greet.service")
+    test "the project in it, with its units: answers on a socket of systemd", context do
+      assert ["$ " <> units, "$ " <> release, "# " <> _] = context.commands
+      install([units, release])
+      assert Lab.show("greet.service", "StatusText") == "ready"
+      assert ["HTTP/1.1 200 OK" <> _, "hello\n"] = Lab.get(7007, "/")
+      Lab.systemctl!(["restart", "greet.service"])
+      assert ["HTTP/1.1 200 OK" <> _, "hello\n"] = Lab.get(7007, "/")
+      assert Lab.show("greet.service", "Result") == "success"
+    end
 
-    assert Lab.show("greet.service", "StatusText") == "ready"
-    get = "exec 3<>/dev/tcp/127.0.0.1/7007; printf 'GET / HTTP/1.1\\r\\n\\r\\n' >&3; cat <&3"
-    assert {"HTTP/1.1 200 OK" <> _, 0} = Lab.run("bash", ["-c", get])
-    Lab.systemctl!(["restart", "greet.service"])
-    assert {"HTTP/1.1 200 OK" <> _, 0} = Lab.run("bash", ["-c", get])
-    assert Lab.show("greet.service", "Result") == "success"
+    test "with Erlang distribution", context do
+      assert ["$ " <> _, "$ " <> release, "# " <> rpc] = context.commands
+
+      vm_args =
+        ~S|sed -i 's,vm_args\, "config/vm.args",vm_args_src\, "config/vm.args.src",' rebar.config|
+
+      install([vm_args, "rebar3 systemd gen_unit --distribution", release])
+      assert shell!(rpc) =~ "announced => [ready]"
+    end
   end
 
   test "rebar3 systemd gen_unit leaves a file that is there, unless it is asked", context do

@@ -175,6 +175,14 @@ defmodule Lab do
     socket
   end
 
+  @doc "The head and the body of what a web server in the lab, which has a network of its own, answers."
+  def get(port, path) do
+    request = "GET #{path} HTTP/1.1\\r\\nhost: localhost\\r\\nconnection: close\\r\\n\\r\\n"
+    script = "exec 3<>/dev/tcp/127.0.0.1/#{port}; printf '#{request}' >&3; cat <&3"
+    {output, 0} = run("bash", ["-c", script])
+    [_head, _body] = String.split(output, "\r\n\r\n", parts: 2)
+  end
+
   @doc "The version of systemd, as a number."
   def systemd_version do
     [_, version] = Regex.run(~r/^systemd (\d+)/, systemctl!(["--version"]))

@@ -18,7 +18,8 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
     * `--notify-reload` - `Type=notify-reload`, which systemd has from version 253 on
     * `--drain SECONDS` - for how long the drainer may hold shutdown, 30 by default
     * `--credential NAME` - a secret, in the file `/etc/RELEASE/NAME`; as often as there are secrets
-    * `--distribution` - Erlang distribution on this machine, for `rpc` and `remote`, its cookie in `/etc/RELEASE/cookie`
+    * `--distribution` - Erlang distribution on this machine, for `rpc` and `remote`, its cookie in `/etc/RELEASE/cookie`.
+      The release's script puts the cookie on the VM's command line, which other users of the machine may see
     * `--memory SIZE` - `MemoryMax=`
     * `--user USER` - a user that exists, in the place of one that comes and goes with the service
     * `--no-hardening` - without the cage, to find out whether it is in the way
@@ -45,6 +46,8 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
   def run(args) do
     {switches, names} = OptionParser.parse!(args, strict: @switches)
     unit = :systemd_unit_file.options(name(names), :mix, switches)
+    problems = :systemd_unit_file.problems(unit)
+    if problems != [], do: Mix.raise(Enum.join(problems, "; "))
 
     for {file, text} <- :systemd_unit_file.files(unit) do
       path = Path.join(:systemd_unit_file.folder(:mix), file)
