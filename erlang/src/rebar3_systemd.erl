@@ -17,8 +17,8 @@
     {distribution, undefined, "distribution", boolean, "Erlang distribution, on this machine"},
     {memory, undefined, "memory", string, "MemoryMax="},
     {user, undefined, "user", string, "a user that exists, in the place of a dynamic one"},
-    {hardening, undefined, "hardening", boolean, "false: without the cage"},
-    {prefix, undefined, "prefix", string, "where the release is unpacked, /opt/RELEASE by default"},
+    {hardening, undefined, "hardening", boolean, "--hardening=false: without the cage"},
+    {prefix, undefined, "prefix", string, "where the release is, by a link to PREFIX-VERSION; /opt/RELEASE by default"},
     {force, undefined, "force", boolean, "overwrites files that are there"}
 ]).
 
@@ -40,15 +40,15 @@ init(State) ->
 -spec do(State) -> {ok, State} | {error, iolist()}.
 do(State) ->
     {Switches, _} = rebar_state:command_parsed_args(State),
-    case name(proplists:get_value(name, Switches), State) of
-        {ok, Name} ->
-            Unit = systemd_unit_file:options(Name, rebar3, Switches),
+    case release(proplists:get_value(name, Switches), State) of
+        [{Name, Version}] ->
+            Unit = systemd_unit_file:options(Name, rebar3, [{version, Version} | Switches]),
             case systemd_unit_file:problems(Unit) of
                 [] -> generate(Unit, proplists:get_bool(force, Switches)), {ok, State};
                 Problems -> {error, lists:join("; ", Problems)}
             end;
-        error ->
-            {error, "which release? rebar3 systemd gen_unit NAME"}
+        _ ->
+            {error, "which release of those in relx? rebar3 systemd gen_unit NAME"}
     end.
 
 generate(Unit, Force) ->
@@ -57,15 +57,15 @@ generate(Unit, Force) ->
     _ = rebar_api:console("~nOn the server, as root:~n~n~ts", [Commands]),
     ok.
 
-%% As {relx, [{release, {Name, Version}, Applications, ...}]} has it.
-name(undefined, State) ->
+%% As {relx, [{release, {Name, Version}, Applications, ...}]} has them, those of that name. A version may be said otherwise
+%% than by a string.
+release(Name, State) ->
     Releases = [Release || Release <- rebar_state:get(State, relx, []), element(1, Release) =:= release],
-    case [Name || Release <- Releases, {Name, _} <- [element(2, Release)]] of
-        [Name] -> {ok, atom_to_list(Name)};
-        _ -> error
-    end;
-name(Name, _) ->
-    {ok, Name}.
+    [
+        {Found, case io_lib:printable_list(Version) of true -> Version; false -> "0" end}
+     || Release <- Releases, {Atom, Version} <- [element(2, Release)], Found <- [atom_to_list(Atom)],
+        Name =:= undefined orelse Name =:= Found
+    ].
 
 write(Files, Force) ->
     Folder = systemd_unit_file:folder(rebar3),

@@ -27,6 +27,8 @@ tell_where(Runner) ->
 dump(Path, Watchdog) ->
     %% First, because what fails must not take the manager's patience.
     true = os:putenv("ERL_CRASH_DUMP", unicode:characters_to_list(Path)),
+    %% Also where other crashes have none.
+    true = os:putenv("ERL_CRASH_DUMP_SECONDS", "-1"),
     _ = catch systemd_nif:watchdog_stop(Watchdog),
     _ = systemd_notify:send([
         {status, ["watchdog: writes the crash dump ", Path]} | systemd_watchdog:bridge(?LONGEST_DUMP)

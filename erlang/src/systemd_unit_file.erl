@@ -9,8 +9,9 @@
 -type options() :: #{
     name := string(),
     release := mix | rebar3,
-    %% Where the release is unpacked.
-    prefix := file:filename(),
+    %% Where the release is, by a link that is changed for another version.
+    prefix := string(),
+    version := string(),
     type := string(),
     %% Seconds.
     drain := pos_integer(),
@@ -28,13 +29,13 @@
 %% What a line is for, and the line. No comment for one that says it itself.
 -type entry() :: {Comment :: iodata(), [Line :: iodata()]}.
 
-%% @doc From the switches of a command line, a `credential' for each.
+%% @doc From the switches of a command line, a `credential' for each, and the `version'.
 -spec options(unicode:chardata(), mix | rebar3, [{atom(), term()}]) -> options().
 options(Name, Release, Switches) ->
     Given = maps:map(fun(_, Value) -> text(Value) end, maps:from_list(Switches)),
-    Listed = [text(Credential) || {credential, Credential} <- Switches],
+    Listed = lists:usort([text(Credential) || {credential, Credential} <- Switches]),
     Defaults = #{
-        prefix => "/opt/" ++ text(Name), drain => 30, low_port => false, distribution => false, hardening => true
+        prefix => "/opt/" ++ text(Name), version => "0", drain => 30, low_port => false, distribution => false, hardening => true
     },
     Type = case Given of #{notify_reload := true} -> "notify-reload"; _ -> "notify" end,
     maps:merge(Defaults, Given#{name => text(Name), release => Release, type => Type, credential => Listed}).
@@ -45,21 +46,23 @@ text(Value) -> Value.
 %% @doc What is wrong with them, in words.
 -spec problems(options()) -> [unicode:chardata()].
 problems(#{name := Name, drain := Drain, credential := Credentials} = Options) ->
-    Words = [maps:get(Key, Options, "none") || Key <- [prefix, user, memory]],
+    Words = [maps:get(Key, Options, "none") || Key <- [user, memory]],
     [
         Problem
      || {false, Problem} <- [
             {lists:all(fun is_name/1, [Name | Credentials]), "a name is of letters, digits and - _ ."},
+            {re:run(maps:get(prefix, Options), "^(/[A-Za-z0-9_.+-]+)+\\z") =/= nomatch,
+                "--prefix is an absolute path of letters, digits and - _ . +"},
             {is_at_least(1, maps:get(socket, Options, 1)) andalso maps:get(socket, Options, 1) < 65536,
                 "--socket is a port from 1 to 65535"},
             {is_at_least(1, Drain), "--drain is a number of seconds from 1 on"},
-            {lists:all(fun is_word/1, Words), "--prefix, --user and --memory have no spaces, quotes, % or \\"}
+            {lists:all(fun is_word/1, Words), "--user and --memory are a word each"}
         ]
     ].
 
 is_name(Text) -> re:run(Text, "^[A-Za-z0-9][A-Za-z0-9_.-]*\\z") =/= nomatch.
 
-is_word(Text) -> re:run(Text, "^[^\\s%\"'\\\\]+\\z", [unicode]) =/= nomatch.
+is_word(Text) -> re:run(Text, "^[A-Za-z0-9_.%-]+\\z") =/= nomatch.
 
 is_at_least(Least, Value) -> is_integer(Value) andalso Value >= Least.
 
@@ -72,14 +75,16 @@ files(#{name := Name} = Options) ->
 %% @doc What to do with them, as root.
 -spec commands(options()) -> [iodata()].
 commands(#{name := Name, prefix := Prefix, release := Release, distribution := Distribution} = Options) ->
+    Versioned = Prefix ++ "-" ++ maps:get(version, Options),
     Units = lists:join(" ", lists:reverse([File || {File, _} <- files(Options)])),
     [["install -D -m 400 ", Credential, " ", secret(Name, Credential)] || Credential <- maps:get(credential, Options)] ++
     [
-        ["head -c 30 /dev/urandom | base64 | install -D -m 400 /dev/stdin ", secret(Name, "cookie")]
-     || Distribution
+        ["[ -e ", Cookie, " ] || od -An -N20 -tx1 /dev/urandom | tr -d ' \\n' | install -D -m 400 /dev/stdin ", Cookie]
+     || Distribution, Cookie <- [secret(Name, "cookie")]
     ] ++
     [
-        ["cp -rT _build/prod/rel/", Name, " ", Prefix],
+        %% What runs stays as it is, and what is there is not mixed with what is new.
+        ["cp -rT _build/prod/rel/", Name, " ", Versioned, " && ln -sfnT ", filename:basename(Versioned), " ", Prefix],
         ["cp ", folder(Release), "/", Name, ".* /etc/systemd/system/"],
         "systemctl daemon-reload",
         ["systemctl enable --now ", Units]
@@ -118,13 +123,14 @@ service(#{name := Name} = Options) ->
         {"Install", [{"", ["WantedBy=multi-user.target"]}]}
     ].
 
-unit(Name, #{socket := _}) ->
-    [{"", [["Description=", Name]]}, {"The port comes from there.", [["Requires=", Name, ".socket"]]}];
-unit(Name, _) ->
+unit(Name, Options) ->
+    [{"", [["Description=", Name]]}] ++
+    [{"The port comes from there.", [["Requires=", Name, ".socket"]]} || is_map_key(socket, Options)] ++
     [
-        {"", [["Description=", Name]]},
-        {"Once the network is configured; its services may be elsewhere.",
-            ["Wants=network-online.target", "After=network-online.target"]}
+        {"Once the network is up. A database on this machine belongs here too: After=postgresql.service.",
+            ["Wants=network-online.target", "After=network-online.target"]},
+        {"However often a start fails: what it needs may be away for longer than five attempts.",
+            ["StartLimitIntervalSec=0"]}
     ].
 
 daemon(#{type := Type, drain := Drain} = Options) ->
@@ -140,11 +146,13 @@ daemon(#{type := Type, drain := Drain} = Options) ->
     [
         {"Killed and started again when it gives no sign of life for so long, see watchdog_check.",
             ["WatchdogSec=10s"]},
-        {"Also after a crash, but not after a stop.", ["Restart=on-failure", "RestartSec=1s"]},
+        {"Also after a crash, but not after a stop.", ["Restart=on-failure", "RestartSec=2s"]},
         {["More than the ", integer_to_list(Drain), " s that the drainer may take."],
             [["TimeoutStopSec=", integer_to_list(Drain + 5), "s"]]},
         {"SIGTERM is for the VM, which ends its port programs; SIGKILL then for what is left.",
-            ["KillMode=mixed"]}
+            ["KillMode=mixed"]},
+        {"For journalctl -t, also of what is written to standard output.",
+            [["SyslogIdentifier=", maps:get(name, Options)]]}
     ].
 
 start(#{distribution := true} = Options) ->
@@ -165,13 +173,14 @@ environment(#{name := Name, release := Release} = Options) ->
     [
         {"Its data, /var/lib/" ++ Name ++ ", which is also its HOME.",
             [["StateDirectory=", Name], "WorkingDirectory=%S/" ++ Name, "Environment=HOME=%S/" ++ Name]},
-        {"Where the release writes the configuration that it starts with.",
-            [["RuntimeDirectory=", Name], ["Environment=", written(Release), "=%t/", Name]]},
+        {"Where the release writes the configuration that it starts with, if it does.",
+            [["RuntimeDirectory=", Name], "RuntimeDirectoryMode=0700", ["Environment=", written(Release), "=%t/", Name]]},
+        {"What it writes is its own.", ["UMask=0077"]},
         {"Names of files, and what is read and written, are UTF-8.", ["Environment=LANG=C.UTF-8"]},
-        {"No crash dump: it has all memory in it, with all secrets. For one: ERL_CRASH_DUMP=%S/" ++ Name ++ "/erl_crash.dump",
+        {"No crash dump and no core: they have all memory in them, with all secrets. See watchdog_crash_dump.",
             ["Environment=ERL_CRASH_DUMP_SECONDS=0", "LimitCORE=0"]},
         distribution(Options),
-        {"As many connections as memory bears.", ["LimitNOFILE=65536"]}
+        {"A connection takes one, and a file.", ["LimitNOFILE=65536"]}
     ].
 
 written(mix) -> "RELEASE_TMP";
@@ -183,7 +192,7 @@ distribution(#{distribution := true, release := mix, name := Name} = Options) ->
         [["Environment=", Node] | on_loopback()]};
 distribution(#{distribution := true, release := rebar3, name := Name} = Options) ->
     {["Erlang distribution, on this machine only: -name ", Name, "@127.0.0.1 -setcookie ${RELEASE_COOKIE} in vm.args.src. "
-      "As root: ", cookie(Name), " ", bin(Options), " rpc ..."], on_loopback()};
+      "As root: umask 077; RELX_OUT_FILE_PATH=$(mktemp -d) ", cookie(Name), " ", bin(Options), " rpc ..."], on_loopback()};
 distribution(#{release := mix}) ->
     {"No Erlang distribution, and no epmd.", ["Environment=RELEASE_DISTRIBUTION=none"]};
 distribution(#{release := rebar3}) ->
@@ -203,7 +212,8 @@ secrets(#{name := Name, distribution := Distribution} = Options) ->
     end.
 
 limits(#{memory := Memory}) ->
-    [{"Killed, and started again, when it takes more.", [["MemoryMax=", Memory]]}];
+    [{"Killed, and started again, when it takes more, and not swapped before.",
+        [["MemoryMax=", Memory], "MemorySwapMax=0"]}];
 limits(_) ->
     [].
 
@@ -217,7 +227,6 @@ cage(#{low_port := LowPort}) ->
             false -> {"Nothing of root's.", ["CapabilityBoundingSet="]}
         end,
         {"Nor is anything to be had by programs that it starts.", ["NoNewPrivileges=yes", "RestrictSUIDSGID=yes"]},
-        {"What it writes is its own.", ["UMask=0077"]},
         {"All files are read-only but its own, and /home is empty.",
             ["ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes"]},
         {"Of the devices, null, zero, random and the like.", ["PrivateDevices=yes", "DevicePolicy=closed"]},

@@ -29,7 +29,7 @@ defmodule GenUnitTest do
     assert output =~ """
            On the server, as root:
 
-               cp -rT _build/prod/rel/systemd /opt/systemd
+               cp -rT _build/prod/rel/systemd /opt/systemd-0.1.0 && ln -sfnT systemd-0.1.0 /opt/systemd
                cp rel/systemd/systemd.* /etc/systemd/system/
                systemctl daemon-reload
                systemctl enable --now systemd.service
@@ -54,7 +54,7 @@ defmodule GenUnitTest do
   end
 
   for {args, there, gone} <- [
-        {["--socket", "443"], ["Requires=app.socket"], []},
+        {["--socket", "443"], ["Requires=app.socket", "After=network-online.target"], []},
         {["--low-port"], ["AmbientCapabilities=CAP_NET_BIND_SERVICE"],
          ["CapabilityBoundingSet="]},
         {["--notify-reload"], ["Type=notify-reload"], ["ExecReload=/bin/kill -HUP $MAINPID"]},
@@ -63,9 +63,9 @@ defmodule GenUnitTest do
          ["LoadCredential=one:/etc/app/one", "LoadCredential=two:/etc/app/two"], []},
         {["--distribution"], ["LoadCredential=cookie:/etc/app/cookie"],
          ["Environment=RELEASE_DISTRIBUTION=none"]},
-        {["--memory", "2G"], ["MemoryMax=2G"], []},
+        {["--memory", "2G"], ["MemoryMax=2G", "MemorySwapMax=0"], []},
         {["--user", "app"], ["User=app"], ["DynamicUser=yes"]},
-        {["--no-hardening"], ["DynamicUser=yes"], ["ProtectSystem=strict"]},
+        {["--no-hardening"], ["DynamicUser=yes", "UMask=0077"], ["ProtectSystem=strict"]},
         {["--prefix", "/srv/app"], ["ExecStart=/srv/app/bin/app start"], []}
       ] do
     test Enum.join(args, " "), %{tmp_dir: dir} do
@@ -80,10 +80,11 @@ defmodule GenUnitTest do
         {["--socket", "65536"], "--socket is a port from 1 to 65535"},
         {["--drain", "0"], "--drain is a number of seconds from 1 on"},
         {["--credential", "a/b"], "a name is of letters, digits and - _ ."},
-        {["--user", "a\nExecStart=/bin/true"],
-         "--prefix, --user and --memory have no spaces, quotes, % or \\"},
+        {["--user", "a\nExecStart=/bin/true"], "--user and --memory are a word each"},
+        {["--memory", ""], "--user and --memory are a word each"},
         {["--prefix", "/opt/my app"],
-         "--prefix, --user and --memory have no spaces, quotes, % or \\"}
+         "--prefix is an absolute path of letters, digits and - _ . +"},
+        {["--prefix", "opt"], "--prefix is an absolute path of letters, digits and - _ . +"}
       ] do
     test "refused: #{inspect(args)}", %{tmp_dir: dir} do
       assert_raise Mix.Error, unquote(problem), fn -> run(dir, ["app" | unquote(args)]) end
@@ -96,8 +97,8 @@ defmodule GenUnitTest do
 
     assert output =~ """
                install -D -m 400 secret_key_base /etc/app/secret_key_base
-               head -c 30 /dev/urandom | base64 | install -D -m 400 /dev/stdin /etc/app/cookie
-               cp -rT _build/prod/rel/app /opt/app
+               [ -e /etc/app/cookie ] || od -An -N20 -tx1 /dev/urandom | tr -d ' \\n' | install -D -m 400 /dev/stdin /etc/app/cookie
+               cp -rT _build/prod/rel/app /opt/app-0.1.0 && ln -sfnT app-0.1.0 /opt/app
            """
 
     for name <- ["secret_key_base", "cookie"],

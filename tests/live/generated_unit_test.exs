@@ -16,7 +16,9 @@ defmodule GeneratedUnitTest do
     File.rename!(Lab.path("/opt/#{name}/bin/hello"), Lab.path("/opt/#{name}/bin/#{name}"))
     directory = Lab.path("#{@units}/#{name}.service.d")
     File.mkdir_p!(directory)
-    File.write!("#{directory}/port.conf", ["[Service]\n" | Enum.map(drop_in, &[&1, "\n"])])
+    # The greeting in the lab is that of other tests.
+    lines = ["[Service]", "Environment=GREETING_FILE=/none" | drop_in]
+    File.write!("#{directory}/port.conf", Enum.map(lines, &[&1, "\n"]))
 
     name
     |> :systemd_unit_file.options(:mix, switches)

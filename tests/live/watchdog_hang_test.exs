@@ -6,8 +6,8 @@ defmodule WatchdogHangTest do
   @answered "468203152ce647a19f6e7145fb69969c"
   @hangs "575a2a16c73e487f9bc8d0f137a9b4ad"
 
-  defp start(name, seconds, env \\ []) do
-    service = ["WatchdogSec=#{seconds}", "Restart=on-failure", "RestartSec=500ms"]
+  defp start(name, seconds, env \\ [], more \\ []) do
+    service = ["WatchdogSec=#{seconds}", "Restart=on-failure", "RestartSec=500ms"] ++ more
     unit = Lab.start_service("watchdog-hang-#{name}", [:ready], service: service, env: env)
     {unit, Lab.show(unit, "MainPID")}
   end
@@ -133,7 +133,10 @@ defmodule WatchdogHangTest do
 
   test "a crash dump, when a check hangs" do
     path = "/run/live/hang.dump"
-    {unit, _} = start("dump", 4, watchdog_crash_dump: path)
+
+    {unit, _} =
+      start("dump", 4, [watchdog_crash_dump: path], ["Environment=ERL_CRASH_DUMP_SECONDS=0"])
+
     hanging_check(unit)
     {millis, _} = Lab.timed(fn -> Lab.await_property(unit, "Result", "exit-code") end)
     assert_restarted(unit, "exit-code")

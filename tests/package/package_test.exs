@@ -62,6 +62,12 @@ defmodule PackageTest do
         do: assert({_, 1} = Lab.run("which", [tool]))
   end
 
+  test "the guides that README.md links to are in it" do
+    links = Regex.scan(~r/\]\((docs\/[\w.]+)/, File.read!(Lab.path("/opt/package/README.md")))
+    assert length(links) > 10
+    for [_, file] <- links, do: assert(File.exists?(Lab.path("/opt/package/#{file}")), file)
+  end
+
   test "the library: less than 500 kB, of glibc nothing above 2.17" do
     library = Path.wildcard("#{@project}/_build/package/systemd-*/priv/native/*/*.so")
     assert [library] = Enum.filter(library, &(&1 =~ "x86_64-unknown-linux-gnu"))
@@ -78,7 +84,7 @@ defmodule PackageTest do
     test "#{release}, #{units}, and the four commands that it names: a service", context do
       on_exit(fn ->
         shell(
-          "systemctl disable --now consumer.service; rm -r /opt/consumer /etc/lab/units/consumer.service"
+          "systemctl disable --now consumer.service; rm -r /opt/consumer /opt/consumer-1* /etc/lab/units/consumer.service"
         )
       end)
 

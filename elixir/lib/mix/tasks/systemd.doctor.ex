@@ -4,7 +4,7 @@ defmodule Mix.Tasks.Systemd.Doctor do
   Looks at what can be seen before a service runs, and says how to mend what is wrong.
 
       mix systemd.doctor
-      mix systemd.doctor rel/my_app.service
+      mix systemd.doctor rel/systemd/my_app.service
 
   That is whether the native library is built and can be loaded; the config keys of `:systemd`, as
   `config/runtime.exs` leaves them; and the section `[Service]` of the unit file. Its drop-ins are not read.

@@ -23,7 +23,7 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
     * `--memory SIZE` - `MemoryMax=`
     * `--user USER` - a user that exists, in the place of one that comes and goes with the service
     * `--no-hardening` - without the cage, to find out whether it is in the way
-    * `--prefix DIR` - where the release is unpacked, `/opt/RELEASE` by default
+    * `--prefix DIR` - where the release is, by a link to `DIR-VERSION`; `/opt/RELEASE` by default
     * `--force` - overwrites without a question
   """
   use Mix.Task
@@ -45,7 +45,9 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
   @impl true
   def run(args) do
     {switches, names} = OptionParser.parse!(args, strict: @switches)
-    unit = :systemd_unit_file.options(name(names), :mix, switches)
+    release = release(names)
+    versioned = [version: version(release)] ++ switches
+    unit = :systemd_unit_file.options(release, :mix, versioned)
     problems = :systemd_unit_file.problems(unit)
     if problems != [], do: Mix.raise(Enum.join(problems, "; "))
 
@@ -60,17 +62,27 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
     ])
   end
 
-  defp name([name]), do: name
+  defp release([name]), do: name
 
-  defp name([]) do
-    project = Mix.Project.config()
-
-    case project[:releases] || [] do
-      [] -> "#{project[:app]}"
-      [{name, _}] -> "#{name}"
-      releases -> Mix.raise("which release: #{Enum.map_join(releases, ", ", &elem(&1, 0))}?")
+  defp release([]) do
+    case Keyword.keys(releases()) do
+      [] -> "#{Mix.Project.config()[:app]}"
+      [name] -> "#{name}"
+      names -> Mix.raise("which release: #{Enum.join(names, ", ")}?")
     end
   end
 
-  defp name(_), do: Mix.raise("usage: mix systemd.gen.unit [RELEASE] [OPTIONS]")
+  defp release(_), do: Mix.raise("usage: mix systemd.gen.unit [RELEASE] [OPTIONS]")
+
+  defp releases, do: Mix.Project.config()[:releases] || []
+
+  defp version(release) do
+    options =
+      for {name, options} <- releases(), "#{name}" == release, is_list(options), do: options
+
+    List.flatten(options)[:version] |> text() || Mix.Project.config()[:version]
+  end
+
+  # Not `{:from_app, app}`.
+  defp text(version), do: is_binary(version) && version
 end
