@@ -33,7 +33,8 @@
 -spec options(unicode:chardata(), mix | rebar3, [{atom(), term()}]) -> options().
 options(Name, Release, Switches) ->
     Given = maps:map(fun(_, Value) -> text(Value) end, maps:from_list(Switches)),
-    Listed = lists:usort([text(Credential) || {credential, Credential} <- Switches]),
+    Cookie = ["cookie" || {distribution, true} <- Switches],
+    Listed = lists:usort([text(Credential) || {credential, Credential} <- Switches]) -- Cookie,
     Defaults = #{
         prefix => "/opt/" ++ text(Name), version => "0", drain => 30, low_port => false, distribution => false, hardening => true
     },

@@ -93,7 +93,8 @@ defmodule GenUnitTest do
   end
 
   test "secrets are put where they are read", %{tmp_dir: dir} do
-    {output, files} = run(dir, ["app", "--distribution", "--credential", "secret_key_base"])
+    credentials = ["--credential", "secret_key_base", "--credential", "cookie"]
+    {output, files} = run(dir, ["app", "--distribution" | credentials])
 
     assert output =~ """
                install -D -m 400 secret_key_base /etc/app/secret_key_base
@@ -101,8 +102,8 @@ defmodule GenUnitTest do
                cp -rT _build/prod/rel/app /opt/app-0.1.0 && ln -sfnT app-0.1.0 /opt/app
            """
 
-    for name <- ["secret_key_base", "cookie"],
-        do: assert("LoadCredential=#{name}:/etc/app/#{name}" in lines(files["app.service"]))
+    assert for("LoadCredential=" <> credential <- lines(files["app.service"]), do: credential) ==
+             ["secret_key_base:/etc/app/secret_key_base", "cookie:/etc/app/cookie"]
   end
 
   test "a file that is there is left, unless it is asked for", %{tmp_dir: dir} do
