@@ -20,10 +20,11 @@
     user => string(),
     memory => string(),
     credential := [string()],
-    atom() => term(),
     low_port := boolean(),
     distribution := boolean(),
-    hardening := boolean()
+    hardening := boolean(),
+    %% The other switches.
+    atom() => term()
 }.
 
 %% What a line is for, and the line. No comment for one that says it itself.

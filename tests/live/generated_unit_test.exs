@@ -66,13 +66,13 @@ defmodule GeneratedUnitTest do
     output != ""
   end
 
-  test "as it comes: hardened to 2.0 or less, serves, is watched, drains" do
+  test "as it comes: hardened to 1.5 or less, serves, is watched, drains" do
     [unit] = units = install("gen-hardened", [], ["Environment=PORT=4101"])
     verified(unit)
     start(units)
     exposure = exposure(unit)
     IO.puts("exposure of a generated unit: #{exposure}")
-    assert exposure <= 2.0
+    assert exposure <= 1.5
     lives(unit, 4101)
   end
 
