@@ -14,7 +14,7 @@
     {notify_reload, undefined, "notify-reload", boolean, "Type=notify-reload, from systemd 253 on"},
     {drain, undefined, "drain", integer, "seconds that the drainer may take, 30 by default"},
     {credential, undefined, "credential", string, "a secret, in the file /etc/RELEASE/NAME"},
-    {distribution, undefined, "distribution", boolean, "Erlang distribution, on this machine"},
+    {distribution, undefined, "distribution", integer, "Erlang distribution on this machine, at this port"},
     {memory, undefined, "memory", string, "MemoryMax="},
     {user, undefined, "user", string, "a user that exists, in the place of a dynamic one"},
     {hardening, undefined, "hardening", boolean, "--hardening=false: without the cage"},

@@ -21,7 +21,8 @@
     memory => string(),
     credential := [string()],
     low_port := boolean(),
-    distribution := boolean(),
+    %% Where the node listens, on this machine only.
+    distribution => inet:port_number(),
     hardening := boolean(),
     %% The other switches.
     atom() => term()
@@ -34,10 +35,10 @@
 -spec options(unicode:chardata(), mix | rebar3, [{atom(), term()}]) -> options().
 options(Name, Release, Switches) ->
     Given = maps:map(fun(_, Value) -> text(Value) end, maps:from_list(Switches)),
-    Cookie = ["cookie" || {distribution, true} <- Switches],
+    Cookie = ["cookie" || {distribution, _} <- Switches],
     Listed = lists:usort([text(Credential) || {credential, Credential} <- Switches]) -- Cookie,
     Defaults = #{
-        prefix => "/opt/" ++ text(Name), version => "0", drain => 30, low_port => false, distribution => false, hardening => true
+        prefix => "/opt/" ++ text(Name), version => "0", drain => 30, low_port => false, hardening => true
     },
     Type = case Given of #{notify_reload := true} -> "notify-reload"; _ -> "notify" end,
     maps:merge(Defaults, Given#{name => text(Name), release => Release, type => Type, credential => Listed}).
@@ -55,8 +56,8 @@ problems(#{name := Name, drain := Drain, credential := Credentials} = Options) -
             {lists:all(fun is_name/1, [Name | Credentials]), "a name is of letters, digits and - _ ."},
             {re:run(maps:get(prefix, Options), "^(/[A-Za-z0-9_.+-]+)+\\z") =/= nomatch,
                 "--prefix is an absolute path of letters, digits and - _ . +"},
-            {is_at_least(1, maps:get(socket, Options, 1)) andalso maps:get(socket, Options, 1) < 65536,
-                "--socket is a port from 1 to 65535"},
+            {is_port_number(maps:get(socket, Options, 1)), "--socket is a port from 1 to 65535"},
+            {is_port_number(maps:get(distribution, Options, 1)), "--distribution is a port from 1 to 65535"},
             {is_at_least(1, Drain), "--drain is a number of seconds from 1 on"},
             {lists:all(fun is_word/1, Words), "--user and --memory are a word each"}
         ]
@@ -68,6 +69,8 @@ is_word(Text) -> re:run(Text, "^[A-Za-z0-9_.%-]+\\z") =/= nomatch.
 
 is_at_least(Least, Value) -> is_integer(Value) andalso Value >= Least.
 
+is_port_number(Value) -> is_at_least(1, Value) andalso Value < 65536.
+
 %% @doc The names of the files, and what is in them.
 -spec files(options()) -> [{file:filename(), iodata()}].
 files(#{name := Name} = Options) ->
@@ -76,13 +79,13 @@ files(#{name := Name} = Options) ->
 
 %% @doc What to do with them, as root.
 -spec commands(options()) -> [iodata()].
-commands(#{name := Name, prefix := Prefix, release := Release, distribution := Distribution} = Options) ->
+commands(#{name := Name, prefix := Prefix, release := Release} = Options) ->
     Versioned = Prefix ++ "-" ++ maps:get(version, Options),
     Units = lists:join(" ", lists:reverse([File || {File, _} <- files(Options)])),
     [["install -D -m 400 ", Credential, " ", secret(Name, Credential)] || Credential <- maps:get(credential, Options)] ++
     [
         ["[ -e ", Cookie, " ] || od -An -N20 -tx1 /dev/urandom | tr -d ' \\n' | install -D -m 400 /dev/stdin ", Cookie]
-     || Distribution, Cookie <- [secret(Name, "cookie")]
+     || is_map_key(distribution, Options), Cookie <- [secret(Name, "cookie")]
     ] ++
     [
         %% What runs stays as it is, and what is there is not mixed with what is new.
@@ -157,7 +160,7 @@ daemon(#{type := Type, drain := Drain} = Options) ->
             [["SyslogIdentifier=", maps:get(name, Options)]]}
     ].
 
-start(#{distribution := true} = Options) ->
+start(#{distribution := _} = Options) ->
     {"The cookie comes from a credential; exec, because the VM has to be the main process.",
         [["ExecStart=/bin/sh -c 'RELEASE_COOKIE=$$(cat %d/cookie) exec ", command(Options), "'"]]};
 start(Options) ->
@@ -188,25 +191,31 @@ environment(#{name := Name, release := Release} = Options) ->
 written(mix) -> "RELEASE_TMP";
 written(rebar3) -> "RELX_OUT_FILE_PATH".
 
-distribution(#{distribution := true, release := mix, name := Name} = Options) ->
+distribution(#{distribution := Port, release := mix, name := Name} = Options) ->
     Node = ["RELEASE_DISTRIBUTION=name RELEASE_NODE=", Name, "@127.0.0.1"],
-    {["Erlang distribution, on this machine only. As root: ", Node, " ", cookie(Name), " ", bin(Options), " rpc ..."],
-        [["Environment=", Node] | on_loopback()]};
-distribution(#{distribution := true, release := rebar3, name := Name} = Options) ->
-    {["Erlang distribution, on this machine only: -name ", Name, "@127.0.0.1 -setcookie ${RELEASE_COOKIE} in vm.args.src. "
-      "As root: umask 077; RELX_OUT_FILE_PATH=$(mktemp -d) ", cookie(Name), " ", bin(Options), " rpc ..."], on_loopback()};
+    Flags = ["-start_epmd false -erl_epmd_port ", integer_to_list(Port)],
+    {[on_this_machine(), ". As root: ERL_FLAGS='", Flags, " -dist_listen false' ", Node, " ", cookie(Name), " ", bin(Options), " rpc ..."],
+        [["Environment=", Node], flags([Flags, " " | on_loopback()])]};
+distribution(#{distribution := Port, release := rebar3, name := Name} = Options) ->
+    Listens = ["ERL_DIST_PORT=", integer_to_list(Port)],
+    {[on_this_machine(), ": -name ", Name, "@127.0.0.1 -setcookie ${RELEASE_COOKIE} in vm.args.src. As root: umask 077; ",
+      Listens, " RELX_OUT_FILE_PATH=$(mktemp -d) ", cookie(Name), " ", bin(Options), " rpc ..."],
+        [["Environment=", Listens], flags(on_loopback())]};
 distribution(#{release := mix}) ->
     {"No Erlang distribution, and no epmd.", ["Environment=RELEASE_DISTRIBUTION=none"]};
 distribution(#{release := rebar3}) ->
-    {"No Erlang distribution, and no epmd.", ["Environment=\"ERL_FLAGS=-dist_listen false -start_epmd false\""]}.
+    {"No Erlang distribution, and no epmd.", [flags("-dist_listen false -start_epmd false")]}.
 
-on_loopback() ->
-    ["Environment=ERL_EPMD_ADDRESS=127.0.0.1", "Environment=\"ERL_FLAGS=-kernel inet_dist_use_interface {127,0,0,1}\""].
+on_this_machine() -> "Erlang distribution, on this machine only, and no epmd".
+
+on_loopback() -> "-kernel inet_dist_use_interface {127,0,0,1}".
+
+flags(Flags) -> ["Environment=\"ERL_FLAGS=", Flags, "\""].
 
 cookie(Name) -> ["RELEASE_COOKIE=$(cat ", secret(Name, "cookie"), ")"].
 
-secrets(#{name := Name, distribution := Distribution} = Options) ->
-    Names = maps:get(credential, Options) ++ ["cookie" || Distribution],
+secrets(#{name := Name} = Options) ->
+    Names = maps:get(credential, Options) ++ ["cookie" || is_map_key(distribution, Options)],
     case [["LoadCredential=", Credential, ":", secret(Name, Credential)] || Credential <- Names] of
         [] -> [{"A secret: read_credential(\"secret_key_base\").",
                 [["#LoadCredential=secret_key_base:", secret(Name, "secret_key_base")]]}];

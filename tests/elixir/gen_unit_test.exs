@@ -44,7 +44,7 @@ defmodule GenUnitTest do
   end
 
   test "each line has a comment, or one above it for its group", %{tmp_dir: dir} do
-    {_, files} = run(dir, ["app", "--socket", "80", "--memory", "1G", "--distribution"])
+    {_, files} = run(dir, ["app", "--socket", "80", "--memory", "1G", "--distribution", "9100"])
 
     for {_, text} <- files, section <- Regex.split(~r/^\[\w+\]\n/m, text, trim: true) do
       assert Enum.all?(lines(section), &(&1 =~ ~r/^(# .+|#?\w+=.*)$/))
@@ -61,7 +61,7 @@ defmodule GenUnitTest do
         {["--drain", "300"], ["TimeoutStopSec=305s"], ["TimeoutStopSec=35s"]},
         {["--credential", "one", "--credential", "two"],
          ["LoadCredential=one:/etc/app/one", "LoadCredential=two:/etc/app/two"], []},
-        {["--distribution"], ["LoadCredential=cookie:/etc/app/cookie"],
+        {["--distribution", "9100"], ["LoadCredential=cookie:/etc/app/cookie"],
          ["Environment=RELEASE_DISTRIBUTION=none"]},
         {["--memory", "2G"], ["MemoryMax=2G", "MemorySwapMax=0"], []},
         {["--user", "app"], ["User=app"], ["DynamicUser=yes"]},
@@ -78,6 +78,7 @@ defmodule GenUnitTest do
   for {args, problem} <- [
         {["--socket", "0"], "--socket is a port from 1 to 65535"},
         {["--socket", "65536"], "--socket is a port from 1 to 65535"},
+        {["--distribution", "0"], "--distribution is a port from 1 to 65535"},
         {["--drain", "0"], "--drain is a number of seconds from 1 on"},
         {["--credential", "a/b"], "a name is of letters, digits and - _ ."},
         {["--user", "a\nExecStart=/bin/true"], "--user and --memory are a word each"},
@@ -94,7 +95,7 @@ defmodule GenUnitTest do
 
   test "secrets are put where they are read", %{tmp_dir: dir} do
     credentials = ["--credential", "secret_key_base", "--credential", "cookie"]
-    {output, files} = run(dir, ["app", "--distribution" | credentials])
+    {output, files} = run(dir, ["app", "--distribution", "9100" | credentials])
 
     assert output =~ """
                install -D -m 400 secret_key_base /etc/app/secret_key_base

@@ -119,24 +119,17 @@ defmodule GeneratedUnitTest do
   end
 
   test "--distribution --credential: rpc; its data, a secret, TLS to others, a program of its own" do
-    on_exit(fn -> File.rm_rf!(Lab.path("/etc/gen-nodes")) end)
-    switches = [distribution: true, credential: "secret_key_base"]
+    switches = [distribution: 9104, credential: "secret_key_base"]
     [unit] = units = install("gen-nodes", switches, ["Environment=PORT=4104"])
     verified(unit)
 
     File.write!(Lab.path("/run/secret_key_base"), "the secret")
-
-    commands =
-      "gen-nodes" |> :systemd_unit_file.options(:mix, switches) |> :systemd_unit_file.commands()
-
-    for command <- Enum.map(commands, &to_string/1),
-        command =~ "install -D",
-        do: assert({"", 0} = Lab.run("sh", ["-c", "cd /run && " <> command]))
-
+    prepare("gen-nodes", switches)
     start(units)
     assert exposure(unit) <= 2.0
 
     assert rpc("Node.self()") == ":\"gen-nodes@127.0.0.1\""
+
     assert rpc(~S|Systemd.read_credential("secret_key_base")|) == ~S|{:ok, "the secret"}|
 
     assert rpc(~S|{System.get_env("HOME"), File.write("data", "kept"), System.get_env("LANG")}|) ==
@@ -148,9 +141,11 @@ defmodule GeneratedUnitTest do
              ":ok"
 
     assert rpc(~S|File.write("/etc/mine", "")|) == "{:error, :erofs}"
+
     assert rpc(~S|System.cmd("/bin/sh", ["-c", "echo $((6 * 7))"])|) == ~S|{"42\n", 0}|
 
     assert rpc("match?({:ok, [_ | _]}, :inet.getifaddrs())") == "true"
+
     assert rpc(~S|match?({:ok, "MemTotal:" <> _}, File.read("/proc/meminfo"))|) == "true"
 
     certificate = tls_server(4443)
@@ -166,15 +161,55 @@ defmodule GeneratedUnitTest do
     assert rpc(~S|File.read("data")|) == ~S|{:ok, "kept"}|
   end
 
-  # As root, with what the unit says.
-  defp rpc(expression) do
-    script = """
-    RELEASE_COOKIE=$(cat /etc/gen-nodes/cookie) RELEASE_DISTRIBUTION=name RELEASE_NODE=gen-nodes@127.0.0.1 \
-      /opt/gen-nodes/bin/gen-nodes rpc "$1"
-    """
+  test "--distribution: one service's end is nothing to another's" do
+    [first, second] =
+      for {name, port} <- [{"gen-first", 4105}, {"gen-second", 4106}] do
+        switches = [distribution: 5000 + port]
+        units = install(name, switches, ["Environment=PORT=#{port}"])
+        prepare(name, switches)
+        start(units)
+      end
 
+    {status, 0} = Lab.run("systemctl", ["status", second])
+    refute status =~ "bin/epmd"
+    {listening, 0} = Lab.run("ss", ["-Hltn", "( sport = :9106 )"])
+    assert [_, _, _, "127.0.0.1:9106", _] = String.split(listening)
+
+    Lab.systemctl!(["stop", first])
+    assert rpc("Node.self()", "gen-second") == ":\"gen-second@127.0.0.1\""
+    Lab.systemctl!(["stop", second])
+  end
+
+  test "docs/lifecycle.md: systemctl reload by rpc returns when it is done" do
+    [reload] =
+      for %{text: "[Service]\nExecReload=\n" <> _ = text} <- Guide.blocks("docs/lifecycle.md"),
+          do: text
+
+    lines = reload |> String.replace("my_app", "gen-rpc") |> String.split("\n", trim: true)
+    units = install("gen-rpc", [distribution: 9108], ["Environment=PORT=4108" | tl(lines)])
+    prepare("gen-rpc", distribution: 9108)
+    unit = start(units)
+    Lab.systemctl!(["reload", unit])
+    assert Lab.show(unit, "StatusText") =~ "reloaded"
+    Lab.systemctl!(["stop", unit])
+  end
+
+  # What the printed commands do before they install the release.
+  defp prepare(name, switches) do
+    on_exit(fn -> File.rm_rf!(Lab.path("/etc/#{name}")) end)
+    commands = name |> :systemd_unit_file.options(:mix, switches) |> :systemd_unit_file.commands()
+
+    for command <- Enum.map(commands, &to_string/1),
+        command =~ "install -D",
+        do: assert({"", 0} = Lab.run("sh", ["-c", "cd /run && " <> command]))
+  end
+
+  # As root, with what the unit says.
+  defp rpc(expression, name \\ "gen-nodes") do
+    unit = File.read!(Lab.path("#{@units}/#{name}.service"))
+    [_, command] = Regex.run(~r/ As root: (.*) \.\.\.$/m, unit)
     inspected = "IO.puts(inspect((#{expression})))"
-    {output, 0} = Lab.run("sh", ["-c", script, "rpc", inspected])
+    {output, 0} = Lab.run("sh", ["-c", command <> ~s( "$1"), "rpc", inspected])
     String.trim(output)
   end
 

@@ -152,7 +152,7 @@ defmodule PackageTest do
       vm_args =
         ~S|sed -i 's,vm_args\, "config/vm.args",vm_args_src\, "config/vm.args.src",' rebar.config|
 
-      install([vm_args, "rebar3 systemd gen_unit --distribution", release])
+      install([vm_args, "rebar3 systemd gen_unit --distribution 9107", release])
       assert shell!(rpc) =~ "announced => [ready]"
     end
   end

@@ -18,8 +18,9 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
     * `--notify-reload` - `Type=notify-reload`, which systemd has from version 253 on
     * `--drain SECONDS` - for how long the drainer may hold shutdown, 30 by default
     * `--credential NAME` - a secret, in the file `/etc/RELEASE/NAME`; as often as there are secrets
-    * `--distribution` - Erlang distribution on this machine, for `rpc` and `remote`, its cookie in `/etc/RELEASE/cookie`.
-      The release's script puts the cookie on the VM's command line, which other users of the machine may see
+    * `--distribution PORT` - Erlang distribution on this machine, for `rpc` and `remote`: the node listens at this port, and
+      there is no epmd. The cookie is in `/etc/RELEASE/cookie`; the release's script puts it on the VM's command line,
+      which other users of the machine may see
     * `--memory SIZE` - `MemoryMax=`
     * `--user USER` - a user that exists, in the place of one that comes and goes with the service
     * `--no-hardening` - without the cage, to find out whether it is in the way
@@ -34,7 +35,7 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
     notify_reload: :boolean,
     drain: :integer,
     credential: :keep,
-    distribution: :boolean,
+    distribution: :integer,
     memory: :string,
     user: :string,
     hardening: :boolean,
