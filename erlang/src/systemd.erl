@@ -379,7 +379,7 @@ info() -> systemd_info:read().
 %% @doc Prints what {@link info/0} knows; then what is wrong with the service, its unit and its configuration,
 %% and how to mend it. To be called in the VM that runs:
 %% ```
-%% bin/my_release eval 'systemd:doctor().'
+%% USE_NODETOOL=1 bin/my_release rpc systemd doctor
 %% '''
 %% It asks `systemctl' about the unit, and says so where it can't.
 -spec doctor() -> ok.

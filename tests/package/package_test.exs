@@ -147,13 +147,16 @@ defmodule PackageTest do
     end
 
     test "with Erlang distribution", context do
-      assert ["$ " <> _, "$ " <> release, "# " <> rpc] = context.commands
+      assert ["$ " <> _, "$ " <> release, "# " <> doctor] = context.commands
 
       vm_args =
         ~S|sed -i 's,vm_args\, "config/vm.args",vm_args_src\, "config/vm.args.src",' rebar.config|
 
       install([vm_args, "rebar3 systemd gen_unit --distribution 9107", release])
-      assert shell!(rpc) =~ "announced => [ready]"
+      assert shell!(doctor) =~ ~r/^nothing is wrong$/m
+      unit = shell!("cat /etc/lab/units/greet.service")
+      [_, rpc] = Regex.run(~r/ As root: (.*) \.\.\.$/m, unit)
+      assert shell!(rpc <> " systemd info") =~ "announced => [ready]"
     end
   end
 
