@@ -1,5 +1,5 @@
 defmodule GuidesTest do
-  @moduledoc "The units in README.md and docs, and the guide to Cowboy, run."
+  @moduledoc "The units in README.md and docs."
   use ExUnit.Case, async: true
 
   # What this manager is too old for.
@@ -41,39 +41,5 @@ defmodule GuidesTest do
     if Lab.systemd_version() < 253,
       do: Enum.reject(lines, &String.contains?(&1, @newer_than_252)),
       else: lines
-  end
-
-  test "docs/cowboy.md: served on a socket of systemd, drained" do
-    for name <- ["cowboy", "cowlib", "ranch"],
-        [ebin] = Path.wildcard("#{Lab.rabbitmq()}/plugins/#{name}-*/ebin"),
-        do: Lab.copy(ebin, "/srv/cowboy/#{name}")
-
-    blocks = Guide.blocks("docs/cowboy.md")
-
-    for %{name: "src/" <> file, text: text} <- blocks do
-      path = Path.join(System.tmp_dir!(), file)
-      File.write!(path, text)
-      File.mkdir_p!(Lab.path("/srv/cowboy/guide"))
-      {"", 0} = System.cmd("erlc", ["-o", Lab.path("/srv/cowboy/guide"), path])
-      File.rm!(path)
-    end
-
-    code = [
-      "/srv/systemd/ebin" | for(name <- ~w(cowboy cowlib ranch guide), do: "/srv/cowboy/#{name}")
-    ]
-
-    Lab.write_socket("cowboy", ["ListenStream=8088", "FileDescriptorName=http"])
-    unit = Lab.write_service("cowboy", [:ready], code: code)
-    Lab.systemctl!(["start", "cowboy.socket", unit])
-
-    [listen] = for %{language: "erlang", text: "{ok, Port" <> _ = text} <- blocks, do: text
-    {:ok, _} = Lab.eval(unit, "application:ensure_all_started(cowboy)")
-    Lab.eval(unit, String.trim_trailing(listen, ".\n"))
-    assert ["HTTP/1.1 200 OK" <> _, "hello\n"] = Lab.get(8088, "/")
-
-    drain =
-      "{ok, Pid} = my_drainer:start_link(), unlink(Pid), ok = gen_server:stop(Pid), ranch:get_status(http)"
-
-    assert Lab.eval(unit, drain) == :suspended
   end
 end

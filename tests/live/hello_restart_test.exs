@@ -18,31 +18,15 @@ defmodule HelloRestartTest do
     Lab.systemctl!(["start", "hello.socket"])
     assert Lab.show("hello.service", "ActiveState") == "inactive"
 
-    stop = "/run/live/stop"
-    File.mkdir_p!(Lab.path("/run/live"))
-    File.rm(Lab.path(stop))
-    call = "live_load:main(4000, #{@clients}, \"#{stop}\")"
-    args = ["-noinput", "-pa", "/srv/live/ebin", "-eval", call]
-    load = Task.async(fn -> Lab.run("erl", args) end)
-
-    # Their first connection starts it.
-    Lab.await_property("hello.service", "ActiveState", "active")
-    started = System.monotonic_time(:millisecond)
-
-    pids =
-      for _ <- 1..@restarts do
-        # Under load again, whatever the last restart left waiting.
+    {{millis, pids}, answered, slow, failures} =
+      Load.during(4000, @clients, fn ->
+        # Their first connection starts it.
+        Lab.await_property("hello.service", "ActiveState", "active")
+        started = System.monotonic_time(:millisecond)
+        pids = Load.restarts("hello.service", @restarts)
         Process.sleep(300)
-        Lab.systemctl!(["restart", "hello.service"])
-        Lab.show("hello.service", "MainPID")
-      end
-
-    Process.sleep(300)
-    millis = System.monotonic_time(:millisecond) - started
-    File.write!(Lab.path(stop), "")
-    {output, 0} = Task.await(load, 60_000)
-    {:ok, tokens, _} = :erl_scan.string(String.to_charlist(output))
-    {:ok, {answered, slow, failures}} = :erl_parse.parse_term(tokens)
+        {System.monotonic_time(:millisecond) - started, pids}
+      end)
 
     IO.puts(
       "#{@restarts} restarts in #{millis} ms, #{@clients} clients: " <>

@@ -39,7 +39,7 @@ ask(Port, Path, Body) ->
     case gen_tcp:connect({127, 0, 0, 1}, Port, [binary, {active, false}], 30000) of
         {ok, Socket} ->
             Answer =
-                case gen_tcp:send(Socket, ["GET ", Path, " HTTP/1.1\r\n\r\n"]) of
+                case gen_tcp:send(Socket, ["GET ", Path, " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"]) of
                     ok -> answer(Socket, Body, <<>>);
                     {error, Reason} -> {error, {send, Reason}}
                 end,

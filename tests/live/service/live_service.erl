@@ -50,14 +50,18 @@ spec({drain_extended, _, _} = Child) ->
     #{id => Child, start => {?MODULE, child, [Child]}, shutdown => infinity};
 spec({named, Name} = Child) ->
     #{id => Name, start => {?MODULE, child, [Child]}};
+spec({module, Module}) -> Module:child_spec();
 spec({answer, Name}) ->
     #{id => Name, start => {live_sockets, start_link, [Name]}, shutdown => brutal_kill};
 spec(Child) ->
     #{id => Child, start => {?MODULE, child, [Child]}, shutdown => 30000}.
 
-%% {sleep, Millis}: takes so long to start. {named, Name}: is there under that name.
+%% {run, Expressions}: these, and no process. {sleep, Millis}: takes so long to start. {named, Name}: is there under that name.
 %% {sleep_extended, Millis, Options}, {drain_extended, Millis, Options}: the same with more time.
 %% {drain, Millis}: takes so long to end. {connections, Path}: a server that ends when the last client has gone.
+child({run, Expressions}) ->
+    _ = value(Expressions),
+    ignore;
 child({sleep, Millis}) ->
     timer:sleep(Millis),
     ignore;
@@ -198,7 +202,10 @@ ask(Path, Expressions) ->
 
 evaluate(Socket) ->
     {ok, Expressions} = gen_tcp:recv(Socket, 0),
-    {ok, Tokens, _} = erl_scan:string(binary_to_list(Expressions)),
+    gen_tcp:send(Socket, term_to_binary(value(binary_to_list(Expressions)))).
+
+value(Expressions) ->
+    {ok, Tokens, _} = erl_scan:string(Expressions),
     {ok, Parsed} = erl_parse:parse_exprs(Tokens),
     {value, Value, _} = erl_eval:exprs(Parsed, []),
-    gen_tcp:send(Socket, term_to_binary(Value)).
+    Value.

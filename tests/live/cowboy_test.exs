@@ -1,0 +1,60 @@
+defmodule CowboyTest do
+  @moduledoc "docs/cowboy.md, with the Cowboy that RabbitMQ comes with."
+  use ExUnit.Case
+
+  @clients 32
+  @restarts 5
+
+  test "five restarts under load: not one request is lost" do
+    for name <- ["cowboy", "cowlib", "ranch"],
+        [ebin] = Path.wildcard("#{Lab.rabbitmq()}/plugins/#{name}-*/ebin"),
+        do: Lab.copy(ebin, "/srv/cowboy/#{name}")
+
+    blocks = Guide.blocks("docs/cowboy.md")
+    for %{name: "src/" <> file, text: text} <- blocks, do: compile(file, text)
+    erlang = for %{language: "erlang", name: nil, text: text} <- blocks, do: text
+    [listen] = for "{ok, Port" <> _ = text <- erlang, do: text
+
+    # Beside what the guide has, something that takes a second.
+    route = ~s({"/", my_handler, []})
+    listen = String.replace(listen, route, ~s(#{route}, {"/wait/1", live_wait, []}))
+    assert listen =~ "live_wait"
+
+    children = [
+      {:run, ~c"{ok, _} = application:ensure_all_started(cowboy)."},
+      {:run, String.to_charlist(listen)},
+      {:set_status, [down: [status: "drained"]]},
+      {:module, :my_drainer},
+      {:set_status, [down: [status: "draining"]]},
+      :ready
+    ]
+
+    code = for name <- ~w(cowboy cowlib ranch guide), do: "/srv/cowboy/#{name}"
+    Lab.write_socket("cowboy", ["ListenStream=8088", "FileDescriptorName=http"])
+    unit = Lab.write_service("cowboy", children, code: ["/srv/systemd/ebin" | code])
+    Lab.systemctl!(["start", "cowboy.socket", unit])
+    assert ["HTTP/1.1 200 OK" <> _, "hello\n"] = Lab.get(8088, "/")
+
+    {pids, answered, slow, failures} =
+      Load.during(8088, @clients, fn -> Load.restarts(unit, @restarts) end)
+
+    IO.puts(
+      "Cowboy: #{@restarts} restarts, #{@clients} clients: #{answered} requests and #{slow} of 1 s answered, " <>
+        "#{length(failures)} failed"
+    )
+
+    assert pids |> Enum.uniq() |> length() == @restarts
+    assert failures == []
+    assert answered > 1000 and slow > 0
+    assert Lab.notifications(unit) |> Enum.count(&(&1 == ["STATUS=drained"])) == @restarts
+    assert Lab.show(unit, "NRestarts") == "0"
+  end
+
+  defp compile(file, text) do
+    path = Path.join(System.tmp_dir!(), file)
+    File.write!(path, text)
+    File.mkdir_p!(Lab.path("/srv/cowboy/guide"))
+    assert {"", 0} = System.cmd("erlc", ["-o", Lab.path("/srv/cowboy/guide"), path])
+    File.rm!(path)
+  end
+end

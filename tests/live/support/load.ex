@@ -1,0 +1,32 @@
+defmodule Load do
+  @moduledoc "Clients of a service in the lab, each of which asks again as soon as it is answered: `live_load`."
+
+  @doc """
+  They ask while `fun` runs: what it returned, how many requests were answered, how many of those that take a second, and
+  why the others were not.
+  """
+  def during(port, clients, fun) do
+    stop = "/run/live/stop-#{port}"
+    File.mkdir_p!(Lab.path("/run/live"))
+    File.rm(Lab.path(stop))
+    call = "live_load:main(#{port}, #{clients}, \"#{stop}\")"
+    args = ["-noinput", "-pa", "/srv/live/ebin", "-eval", call]
+    load = Task.async(fn -> Lab.run("erl", args) end)
+    result = fun.()
+    File.write!(Lab.path(stop), "")
+    {output, 0} = Task.await(load, 60_000)
+    {:ok, tokens, _} = :erl_scan.string(String.to_charlist(output))
+    {:ok, {answered, slow, failures}} = :erl_parse.parse_term(tokens)
+    {result, answered, slow, failures}
+  end
+
+  @doc "Restarts a unit under load: the main process after each."
+  def restarts(unit, count) do
+    for _ <- 1..count do
+      # Under load again, whatever the last restart left waiting.
+      Process.sleep(300)
+      Lab.systemctl!(["restart", unit])
+      Lab.show(unit, "MainPID")
+    end
+  end
+end
