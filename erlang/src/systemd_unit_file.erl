@@ -89,7 +89,7 @@ commands(#{name := Name, prefix := Prefix, release := Release} = Options) ->
     ] ++
     [
         %% What runs stays as it is, and what is there is not mixed with what is new.
-        ["cp -rT _build/prod/rel/", Name, " ", Versioned, " && ln -sfnT ", filename:basename(Versioned), " ", Prefix],
+        ["cp -rT --remove-destination _build/prod/rel/", Name, " ", Versioned, " && ln -sfnT ", filename:basename(Versioned), " ", Prefix],
         ["cp ", folder(Release), "/", Name, ".* /etc/systemd/system/"],
         "systemctl daemon-reload",
         ["systemctl enable --now ", Units]
@@ -198,7 +198,7 @@ distribution(#{distribution := Port, release := mix, name := Name} = Options) ->
         [["Environment=", Node], flags([Flags, " " | on_loopback()])]};
 distribution(#{distribution := Port, release := rebar3, name := Name} = Options) ->
     Listens = ["ERL_DIST_PORT=", integer_to_list(Port)],
-    {[on_this_machine(), ": -name ", Name, "@127.0.0.1 -setcookie ${RELEASE_COOKIE} in vm.args.src. As root: umask 077; ",
+    {[on_this_machine(), ": -name ", Name, "@127.0.0.1 -setcookie ${RELEASE_COOKIE} in vm.args.src. As root: ",
       Listens, " RELX_OUT_FILE_PATH=$(mktemp -d) ", cookie(Name), " ", bin(Options), " rpc ..."],
         [["Environment=", Listens], flags(on_loopback())]};
 distribution(#{release := mix}) ->

@@ -29,7 +29,7 @@ defmodule GenUnitTest do
     assert output =~ """
            On the server, as root:
 
-               cp -rT _build/prod/rel/systemd /opt/systemd-0.1.0 && ln -sfnT systemd-0.1.0 /opt/systemd
+               cp -rT --remove-destination _build/prod/rel/systemd /opt/systemd-0.1.0 && ln -sfnT systemd-0.1.0 /opt/systemd
                cp rel/systemd/systemd.* /etc/systemd/system/
                systemctl daemon-reload
                systemctl enable --now systemd.service
@@ -100,7 +100,7 @@ defmodule GenUnitTest do
     assert output =~ """
                install -D -m 400 secret_key_base /etc/app/secret_key_base
                [ -e /etc/app/cookie ] || od -An -N20 -tx1 /dev/urandom | tr -d ' \\n' | install -D -m 400 /dev/stdin /etc/app/cookie
-               cp -rT _build/prod/rel/app /opt/app-0.1.0 && ln -sfnT app-0.1.0 /opt/app
+               cp -rT --remove-destination _build/prod/rel/app /opt/app-0.1.0 && ln -sfnT app-0.1.0 /opt/app
            """
 
     assert for("LoadCredential=" <> credential <- lines(files["app.service"]), do: credential) ==

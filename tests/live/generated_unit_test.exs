@@ -163,12 +163,8 @@ defmodule GeneratedUnitTest do
 
   test "--distribution: one service's end is nothing to another's" do
     [first, second] =
-      for {name, port} <- [{"gen-first", 4105}, {"gen-second", 4106}] do
-        switches = [distribution: 5000 + port]
-        units = install(name, switches, ["Environment=PORT=#{port}"])
-        prepare(name, switches)
-        start(units)
-      end
+      for {name, port} <- [{"gen-first", 4105}, {"gen-second", 4106}],
+          do: start_distributed(name, port, [])
 
     {status, 0} = Lab.run("systemctl", ["status", second])
     refute status =~ "bin/epmd"
@@ -180,18 +176,41 @@ defmodule GeneratedUnitTest do
     Lab.systemctl!(["stop", second])
   end
 
-  test "docs/lifecycle.md: systemctl reload by rpc returns when it is done" do
-    [reload] =
-      for %{text: "[Service]\nExecReload=\n" <> _ = text} <- Guide.blocks("docs/lifecycle.md"),
-          do: text
-
-    lines = reload |> String.replace("my_app", "gen-rpc") |> String.split("\n", trim: true)
-    units = install("gen-rpc", [distribution: 9108], ["Environment=PORT=4108" | tl(lines)])
-    prepare("gen-rpc", distribution: 9108)
-    unit = start(units)
+  test "docs/lifecycle.md: systemctl reload by rpc returns when it is done; memory pressure by a FIFO" do
+    lines = guide_lines("gen-fifo", "rpc") ++ guide_lines("gen-fifo", "mkfifo")
+    unit = start_distributed("gen-fifo", 4107, lines)
     Lab.systemctl!(["reload", unit])
     assert Lab.show(unit, "StatusText") =~ "reloaded"
+    {"", 0} = Lab.run("timeout", ["10", "sh", "-c", "echo >/run/gen-fifo/pressure"])
+    Lab.await("the call", fn -> Lab.journal(unit) =~ "memory pressure: collected" end)
     Lab.systemctl!(["stop", unit])
+  end
+
+  test "docs/lifecycle.md: memory pressure in a generated unit, before systemd 254" do
+    lines = guide_lines("gen-pressure", "memory.pressure")
+    unit = start_distributed("gen-pressure", 4108, lines)
+    {descriptors, 0} = Lab.run("ls", ["-l", "/proc/#{Lab.show(unit, "MainPID")}/fd"])
+    assert descriptors =~ "#{unit}/memory.pressure"
+    refute Lab.journal(unit) =~ "not watched"
+    Lab.systemctl!(["stop", unit])
+  end
+
+  # Of the one block in the guide that has `part` in it.
+  defp guide_lines(name, part) do
+    blocks = Guide.blocks("docs/lifecycle.md")
+    [text] = for %{language: "ini", text: text} <- blocks, text =~ part, do: text
+
+    text
+    |> String.replace("my_app", name)
+    |> String.replace("[Service]\n", "")
+    |> String.split("\n", trim: true)
+  end
+
+  defp start_distributed(name, port, lines) do
+    switches = [distribution: 5000 + port]
+    units = install(name, switches, ["Environment=PORT=#{port}" | lines])
+    prepare(name, switches)
+    start(units)
   end
 
   # What the printed commands do before they install the release.
