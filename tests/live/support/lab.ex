@@ -212,6 +212,13 @@ defmodule Lab do
     await("#{unit}: #{property}=#{value}", timeout, fn -> show(unit, property) == value end)
   end
 
+  @doc "Waits for the restart in place that `by` begins."
+  def restarted(unit, by) do
+    by.()
+    await_property(unit, "ActiveState", "reloading")
+    await_property(unit, "ActiveState", "active")
+  end
+
   @doc "Calls `fun` until it returns something else than `nil` or `false`, which it returns."
   def await(what, timeout \\ 10_000, fun) do
     await_until(what, fun, System.monotonic_time(:millisecond) + timeout)
