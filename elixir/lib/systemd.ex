@@ -32,7 +32,10 @@ defmodule Systemd do
   """
   @type state :: :systemd.state()
 
-  @typedoc "What to notify when a child starts, and when its supervisor takes it down."
+  @typedoc """
+  What to notify when a child starts, and when it is stopped in a shutdown of the service. `nil` is nothing to
+  notify.
+  """
   @type statuses ::
           %{optional(:up) => state | [state], optional(:down) => state | [state]}
           | [up: state | [state], down: state | [state]]
@@ -58,6 +61,8 @@ defmodule Systemd do
     * `{:reload_failed, reason}`: the function of the config key `reload` returned `{:error, reason}`, or
       raised; then `reason` is `{:error | :exit | :throw, what}`;
     * `:stopping`: the service goes down, and is not reloaded any more;
+    * `:not_started`: `NOTIFY_SOCKET` is set, and the application `:systemd` is not running: it belongs to the
+      project's `deps`, without `runtime: false`;
     * `:nif_not_loaded`: the native library is missing; the log says why.
   """
   @type reason :: :systemd.reason()
@@ -136,23 +141,26 @@ defmodule Systemd do
 
   Its start returns only after the send. Put it behind the children that must be up first. Unless
   the service has set a status already, `STATUS=ready` goes with it. A send that fails is
-  logged, and never fails the supervisor.
+  logged, and never fails the supervisor. Where the application `:systemd` was not started before, which is an
+  error in the log, `READY=1` is sent all the same.
   """
   @spec ready() :: Supervisor.child_spec()
   defdelegate ready(), to: :systemd
 
-  @doc "`ready/0` with a status of your own."
-  @spec ready(status :: IO.chardata()) :: Supervisor.child_spec()
+  @doc "`ready/0` with a status of your own. With `nil`, without one."
+  @spec ready(status :: IO.chardata() | nil) :: Supervisor.child_spec()
   defdelegate ready(status), to: :systemd
 
   @doc """
-  A child that notifies when it is started, and when its supervisor takes it down.
+  A child that notifies when it is started, and when it is stopped in a shutdown of the service.
 
       Systemd.set_status(up: [status: "warming up"], down: [status: "draining"])
 
   Supervisors stop their children from the last to the first: behind a drainer it tells the
   operator when draining begins, in front of it when it is over. Several fit into one
   supervisor. A send that fails is logged, and never fails the supervisor.
+
+  When a crash in the tree stops it, nothing is sent. When it is started again, `up` is.
   """
   @spec set_status(statuses) :: Supervisor.child_spec()
   defdelegate set_status(statuses), to: :systemd
@@ -268,7 +276,8 @@ defmodule Systemd do
 
   @doc """
   Whether standard output (`:standard_io`, `:user`) or standard error (`:standard_error`) goes to
-  the journal, as `JOURNAL_STREAM` says it: see systemd.exec(5).
+  the journal: `JOURNAL_STREAM` in systemd.exec(5) names it, or the kernel says that it is connected to journald,
+  because the variable names only one of two.
 
   `false` for any other device, and outside of systemd.
   """

@@ -70,7 +70,8 @@
 -type statuses() ::
     #{up => state() | [state()], down => state() | [state()]}
     | [{up | down, state() | [state()]}].
-%% What to notify when a child starts, and when its supervisor takes it down.
+%% What to notify when a child starts, and when it is stopped in a shutdown of the service. `undefined' and `nil'
+%% are nothing to notify.
 
 -type status_function() :: {module(), atom(), list()} | fun(() -> unicode:chardata()).
 %% Computes a status.
@@ -108,6 +109,7 @@
     | {fd_store_max, integer()}
     | {reload_failed, term()}
     | stopping
+    | not_started
     | nif_not_loaded.
 %% Why nothing was sent.
 %% <ul>
@@ -129,6 +131,8 @@
 %% <li>`{reload_failed, Reason}': the function of the config key `reload' returned `{error, Reason}', or
 %% raised; then `Reason' is `{error | exit | throw, What}'.</li>
 %% <li>`stopping': the service goes down, and is not reloaded any more.</li>
+%% <li>`not_started': `NOTIFY_SOCKET' is set, and the application `systemd' is not running: it belongs to
+%% `applications' of the service's `.app.src'.</li>
 %% <li>`nif_not_loaded': the native library is missing; the log says why.</li>
 %% </ul>
 
@@ -216,17 +220,20 @@
 %% after the send. Put it behind the children that must be up first. Unless the service has set
 %% a status already, `STATUS=ready' goes with it.
 %%
-%% A send that fails is logged, and never fails the supervisor.
+%% A send that fails is logged, and never fails the supervisor. Where the application `systemd' was not started before,
+%% which is an error in the log, `READY=1' is sent all the same.
 -spec ready() -> supervisor:child_spec().
 ready() -> systemd_ready:child_spec(default).
 
-%% @doc {@link ready/0} with a status of your own.
--spec ready(Status :: unicode:chardata()) -> supervisor:child_spec().
+%% @doc {@link ready/0} with a status of your own. With `undefined' or `nil', without one.
+-spec ready(Status :: unicode:chardata() | undefined | nil) -> supervisor:child_spec().
 ready(Status) -> systemd_ready:child_spec(Status).
 
-%% @doc A child that notifies when it is started and when its supervisor takes it down:
-%% `systemd:set_status([{down, {status, "draining"}}])' behind a drainer tells the operator
-%% when draining begins, and in front of it when it is over. Several fit into one supervisor.
+%% @doc A child that notifies when it is started, and when it is stopped in a shutdown of the service:
+%% `systemd:set_status([{down, {status, "draining"}}])' behind a drainer tells the operator when draining begins, and
+%% in front of it when it is over. Several fit into one supervisor.
+%%
+%% When a crash in the tree takes it down, nothing is sent. When it is started again, `up' is.
 %%
 %% A send that fails is logged, and never fails the supervisor.
 -spec set_status(statuses()) -> supervisor:child_spec().
@@ -357,8 +364,8 @@ booted() ->
     end.
 
 %% @doc Whether standard output (`standard_io', `user') or standard error (`standard_error') goes
-%% to the journal, as `JOURNAL_STREAM' says it: see systemd.exec(5). `false' for any other device,
-%% and outside of systemd.
+%% to the journal: `JOURNAL_STREAM' in systemd.exec(5) names it, or the kernel says that it is connected to
+%% journald, because the variable names only one of two. `false' for any other device, and outside of systemd.
 -spec is_journal(standard_io | standard_error | user | io:device()) -> boolean().
 is_journal(Device) -> systemd_logger:is_journal(Device).
 

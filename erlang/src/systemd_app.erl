@@ -34,7 +34,7 @@ children(not_under_systemd, Variables) ->
         Watch -> [log() | Watch]
     end;
 children({error, Reason}, Variables) ->
-    logger:error("systemd: nothing can be sent: ~ts", [systemd_notify:explain(Reason)]),
+    logger:error("systemd: nothing can be sent: ~ts", [systemd_reason:explain(Reason)]),
     [log() | systemd_memory_pressure:child_spec(Variables)];
 children(ok, Variables) ->
     systemd_shutdown:install(),

@@ -36,7 +36,11 @@ problem({Key, Value}) ->
             [io_lib:format("config key ~ts is ~0tP, and not ~ts", [Key, Value, 20, What]) || not Fits(Value)]
     end.
 
-what_fits(Key) when Key =:= install_journal; Key =:= install_kmsg; Key =:= unset_env ->
+what_fits(install_journal) ->
+    {"true, false or options of systemd_journal_h", fun(Value) ->
+        is_boolean(Value) orelse is_map(Value) orelse (is_list(Value) andalso lists:all(fun is_option/1, Value))
+    end};
+what_fits(Key) when Key =:= install_kmsg; Key =:= unset_env ->
     {"true or false", fun is_boolean/1};
 what_fits(handle_event) ->
     {"sighup or false", fun(Value) -> lists:member(Value, [sighup, false]) end};
@@ -63,6 +67,9 @@ what_fits(Key) when Key =:= logger; Key =:= providers; Key =:= included_applicat
     {"a list", fun is_list/1};
 what_fits(_) ->
     unknown.
+
+is_option({Key, _}) -> is_atom(Key);
+is_option(_) -> false.
 
 is_none(Value) -> Value =:= undefined orelse Value =:= nil.
 

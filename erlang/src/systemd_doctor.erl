@@ -5,7 +5,8 @@
 -export([run/0, project/2, report/1]).
 
 -define(PROPERTIES, [
-    "Type", "NotifyAccess", "MainPID", "WatchdogUSec", "Restart", "KillMode", "MemoryDenyWriteExecute"
+    "Type", "NotifyAccess", "MainPID", "WatchdogUSec", "Restart", "KillMode", "MemoryDenyWriteExecute",
+    "SyslogLevelPrefix"
 ]).
 
 %% @doc See {@link systemd:doctor/0}.
@@ -22,7 +23,7 @@ facts() ->
     maps:merge(here(application:get_all_env(systemd)), #{
         info => Info,
         unit => unit(Info),
-        lacks_levels => systemd_logger:lacks_levels()
+        levels => systemd_logger:levels()
     }).
 
 here(Config) ->
@@ -43,12 +44,22 @@ unit(#{unit := false}) ->
 unit(#{unit := Unit}) ->
     case systemd_unit:show(unicode:characters_to_list(Unit), ?PROPERTIES) of
         #{"WatchdogUSec" := Timeout} = Properties -> Properties#{"WatchdogSec" => Timeout};
-        #{} -> unknown
+        #{} -> unknown;
+        {error, _} = Error -> Error
     end.
 
 %% @doc What can be said where the service doesn't run.
 -spec project(Config :: [{atom(), term()}], systemd_unit:settings()) -> [systemd_doctor_rules:finding()].
-project(Config, Unit) -> systemd_doctor_rules:findings((here(Config))#{unit => Unit}).
+project(Config, Unit) -> systemd_doctor_rules:findings((here(Config))#{unit => Unit, levels => levels(Config)}).
+
+%% As the application will find it on a server.
+levels(Config) ->
+    Journal = proplists:get_value(install_journal, Config, false),
+    Kmsg = proplists:get_value(install_kmsg, Config, true),
+    case {Journal, Kmsg} of
+        {false, true} -> prefixed;
+        _ -> elsewhere
+    end.
 
 %% @doc Prints them; whether nothing is wrong.
 -spec report([systemd_doctor_rules:finding()]) -> boolean().

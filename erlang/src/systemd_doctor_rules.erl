@@ -8,17 +8,21 @@
 
 -type facts() :: #{
     info => systemd:info(),
-    %% `unknown' where there is a unit that can't be asked about.
-    unit => systemd_unit:settings() | unknown,
+    %% `unknown' where there is a unit that can't be asked about, an error where this process could not ask.
+    unit => systemd_unit:settings() | unknown | {error, atom()},
     config => [{Key :: atom(), Value :: term()}],
     native_library => loaded | string(),
     jit => boolean(),
-    %% The lines of the default log handler come to the journal without their levels.
-    lacks_levels => boolean()
+    %% How the lines of the default log handler come to the journal.
+    levels => prefixed | missing | elsewhere
 }.
 
 -type finding() :: {error | warning | notice, Text :: io_lib:chars()}.
 %% A `notice' is nothing wrong.
+
+-define(NOT_LOOKED_AT,
+    "Type=, NotifyAccess=, Restart=, KillMode=, MemoryDenyWriteExecute= and SyslogLevelPrefix= were not looked at"
+).
 
 -spec findings(facts()) -> [finding()].
 findings(Facts) ->
@@ -51,7 +55,7 @@ native_library(_) ->
 started(#{info := #{uptime := false}}) ->
     say(error, "the application systemd is not started: it belongs to the applications of the release", []);
 started(#{info := #{error := Reason}}) when Reason =/= false, Reason =/= nif_not_loaded ->
-    say(error, "systemd is told nothing: ~ts", [systemd_notify:explain(Reason)]);
+    say(error, "systemd is told nothing: ~ts", [systemd_reason:explain(Reason)]);
 started(#{info := #{under_systemd := false, unit := false}}) ->
     say(notice, "not under systemd: NOTIFY_SOCKET was not set at the start. Every call does nothing", []);
 started(#{info := #{under_systemd := false, unit := Unit}, unit := Settings}) ->
@@ -64,8 +68,9 @@ started(_) ->
     [].
 
 unit(#{unit := unknown}) ->
-    say(notice, "systemctl can't be asked from here: Type=, NotifyAccess=, Restart=, KillMode= and "
-        "MemoryDenyWriteExecute= were not looked at", []);
+    say(notice, "systemctl can't be asked from here: " ?NOT_LOOKED_AT, []);
+unit(#{unit := {error, Reason}}) ->
+    say(warning, "systemctl could not be started: ~ts. " ?NOT_LOOKED_AT, [systemd_reason:explain_start(Reason)]);
 unit(_) ->
     [].
 
@@ -174,11 +179,10 @@ memory_deny_write_execute(_) ->
     [].
 
 journal(#{info := #{journal := Handlers, under_systemd := true}, config := Config}) when Handlers =:= #{} ->
-    case proplists:get_value(install_journal, Config) of
-        true -> say(warning, "install_journal is true, but no log handler is a systemd_journal_h. Either neither "
-            "standard output nor standard error is the journal: set StandardOutput=journal; or journald's socket is "
-            "not there in the unit: BindReadOnlyPaths=/run/systemd/journal brings it", []);
-        _ -> []
+    case proplists:get_value(install_journal, Config, false) of
+        false -> [];
+        _ -> say(warning, "install_journal is set, but no log handler is a systemd_journal_h: neither standard output nor "
+            "standard error is the journal. Set StandardOutput=journal in the unit", [])
     end;
 journal(#{info := #{journal := Handlers}}) ->
     [
@@ -190,14 +194,23 @@ journal(#{info := #{journal := Handlers}}) ->
 journal(_) ->
     [].
 
-levels(#{lacks_levels := true}) ->
+levels(#{levels := missing}) ->
     say(warning, "the lines of the default log handler come to the journal without their levels. Set the config key "
         "install_journal to true, or leave install_kmsg at true", []);
+levels(#{levels := prefixed, unit := #{"SyslogLevelPrefix" := Prefix}}) ->
+    case is_no(Prefix) of
+        true -> say(warning, "SyslogLevelPrefix=~ts: the journal shows the levels of log lines as text, such as <3>. Remove "
+            "that line from the unit, or set the config key install_journal to true, or install_kmsg to false", [Prefix]);
+        false -> []
+    end;
 levels(_) ->
     [].
 
 config(#{config := Config}) -> [{error, Text} || Text <- systemd_config:problems(Config)];
 config(_) -> [].
+
+%% As systemd.syntax(7) has it.
+is_no(Value) -> lists:member(string:lowercase(Value), ["no", "n", "false", "f", "off", "0"]).
 
 is_off(Timeout) -> re:run(Timeout, "^(0+ *[a-z]*|infinity)$") =/= nomatch.
 

@@ -44,10 +44,13 @@ start(Limit) ->
             Extension;
         undefined ->
             none;
-        {error, Reason} ->
-            systemd_log:once({extend_timeout, Reason}, error, "systemd: no more time is asked for: ~ts", [
-                systemd_notify:explain(Reason)
+        {error, eagain} ->
+            systemd_log:once({extend_timeout, eagain}, error, "systemd: no more time is asked for: ~ts", [
+                systemd_reason:explain_start(eagain)
             ]),
+            none;
+        {error, _} = Error ->
+            _ = systemd_notify:failed(extend_timeout, Error),
             none
     end.
 
@@ -82,7 +85,7 @@ handle_cast(_, Options) -> {noreply, Options}.
 
 %% Goes on without this process, until the VM or the application that sends is down.
 terminate(_, {Limit, Status}) ->
-    _ = systemd_notify:has_announced(stopping) andalso
+    _ = systemd_shutdown:is_under_way() andalso
         proc_lib:start(?MODULE, hold, [Limit, Status]),
     ok.
 

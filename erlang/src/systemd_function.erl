@@ -50,11 +50,18 @@ apply_to_nothing(Function) -> Function().
 
 %% Where there is Elixir, as it tells of its own exceptions, by code of theirs.
 text(Class, Reason, Stack) ->
+    Places = [without_arguments(Frame) || Frame <- Stack],
     Elixir = 'Elixir.Exception',
     case erlang:function_exported(Elixir, format, 3) of
-        true -> Elixir:format(Class, Reason, Stack);
-        false -> io_lib:format("~ts ~0tP at ~0tP", [Class, Reason, 20, Stack, 30])
+        true -> Elixir:format(Class, Reason, Places);
+        false -> io_lib:format("~ts ~0tP at ~0tP", [Class, Reason, 20, Places, 30])
     end.
+
+%% They may be long, or secret.
+without_arguments({Module, Function, Args, Location}) when is_list(Args) ->
+    {Module, Function, length(Args), Location};
+without_arguments(Frame) ->
+    Frame.
 
 %% @doc What became of the function of that config key, or in that place.
 -spec describe(failure(), What :: atom()) -> {io:format(), [term()]}.

@@ -32,7 +32,7 @@ read(Variables) ->
     end.
 
 explain(nif_not_loaded, _) ->
-    systemd_notify:explain(nif_not_loaded);
+    systemd_reason:explain(nif_not_loaded);
 explain({invalid_value, Name}, Variables) ->
     Value = systemd_env:value(binary_to_list(Name), Variables),
     io_lib:format("~ts=~ts is not what the service manager sets", [Name, Value]);

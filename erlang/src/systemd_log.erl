@@ -22,7 +22,21 @@ say(Level, Format, Args) -> gen_server:cast(?MODULE, {say, Level, Format, Args})
 %% @doc The same `What' is logged once for as long as it keeps coming.
 -spec once(What :: term(), logger:level(), io:format(), [term()]) -> ok.
 once(What, Level, Format, Args) ->
-    gen_server:cast(?MODULE, {once, What, Level, Format, Args}).
+    case whereis(?MODULE) of
+        undefined -> once_without_server(What, Level, Format, Args);
+        _ -> gen_server:cast(?MODULE, {once, What, Level, Format, Args})
+    end.
+
+%% Where the application does not run, which is a mistake: once in the life of the VM.
+once_without_server(What, Level, Format, Args) ->
+    case persistent_term:get({?MODULE, What}, unsaid) of
+        unsaid ->
+            persistent_term:put({?MODULE, What}, said),
+            _ = spawn(fun() -> ?LOG(Level, Format, Args) end),
+            ok;
+        said ->
+            ok
+    end.
 
 %% @doc For what can't be logged. Nobody waits for a terminal or a pipe that is stuck.
 -spec to_stderr(io:format(), [term()]) -> ok.

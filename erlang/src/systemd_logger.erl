@@ -2,7 +2,7 @@
 %% What the application does with the handlers of `logger' when it starts.
 -module(systemd_logger).
 
--export([install/0, is_journal/1, lacks_levels/0]).
+-export([install/0, is_journal/1, levels/0]).
 
 %% Log calls that have begun get this long to end, in milliseconds.
 -define(LONGEST_LOG_CALL, 1000).
@@ -38,14 +38,19 @@ is_stream(Fd) ->
         Value -> systemd_nif:loaded() andalso systemd_nif:is_journal(Fd, unicode:characters_to_binary(Value))
     end.
 
-%% @doc Whether the default handler writes to the journal by standard output, and no `<N>' in front.
--spec lacks_levels() -> boolean().
-lacks_levels() ->
+%% @doc How the default handler's lines come to the journal by standard output: with `<N>' in front of them, or
+%% without.
+-spec levels() -> prefixed | missing | elsewhere.
+levels() ->
     case logger:get_handler_config(default) of
         {ok, #{module := logger_std_h, formatter := {Formatter, _}} = Handler} ->
-            Formatter =/= systemd_kmsg_formatter andalso is_journal(device(Handler));
+            case {is_journal(device(Handler)), Formatter} of
+                {false, _} -> elsewhere;
+                {true, systemd_kmsg_formatter} -> prefixed;
+                {true, _} -> missing
+            end;
         _ ->
-            false
+            elsewhere
     end.
 
 install_journal() ->

@@ -15,6 +15,7 @@
     runner = none :: none | pid()
 }).
 
+-define(SEE, ". See MemoryPressureWatch= in systemd.resource-control(5)").
 %% Between two calls, in milliseconds. What comes meanwhile is one more call.
 -define(PAUSE, 5000).
 %% A function that takes longer is told of, in milliseconds.
@@ -46,8 +47,7 @@ open({Path, _} = Variables) ->
             systemd_log:once(
                 {?MODULE, Reason},
                 warning,
-                "systemd: memory pressure is not watched: MEMORY_PRESSURE_WATCH=~ts: ~ts. See "
-                "MemoryPressureWatch= in systemd.resource-control(5)",
+                "systemd: memory pressure is not watched: MEMORY_PRESSURE_WATCH=~ts: ~ts",
                 [Path, explain(Reason)]
             ),
             failed
@@ -68,13 +68,13 @@ decode(Write) ->
     end.
 
 explain(no_base64) ->
-    "what MEMORY_PRESSURE_WRITE says is not Base64";
+    ["what MEMORY_PRESSURE_WRITE says is not Base64", ?SEE];
 explain(einval) ->
-    "it is no file of the kernel, FIFO or UNIX stream socket, or doesn't take MEMORY_PRESSURE_WRITE";
-explain(nif_not_loaded) ->
-    systemd_notify:explain(nif_not_loaded);
+    ["it is no file of the kernel, FIFO or UNIX stream socket, or doesn't take MEMORY_PRESSURE_WRITE", ?SEE];
+explain(Reason) when Reason =:= eagain; Reason =:= nif_not_loaded; Reason =:= emfile; Reason =:= enfile; Reason =:= enomem ->
+    systemd_reason:explain_start(Reason);
 explain(Reason) ->
-    io_lib:format("~ts (~ts)", [file:format_error(Reason), Reason]).
+    [systemd_reason:posix(Reason), ?SEE].
 
 handle_call(_, _, State) -> {reply, {error, badarg}, State}.
 

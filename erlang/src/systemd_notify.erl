@@ -2,8 +2,8 @@
 %% The way from any process to the service manager, with no process in between.
 -module(systemd_notify).
 
--export([open/1, close/0, has_announced/1, send/1, barrier/1, explain/1]).
--export([info/0, is_absent/0, unless_absent/1, with_notifier/1, under_systemd/2, until/1]).
+-export([open/1, open_early/0, close/0, has_announced/1, send/1, barrier/1]).
+-export([failed/2, info/0, is_absent/0, unless_absent/1, with_notifier/1, under_systemd/2, until/1]).
 
 -export_type([announcement/0]).
 
@@ -12,17 +12,37 @@
 %% A manager that reads nothing for this long, in milliseconds, has lost the notification.
 -define(LONGEST_WAIT, 2000).
 
-%% @doc Makes {@link send/1} send to that address, and tells where it can't.
+%% @doc Makes {@link send/1} send to that address, and tells where it can't. One that {@link open_early/0} has opened
+%% stays, with what it has announced.
 -spec open(NotifySocket :: binary() | false) ->
     ok | not_under_systemd | {error, systemd:reason()}.
 open(NotifySocket) when NotifySocket =:= false; NotifySocket =:= <<>> ->
-    close(),
+    persistent_term:put(?MODULE, absent),
     not_under_systemd;
 open(NotifySocket) ->
-    case open(NotifySocket, true) of
-        {ok, _} -> ok;
-        {error, _} = Error -> persistent_term:put(?MODULE, Error), Error
+    case persistent_term:get(?MODULE, undefined) of
+        {_, NotifySocket} ->
+            ok;
+        _ ->
+            case open(NotifySocket, true) of
+                {ok, _} -> ok;
+                {error, _} = Error -> persistent_term:put(?MODULE, Error), Error
+            end
     end.
+
+%% @doc The same before the application is started, which has to be said: without it there is no `STOPPING=1' and no
+%% watchdog.
+-spec open_early() -> ok.
+open_early() ->
+    _ =
+        case notifier() of
+            {error, not_started} ->
+                systemd_log:once({?MODULE, not_started}, error, "systemd: ~ts", [systemd_reason:explain(not_started)]),
+                open(systemd_env:value("NOTIFY_SOCKET", systemd_env:read()));
+            _ ->
+                ok
+        end,
+    ok.
 
 open(NotifySocket, Anew) ->
     case systemd_nif:loaded() andalso systemd_nif:open(NotifySocket, Anew) of
@@ -40,16 +60,28 @@ close() ->
     _ = persistent_term:erase(?MODULE),
     ok.
 
+%% The variable is unset while the application runs.
+notifier() ->
+    case persistent_term:get(?MODULE, undefined) of
+        undefined ->
+            case os:getenv("NOTIFY_SOCKET", "") of
+                "" -> absent;
+                _ -> {error, not_started}
+            end;
+        Opened ->
+            Opened
+    end.
+
 %% @doc Whether this service is not under systemd.
 -spec is_absent() -> boolean().
-is_absent() -> persistent_term:get(?MODULE, undefined) =:= undefined.
+is_absent() -> notifier() =:= absent.
 
 %% @doc `ok' when not under systemd, the error that has kept the application from opening its way to the
 %% manager, or else what `Fun' returns.
 -spec unless_absent(fun(() -> Result)) -> ok | {error, systemd:reason()} | Result.
 unless_absent(Fun) ->
-    case persistent_term:get(?MODULE, undefined) of
-        undefined -> ok;
+    case notifier() of
+        absent -> ok;
         {error, _} = Error -> failed(reloading, Error);
         _ -> Fun()
     end.
@@ -59,7 +91,7 @@ unless_absent(Fun) ->
 -spec with_notifier(fun((systemd_nif:notifier()) -> Result)) ->
     Result | {error, systemd:reason()} | undefined.
 with_notifier(Fun) ->
-    case persistent_term:get(?MODULE, undefined) of
+    case notifier() of
         {Notifier, NotifySocket} when is_reference(Notifier) ->
             try Fun(Notifier)
             catch
@@ -69,8 +101,10 @@ with_notifier(Fun) ->
                         false -> again(Notifier, NotifySocket, Fun)
                     end
             end;
-        Other ->
-            Other
+        absent ->
+            undefined;
+        {error, _} = Error ->
+            Error
     end.
 
 is_current(Notifier) ->
@@ -88,8 +122,10 @@ again(Stale, NotifySocket, Fun) ->
             end;
         {Notifier, _} when is_reference(Notifier) ->
             Fun(Notifier);
-        Other ->
-            Other
+        {error, _} = Error ->
+            Error;
+        _ ->
+            undefined
     end.
 
 -spec has_announced(announcement()) -> boolean().
@@ -127,8 +163,8 @@ notify(States) ->
                 error:badarg ->
                     with_notifier(fun(Current) -> systemd_nif:notify(Current, States) end)
             end;
-        Other ->
-            Other
+        _ ->
+            with_notifier(fun(Opened) -> systemd_nif:notify(Opened, States) end)
     end.
 
 wait(States) ->
@@ -184,11 +220,17 @@ reach(Barrier, Deadline, Sleep) ->
             end
     end.
 
+%% @doc Counts and logs that what was to be sent was not; returns the error.
+-spec failed(systemd:state() | [systemd:state()] | (What :: atom()), Error) -> Error when
+    Error :: {error, systemd:reason()}.
+failed(_, {error, not_started} = Error) ->
+    systemd_log:once({?MODULE, not_started}, error, "systemd: nothing is sent: ~ts", [systemd_reason:explain(not_started)]),
+    Error;
 failed(States, {error, Reason} = Error) ->
     _ = with_notifier(fun systemd_nif:notify_failed/1),
     What = what(States),
     systemd_log:once({What, kind(Reason)}, error, "systemd: ~0tp was not sent: ~ts", [
-        What, explain(Reason)
+        What, systemd_reason:explain(Reason)
     ]),
     Error.
 
@@ -203,37 +245,3 @@ what(State) when is_atom(State) -> State;
 what({Key, _}) when is_atom(Key) -> Key;
 what({Key, _}) when is_list(Key); is_binary(Key) -> custom;
 what(_) -> invalid_state.
-
-%% @doc What happened, and where to look.
--spec explain(systemd:reason()) -> io_lib:chars().
-explain(nif_not_loaded) ->
-    ["the native library is not loaded: ", systemd_nif:load_error()];
-explain({invalid_notify_socket, Value}) ->
-    io_lib:format(
-        "NOTIFY_SOCKET=~0tp is no absolute path, @abstract name or vsock:CID:PORT, or too long",
-        [Value]
-    );
-explain({invalid_state, _}) ->
-    "it is no systemd:state()";
-explain({invalid_value, Key}) ->
-    io_lib:format("the value of ~0tP breaks a rule of sd_notify(3)", [Key, 20]);
-explain(bad_descriptor) ->
-    "one of the descriptors is closed, or is none";
-explain({invalid_fd_name, _}) ->
-    "a name for a descriptor is 1 to 255 printable ASCII characters without a colon";
-explain({fd_store_max, Most}) ->
-    io_lib:format("the unit may store ~b descriptors, see FileDescriptorStoreMax=", [Most]);
-explain(emsgsize) ->
-    "it is longer than the 4096 bytes that the service manager reads";
-explain(eagain) ->
-    io_lib:format(
-        "the service manager's queue is full, and was not read for ~b ms", [?LONGEST_WAIT]
-    );
-explain(etimedout) ->
-    "the service manager did not come to it in time";
-explain(Reason) when Reason =:= enoent; Reason =:= econnrefused ->
-    io_lib:format("~ts (~ts): nobody listens on NOTIFY_SOCKET", [
-        file:format_error(Reason), Reason
-    ]);
-explain(Reason) ->
-    io_lib:format("~ts (~0tp)", [file:format_error(Reason), Reason]).

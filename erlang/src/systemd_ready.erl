@@ -4,7 +4,7 @@
 
 -export([child_spec/1, start_link/1]).
 
--spec child_spec(Status :: default | unicode:chardata()) -> supervisor:child_spec().
+-spec child_spec(Status :: default | undefined | nil | unicode:chardata()) -> supervisor:child_spec().
 child_spec(Status) ->
     #{
         id => {?MODULE, make_ref()},
@@ -13,8 +13,9 @@ child_spec(Status) ->
         modules => [?MODULE]
     }.
 
--spec start_link(Status :: default | unicode:chardata()) -> ignore.
+-spec start_link(Status :: default | undefined | nil | unicode:chardata()) -> ignore.
 start_link(Status) ->
+    systemd_notify:open_early(),
     _ = systemd_notify:send(states(Status)),
     ignore.
 
@@ -24,5 +25,7 @@ states(default) ->
         true -> [ready];
         false -> [ready, {status, <<"ready">>}]
     end;
+states(None) when None =:= undefined; None =:= nil ->
+    [ready];
 states(Status) ->
     [ready, {status, Status}].

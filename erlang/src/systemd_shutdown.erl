@@ -8,7 +8,7 @@
 %% in that place before is called next.
 -spec install() -> ok.
 install() ->
-    restarting(false),
+    _ = persistent_term:erase({?MODULE, under_way}),
     case application:get_env(kernel, shutdown_func) of
         {ok, {?MODULE, begun}} ->
             ok;
@@ -20,12 +20,12 @@ install() ->
 %% @doc Runs in the application controller: anything that calls it would wait for ever.
 -spec begun(Reason :: term()) -> term().
 begun(Reason) ->
-    _ = case persistent_term:get({?MODULE, restarting}, false) of
-        true -> ok;
-        false ->
+    _ = case under_way() of
+        restart -> ok;
+        _ ->
             case init_restarts() of
                 true -> restarting(true), systemd_reload:announce_restart();
-                false -> stopping()
+                false -> persistent_term:put({?MODULE, under_way}, stop), stopping()
             end
     end,
     case persistent_term:get({?MODULE, previous}, undefined) of
@@ -45,8 +45,7 @@ init_restarts() ->
 %% @doc Sends `STOPPING=1', unless it was sent, or the VM goes down only to come back.
 -spec stopping() -> ok | {error, systemd:reason()}.
 stopping() ->
-    Sent = systemd_notify:has_announced(stopping),
-    case Sent orelse persistent_term:get({?MODULE, restarting}, false) of
+    case systemd_notify:has_announced(stopping) orelse under_way() =:= restart of
         true -> ok;
         false -> systemd_notify:send(stopping)
     end.
@@ -54,12 +53,13 @@ stopping() ->
 %% @doc Whether what follows is a restart of the VM, with no `STOPPING=1' on the way.
 -spec restarting(boolean()) -> ok.
 restarting(true) ->
-    persistent_term:put({?MODULE, restarting}, true);
+    persistent_term:put({?MODULE, under_way}, restart);
 restarting(false) ->
-    _ = persistent_term:erase({?MODULE, restarting}),
+    _ = persistent_term:erase({?MODULE, under_way}),
     ok.
 
-%% @doc Whether the service stops, or the VM goes down to come back.
+%% @doc Whether the service stops, also where that could not be said, or the VM goes down to come back.
 -spec is_under_way() -> boolean().
-is_under_way() ->
-    persistent_term:get({?MODULE, restarting}, false) orelse systemd_notify:has_announced(stopping).
+is_under_way() -> under_way() =/= none orelse systemd_notify:has_announced(stopping).
+
+under_way() -> persistent_term:get({?MODULE, under_way}, none).

@@ -1,5 +1,5 @@
 %% @private
-%% The child that notifies when it is started, and when its supervisor takes it down.
+%% The child that notifies when it is started, and when it is stopped in a shutdown of the service.
 -module(systemd_status).
 -behaviour(gen_server).
 
@@ -26,11 +26,18 @@ handle_call(_, _, Down) -> {reply, {error, badarg}, Down}.
 
 handle_cast(_, Down) -> {noreply, Down}.
 
-terminate(_, Down) -> systemd_notify:send(Down).
+%% Otherwise something has crashed in the tree, and the service goes on.
+terminate(_, Down) -> systemd_shutdown:is_under_way() andalso systemd_notify:send(Down).
 
 up_and_down(Statuses) when is_map(Statuses) ->
-    {maps:get(up, Statuses, []), maps:get(down, Statuses, [])};
+    {said(maps:get(up, Statuses, [])), said(maps:get(down, Statuses, []))};
 up_and_down(Statuses) ->
-    try {proplists:get_value(up, Statuses, []), proplists:get_value(down, Statuses, [])}
+    try {said(proplists:get_value(up, Statuses, [])), said(proplists:get_value(down, Statuses, []))}
     catch error:_ -> {{Statuses}, []}
     end.
+
+said(States) when length(States) >= 0 -> [State || State <- States, is_said(State)];
+said(State) -> said([State]).
+
+is_said({status, Status}) -> is_said(Status);
+is_said(State) -> State =/= undefined andalso State =/= nil.

@@ -111,10 +111,13 @@ start(Usec, WarnAfter) ->
     case systemd_notify:with_notifier(Start) of
         {ok, Watchdog} ->
             {ok, Watchdog};
-        Error ->
+        {error, Reason} ->
             systemd_log:once(
-                {watchdog, start}, error, "systemd: the watchdog's thread could not be started: ~0tp", [Error]
+                {watchdog, start}, error, "systemd: the watchdog's thread could not be started, and nothing pings: ~ts",
+                [systemd_reason:explain_start(Reason)]
             ),
+            failed;
+        undefined ->
             failed
     end.
 
@@ -171,7 +174,7 @@ handle_info({systemd_watchdog, tick, Tick}, State) ->
     Asked = tell(TakeUp, State#state{is_quiet = is_starting(State)}),
     %% What the check looks at goes down one after the other when the service does.
     case systemd_shutdown:is_under_way() orelse systemd_config:optional(watchdog_check) of
-        true -> {noreply, answer(Tick, true, Asked)};
+        true -> {noreply, unasked(Tick, Asked)};
         undefined -> {noreply, answer(Tick, true, Asked)};
         Check -> {noreply, check(Tick, Check, Asked)}
     end;
@@ -192,7 +195,9 @@ handle_info({systemd_watchdog, What, Tick}, #state{checking = {Tick, Runner, Sin
     _ = 2 * (now_millis() - Since) >= State#state.warn_after andalso late(What, Runner, State),
     {noreply, State};
 handle_info({systemd_watchdog, ping_failed, Reason}, State) ->
-    systemd_log:once({watchdog, Reason}, error, "systemd: WATCHDOG=1 was not sent: ~0tp", [Reason]),
+    systemd_log:once({watchdog, Reason}, error, "systemd: WATCHDOG=1 was not sent: ~ts", [
+        systemd_reason:explain(Reason)
+    ]),
     {noreply, State};
 handle_info(renew, State) ->
     {noreply, tell(fun(Watchdog) -> systemd_nif:watchdog_checking(Watchdog, 0, <<>>) end, State)};
@@ -230,11 +235,16 @@ dump(Path, Watchdog) -> systemd_hang:dump(Path, Watchdog).
 
 answer(Tick, Result, State) ->
     case systemd_shutdown:is_under_way() of
-        true -> answer_as(Tick, true, State);
-        false -> answer_as(Tick, Result, State)
+        true -> unasked(Tick, State);
+        false -> asked(Tick, Result, State)
     end.
 
-answer_as(Tick, Result, #state{failing = Before, is_quiet = IsQuiet} = State) ->
+%% A service that goes down is watched, and not checked: nothing is known of what it was said to lack.
+unasked(Tick, State) ->
+    systemd_watchdog_info:answered(),
+    told(Tick, true, State).
+
+asked(Tick, Result, #state{failing = Before, is_quiet = IsQuiet} = State) ->
     Failing =
         case Result of
             true -> none;
@@ -249,9 +259,10 @@ answer_as(Tick, Result, #state{failing = Before, is_quiet = IsQuiet} = State) ->
             {failed, _, _, _} -> false
         end,
     systemd_watchdog_info:answered(Result),
-    Reported = case News of true -> State#state{failing = Failing}; false -> State end,
-    Tell = fun(Watchdog) -> systemd_nif:watchdog_answer(Watchdog, Tick, Answer) end,
-    tell(Tell, crossed(Reported)).
+    told(Tick, Answer, case News of true -> State#state{failing = Failing}; false -> State end).
+
+told(Tick, Answer, State) ->
+    tell(fun(Watchdog) -> systemd_nif:watchdog_answer(Watchdog, Tick, Answer) end, crossed(State)).
 
 crossed(#state{bridged = Bridged} = State) ->
     case Bridged andalso systemd_notify:has_announced(ready) of

@@ -2,7 +2,7 @@
 %% What is known of the watchdog, for those who must not wait for its process.
 -module(systemd_watchdog_info).
 
--export([open/2, enabled/1, asked/0, answered/1, read/0]).
+-export([open/2, enabled/1, asked/0, answered/0, answered/1, read/0]).
 
 %% Positions in the only row.
 -record(info, {
@@ -29,22 +29,22 @@ enabled(Enabled) -> update([{#info.enabled, Enabled}, {#info.asked, none}]).
 -spec asked() -> ok.
 asked() -> update([{#info.asked, now_millis()}]).
 
+%% @doc Without a check: the result stays what the last one has said.
+-spec answered() -> ok.
+answered() -> answered_with([]).
+
 -spec answered(systemd_check:result()) -> ok.
-answered(Result) ->
+answered(true) -> answered_with([{#info.result, ok}]);
+answered({failed, _, Failed, _}) -> answered_with([{#info.result, unicode:characters_to_binary(Failed)}]).
+
+answered_with(Result) ->
     Now = now_millis(),
     Duration =
         case ets:lookup_element(?MODULE, info, #info.asked) of
             none -> never;
             Asked -> Now - Asked
         end,
-    Text =
-        case Result of
-            true -> ok;
-            {failed, _, Failed, _} -> unicode:characters_to_binary(Failed)
-        end,
-    update([
-        {#info.asked, none}, {#info.answered, Now}, {#info.duration, Duration}, {#info.result, Text}
-    ]).
+    update([{#info.asked, none}, {#info.answered, Now}, {#info.duration, Duration} | Result]).
 
 update(Elements) ->
     true = ets:update_element(?MODULE, info, Elements),

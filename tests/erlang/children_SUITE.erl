@@ -8,7 +8,8 @@
 all() ->
     [
         ready_is_sent_before_start_returns, ready_with_a_status, ready_keeps_a_status,
-        up_and_down, two_equal_ones, maps_and_lists, garbage_fails_no_supervisor,
+        up_and_down, a_crash_in_the_tree_takes_no_status_down, down_without_stopping, nothing_to_say,
+        ready_without_a_status, application_not_started, two_equal_ones, maps_and_lists, garbage_fails_no_supervisor,
         a_failing_send_fails_no_supervisor, application_stop_says_stopping_once,
         a_crash_says_nothing,
         warns_about_readiness, warns_not_when_ready, invalid_configuration
@@ -28,6 +29,7 @@ end_per_testcase(_, Config) ->
     log_counter:stop(),
     recorder:stop(proplists:get_value(recorder, Config)).
 
+init({Strategy, Children}) -> {ok, {#{strategy => Strategy}, Children}};
 init(Children) -> {ok, {#{}, Children}}.
 
 supervise(Children) ->
@@ -39,13 +41,14 @@ take_down(Supervisor) ->
     exit(Supervisor, shutdown),
     receive {'EXIT', Supervisor, shutdown} -> ok end.
 
-%% What a supervisor with these children has sent when it is up, and what after that until it is
-%% down.
+%% What a supervisor with these children has sent when it is up, and what in a shutdown of the service.
 sent(Children, Config) ->
     Recorder = proplists:get_value(recorder, Config),
     ok = application:start(systemd),
     Supervisor = supervise(Children),
     Up = recorder:all(Recorder),
+    ok = systemd:notify(stopping),
+    [<<"STOPPING=1\n">>] = recorder:all(Recorder),
     take_down(Supervisor),
     {Up, recorder:all(Recorder)}.
 
@@ -68,6 +71,93 @@ up_and_down(Config) ->
         {[<<"STATUS=a\n">>], [<<"STATUS=c\n">>, <<"STATUS=b\nERRNO=5\n">>]},
         sent(Children, Config)
     ).
+
+%% A child that takes the others with it, as when one of a server crashes.
+a_crash_in_the_tree_takes_no_status_down(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    ok = application:start(systemd),
+    [
+        begin
+            Supervisor = supervise({Strategy, [
+                #{id => crasher, start => {?MODULE, crasher, []}},
+                systemd:set_status(#{down => {status, "drained"}}),
+                systemd:set_status(#{up => {status, "serving"}, down => {status, "draining"}}),
+                systemd:ready()
+            ]}),
+            ?assertEqual([<<"STATUS=serving\n">>, <<"READY=1\n">>], recorder:all(Recorder)),
+            crasher ! crash,
+            wait(fun() -> #{status := <<"serving">>, notifications := #{sent := Sent}} = systemd:info(), Sent rem 3 =:= 0 end),
+            ?assertEqual([<<"STATUS=serving\n">>], recorder:all(Recorder)),
+            %% Nor does its supervisor, when it is taken down by another one's crash.
+            take_down(Supervisor),
+            ?assertEqual([], recorder:all(Recorder))
+        end
+     || Strategy <- [rest_for_one, one_for_all]
+    ].
+
+crasher() -> {ok, spawn_link(fun() -> register(crasher, self()), receive crash -> exit(crash) end end)}.
+
+%% STOPPING=1 could not be sent, and the service goes down all the same.
+down_without_stopping(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    ok = application:start(systemd),
+    Supervisor = supervise([systemd:set_status(#{down => {status, "draining"}})]),
+    recorder:stop(Recorder),
+    ok = systemd_shutdown:begun(shutdown),
+    Back = recorder:start(recorder:path(Recorder)),
+    take_down(Supervisor),
+    ?assertEqual([<<"STATUS=draining\n">>], recorder:all(Back)),
+    recorder:stop(Back).
+
+nothing_to_say(Config) ->
+    Nothing = [
+        #{}, [], #{up => undefined, down => nil}, [{up, [nil, undefined]}, {down, []}], [{up, {status, nil}}, {down, [{status, undefined}]}]
+    ],
+    Children = [systemd:set_status(Statuses) || Statuses <- Nothing],
+    ?assertEqual({[], []}, sent(Children, Config)),
+    ?assertEqual([], log_counter:messages()).
+
+ready_without_a_status(Config) ->
+    ok = application:start(systemd),
+    [
+        begin
+            Supervisor = supervise([systemd:ready(None)]),
+            ?assertEqual([<<"READY=1\n">>], recorder:all(proplists:get_value(recorder, Config))),
+            take_down(Supervisor)
+        end
+     || None <- [undefined, nil]
+    ],
+    ?assertEqual([], log_counter:messages()).
+
+%% The application is missing in `applications', or is an included one.
+application_not_started(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    application:set_env(systemd, warn_about_readiness_message, 50),
+    Calls = [
+        fun() -> systemd:notify({status, "x"}) end,
+        fun() -> systemd:barrier(10) end,
+        fun() -> systemd:watchdog(ping) end,
+        fun() -> systemd:clear_fds([x]) end,
+        fun() -> systemd:reload() end
+    ],
+    [?assertEqual({error, not_started}, Call()) || Call <- Calls],
+    ?assertMatch(#{under_systemd := true, error := not_started}, systemd:info()),
+    ?assertEqual(done, systemd:extend_timeout_while(fun() -> done end)),
+    [] = recorder:all(Recorder),
+    Supervisor = supervise([systemd:set_status(#{up => {status, "up"}}), systemd:ready()]),
+    ?assertEqual([<<"READY=1\nSTATUS=ready\n">>], recorder:all(Recorder)),
+    wait(fun() -> [] =/= log_counter:messages() end),
+    ?assertMatch([_], log_counter:messages()),
+    ?assertMatch({match, _}, re:run(log_counter:messages(), "Add systemd to applications in the .app.src")),
+    %% Somebody starts it late. What was announced before stays so.
+    ok = application:start(systemd),
+    wait(fun() -> readiness() =:= undefined end),
+    ?assertMatch([_], log_counter:messages()),
+    ?assertMatch(#{announced := [ready], error := false}, systemd:info()),
+    ok = systemd:notify({status, "late"}),
+    ?assertEqual([<<"STATUS=late\n">>], recorder:all(Recorder)),
+    take_down(Supervisor),
+    persistent_term:erase({systemd_log, {systemd_notify, not_started}}).
 
 two_equal_ones(Config) ->
     Spec = fun() -> systemd:set_status([{down, {status, "x"}}]) end,

@@ -7,7 +7,7 @@
 all() ->
     [
         rules, nothing_to_say, partial_facts, config_keys, default_config, unit_files, show_without_systemctl,
-        lacks_levels, prints
+        level_prefix_of_a_unit_file, levels, prints
     ].
 
 end_per_testcase(_, _) ->
@@ -28,12 +28,13 @@ healthy() ->
         },
         unit => #{
             "Type" => "notify", "NotifyAccess" => "main", "MainPID" => "4711", "WatchdogSec" => "2s",
-            "Restart" => "on-failure", "KillMode" => "mixed", "MemoryDenyWriteExecute" => "no"
+            "Restart" => "on-failure", "KillMode" => "mixed", "MemoryDenyWriteExecute" => "no",
+            "SyslogLevelPrefix" => "yes"
         },
         config => [{install_journal, true}, {watchdog_check, {m, f, []}}],
         native_library => loaded,
         jit => true,
-        lacks_levels => false
+        levels => elsewhere
     }.
 
 journal(IsReachable) -> #{path => <<"/run/j">>, reachable => IsReachable, sent => 1, dropped => 0}.
@@ -57,6 +58,8 @@ nothing_to_say(_) ->
             [{[unit, "KillMode"], "control-group"}],
             [{[unit, "MemoryDenyWriteExecute"], "yes"}, {[jit], false}],
             [{[info, watchdog, last_result], not_checked}],
+            [{[levels], prefixed}],
+            [{[levels], elsewhere}, {[unit, "SyslogLevelPrefix"], "no"}],
             [{[info, announced], [reloading]}],
             [{[info, announced], [stopping]}],
             [{[info, watchdog, enabled], false}],
@@ -105,8 +108,12 @@ rules(_) ->
             {warning, "KillMode=none", [{[unit, "KillMode"], "none"}]},
             {notice, "MemoryDenyWriteExecute=yes.*JPperf", [{[unit, "MemoryDenyWriteExecute"], "yes"}]},
             {error, "log handler default: nobody listens at /run/j.*BindReadOnlyPaths=", [{[info, journal, default], journal(false)}]},
-            {warning, "install_journal is true, but.*StandardOutput=journal", [{[info, journal], #{}}]},
-            {warning, "without their levels.*install_journal.*install_kmsg", [{[lacks_levels], true}]},
+            {warning, "install_journal is set, but.*StandardOutput=journal", [{[info, journal], #{}}]},
+            {warning, "without their levels.*install_journal.*install_kmsg", [{[levels], missing}]},
+            {warning, "SyslogLevelPrefix=no: .*<3>.*install_journal", [{[levels], prefixed}, {[unit, "SyslogLevelPrefix"], "no"}]},
+            {warning, "SyslogLevelPrefix=0: ", [{[levels], prefixed}, {[unit, "SyslogLevelPrefix"], "0"}]},
+            {warning, "could not be started: .*emfile.*LimitNOFILE=.*Type=.* were not looked at", [{[unit], {error, emfile}}]},
+            {warning, "could not be started: .*eagain.*TasksMax=", [{[unit], {error, eagain}}]},
             {error, "config key wacthdog_check: there is none", [{[config], [{wacthdog_check, x}, {install_journal, true}, {watchdog_check, {m, f, []}}]}]}
         ]
     ].
@@ -142,7 +149,7 @@ config_keys(_) ->
             {restart_timeout, [1], [0, infinity]},
             {handle_event, [sighup, false], [true, sigterm]},
             {warn_about_readiness_message, [0, 10000, false], [-1, true]},
-            {install_journal, [true, false], [yes]},
+            {install_journal, [true, false, #{metadata => all}, [{metadata, [request_id]}], []], [yes, [true], "true"]},
             {install_kmsg, [true, false], [undefined]},
             {unset_env, [true, false], [1]},
             {no_such_key, [], [true]}
@@ -192,19 +199,28 @@ show_without_systemctl(_) ->
     ?assertEqual(#{}, Shown),
     ?assertEqual(#{}, systemd_unit:show("no-such-unit.service", ["Type"])).
 
+%% On the developer's machine, of the unit file.
+level_prefix_of_a_unit_file(_) ->
+    Unit = systemd_unit:parse("[Service]\nType=notify\nSyslogLevelPrefix=no\n"),
+    Found = fun(Config) ->
+        [Text || {warning, Text} <- systemd_doctor:project(Config, Unit), string:find(Text, "SyslogLevelPrefix=") =/= nomatch]
+    end,
+    ?assertMatch([_], Found([])),
+    [?assertEqual([], Found(Config)) || Config <- [[{install_journal, true}], [{install_kmsg, false}]]].
+
 %% Standard error is taken for the journal's stream: it is whatever the test writes to.
-lacks_levels(_) ->
+levels(_) ->
     {ok, #{formatter := Formatter} = Default} = logger:get_handler_config(default),
     ok = logger:remove_handler(default),
     ok = logger:add_handler(default, logger_std_h, #{config => #{type => standard_error}, level => none, formatter => Formatter}),
-    No = systemd_logger:lacks_levels(),
+    No = systemd_logger:levels(),
     os:putenv("JOURNAL_STREAM", stream()),
-    Yes = systemd_logger:lacks_levels(),
+    Yes = systemd_logger:levels(),
     ok = logger:set_handler_config(default, formatter, {systemd_kmsg_formatter, #{}}),
-    NoMore = systemd_logger:lacks_levels(),
+    NoMore = systemd_logger:levels(),
     ok = logger:remove_handler(default),
     ok = logger:add_handler(default, maps:get(module, Default), maps:remove(id, Default)),
-    ?assertEqual({false, true, false}, {No, Yes, NoMore}).
+    ?assertEqual({elsewhere, missing, prefixed}, {No, Yes, NoMore}).
 
 stream() ->
     [Device, Inode] = string:lexemes(os:cmd("stat -L -c '%d %i' /proc/" ++ os:getpid() ++ "/fd/2"), " \n"),

@@ -37,6 +37,9 @@ empty() ->
 not_started(Config) ->
     start(Config),
     ok = application:stop(systemd),
+    %% The variable is back in the environment.
+    ?assertEqual((empty())#{under_systemd := true, error := not_started}, systemd:info()),
+    os:unsetenv("NOTIFY_SOCKET"),
     ?assertEqual(empty(), systemd:info()).
 
 not_under_systemd(_) ->

@@ -108,7 +108,8 @@ failures(Config) ->
                 {erlang, binary_to_integer, [<<"secret">>]},
                 {error, badarg},
                 "it raised error badarg, see the log",
-                "<<\"secret\">>"
+                %% With the function, and without its arguments.
+                "erlang,binary_to_integer,1,"
             },
             {fun() -> exit({secret, 1}) end, {exit, {secret, 1}}, "it raised exit secret, see the log", "{secret,1}"},
             {fun() -> throw("secret") end, {throw, "secret"}, "it raised throw term, see the log", "\"secret\""},

@@ -9,7 +9,7 @@ all() ->
         pings_on_true_only, one_question_at_a_time, a_late_answer_counts, disabled_asks_nothing,
         ends_with_its_owner, a_thousand_threads, the_check_has_a_process_of_its_own,
         what_failed_is_the_status_until_all_is_well, an_invalid_setting_is_told_of, no_check_while_it_goes_down,
-        no_check_while_disabled, quiet_when_asked_before_ready, info
+        still_failing_when_it_goes_down, no_check_while_disabled, quiet_when_asked_before_ready, info
     ].
 
 init_per_testcase(_, Config) ->
@@ -183,6 +183,24 @@ no_check_while_it_goes_down(Config) ->
     recorder:all(Recorder),
     ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(Recorder)),
     receive {check, _} -> error(asked) after 0 -> ok end.
+
+%% What is not asked any more is not well again for that.
+still_failing_when_it_goes_down(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    log_counter:start(),
+    start_asking(Config, [{watchdog_warn_after, 10000}]),
+    asked() ! true,
+    ok = systemd:notify(ready),
+    [begin asked() ! false end || _ <- [1, 2]],
+    wait(fun() -> length(log_counter:messages()) =:= 1 end),
+    ok = systemd:notify(stopping),
+    wait(fun() -> recorder:next(Recorder) =:= <<"STOPPING=1\n">> end),
+    wait(fun() -> recorder:next(Recorder) =:= <<"WATCHDOG=1\n">> end),
+    #{last_result := Text, overdue := false} = systemd_watchdog_info:read(),
+    Messages = log_counter:messages(),
+    log_counter:stop(),
+    ?assertMatch(["systemd: watchdog_check: " ++ _], Messages),
+    ?assertMatch({match, _}, re:run(Text, "returned false")).
 
 no_check_while_disabled(Config) ->
     start_asking(Config, []),

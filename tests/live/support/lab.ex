@@ -89,6 +89,17 @@ defmodule Lab do
     text = Enum.map(config, &:io_lib.format("~0tp.~n", [&1]))
     File.write!(path("/etc/lab/#{name}.config"), text)
 
+    code = Enum.join(Keyword.get(options, :code, ["/srv/systemd/ebin"]), " ")
+    start = "-s live_service start /etc/lab/#{name}.config"
+
+    unit(
+      "/usr/bin/erl -noinput -pa #{code} /srv/live/ebin #{start}",
+      Keyword.get(options, :service, [])
+    )
+  end
+
+  @doc "The text of a unit that runs a command, with these lines of `[Service]`."
+  def unit(command, lines \\ []) do
     """
     [Unit]
     DefaultDependencies=no
@@ -99,9 +110,8 @@ defmodule Lab do
     LimitCORE=0
     TimeoutStartSec=20
     TimeoutStopSec=20
-    ExecStart=/usr/bin/erl -noinput -pa #{Enum.join(Keyword.get(options, :code, ["/srv/systemd/ebin"]), " ")} /srv/live/ebin \
-      -s live_service start /etc/lab/#{name}.config
-    #{Enum.join(Keyword.get(options, :service, []), "\n")}
+    ExecStart=#{command}
+    #{Enum.join(lines, "\n")}
     """
   end
 

@@ -1,0 +1,54 @@
+%% @private
+%% Errors in words: what happened, and which setting or config key to look at.
+-module(systemd_reason).
+
+-export([explain/1, explain_start/1, posix/1]).
+
+%% @doc What happened, and where to look.
+-spec explain(systemd:reason() | file:posix()) -> io_lib:chars().
+explain(nif_not_loaded) ->
+    ["the native library is not loaded: ", systemd_nif:load_error()];
+explain(not_started) ->
+    "NOTIFY_SOCKET is set, and the application systemd is not running. Add systemd to applications in the .app.src of "
+    "your application, or in Mix to its deps without runtime: false, and not to included_applications";
+explain({invalid_notify_socket, Value}) ->
+    io_lib:format(
+        "NOTIFY_SOCKET=~0tp is no absolute path, @abstract name or vsock:CID:PORT, or too long",
+        [Value]
+    );
+explain({invalid_state, _}) ->
+    "it is no systemd:state()";
+explain({invalid_value, Key}) ->
+    io_lib:format("the value of ~0tP breaks a rule of sd_notify(3)", [Key, 20]);
+explain(bad_descriptor) ->
+    "one of the descriptors is closed, or is none";
+explain({invalid_fd_name, _}) ->
+    "a name for a descriptor is 1 to 255 printable ASCII characters without a colon";
+explain({fd_store_max, Most}) ->
+    io_lib:format("the unit may store ~b descriptors, see FileDescriptorStoreMax=", [Most]);
+explain(emsgsize) ->
+    "it is longer than the 4096 bytes that the service manager reads";
+explain(eagain) ->
+    "the service manager's queue is full, and was not read for 2000 ms";
+explain(etimedout) ->
+    "the service manager did not come to it in time";
+explain(Reason) when Reason =:= enoent; Reason =:= econnrefused ->
+    [posix(Reason), ": nobody listens on NOTIFY_SOCKET"];
+explain(Reason) when is_atom(Reason) ->
+    posix(Reason);
+explain(Reason) ->
+    io_lib:format("~0tp", [Reason]).
+
+%% @doc Of what needs a thread or a process of the system: there `eagain' is no full queue.
+-spec explain_start(systemd:reason() | file:posix()) -> io_lib:chars().
+explain_start(eagain) -> [text(eagain), ": there may be no more threads and processes. See TasksMax= and LimitNPROC= in the unit"];
+explain_start(Reason) -> explain(Reason).
+
+%% @doc An error of the kernel, and the limit of the unit that it may come from.
+-spec posix(file:posix()) -> io_lib:chars().
+posix(emfile) -> [text(emfile), ": see LimitNOFILE= in the unit"];
+posix(enfile) -> [text(enfile), ": see fs.file-max in sysctl.d(5)"];
+posix(enomem) -> [text(enomem), ": see MemoryMax= in the unit"];
+posix(Reason) -> text(Reason).
+
+text(Reason) -> io_lib:format("~ts (~ts)", [file:format_error(Reason), Reason]).
