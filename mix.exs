@@ -78,6 +78,8 @@ defmodule Systemd.MixProject do
       erlc_options: [:debug_info],
       elixirc_paths: ["elixir/lib"],
       test_paths: ["tests/elixir"],
+      # Tests have protocols implemented.
+      consolidate_protocols: Mix.env() != :test,
       package: [
         licenses: @properties[:licenses],
         links: Map.new(@properties[:links]),

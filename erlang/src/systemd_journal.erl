@@ -69,4 +69,5 @@ flat(Message) ->
     Message.
 
 texts(Paths, Meta) ->
-    [systemd_journal_value:text(lists:foldl(fun maps:get/2, Meta, Path)) || Path <- Paths].
+    Language = systemd_journal_value:language(Meta),
+    [systemd_journal_value:text(lists:foldl(fun maps:get/2, Meta, Path), Language) || Path <- Paths].

@@ -2,16 +2,18 @@
 %% The configuration of `systemd_journal_h', checked and made ready for use.
 -module(systemd_journal_config).
 
--export([new/1, given/1, path/1, current/1, info/0, forget/1]).
+-export([new/1, given/1, path/1, current/1, say_why_missing/2, info/0, forget/1]).
 
 -export_type([ready/0]).
 
 -type ready() :: #{
     id := logger:handler_id(),
-    sink := systemd_nif:sink(),
+    %% None without the native library.
+    sink := systemd_nif:sink() | none,
     path := binary(),
     send_timeout := non_neg_integer(),
-    report_cb := systemd_journal_report:callback() | undefined
+    report_cb := systemd_journal_report:callback() | undefined,
+    complained := atomics:atomics_ref()
 }.
 
 -define(PATH, "/run/systemd/journal/socket").
@@ -52,26 +54,51 @@ new(#{id := Id} = Handler) ->
         Given = maps:get(config, Handler, #{}),
         is_map(Given) orelse throw({config, Given}),
         maps:foreach(fun check/2, Given),
-        systemd_nif:loaded() orelse throw(nif_not_loaded),
         Config = maps:merge(defaults(), Given),
         Ready = #{
             id => Id,
             sink => open(Id, Config),
             path => path(Id),
             send_timeout => maps:get(send_timeout, Config),
-            report_cb => maps:get(report_cb, Config, undefined)
+            report_cb => maps:get(report_cb, Config, undefined),
+            complained => atomics:new(1, [])
         },
         {ok, (formatter(Handler))#{config => Ready}}
     catch
-        throw:nif_not_loaded -> {error, {nif_not_loaded, systemd_nif:load_error()}};
         throw:{Key, Value} -> {error, {invalid_config, systemd_journal_h, #{Key => Value}}};
         throw:{Key, Value, Reason} -> {error, {invalid_config, systemd_journal_h, #{Key => Value}, Reason}}
     end.
 
 open(Id, Config) ->
-    Sink = sink(journal(Config, kept(Id)), Config),
+    Sink =
+        case systemd_nif:loaded() of
+            true -> sink(journal(Config, kept(Id)), Config);
+            false -> without_library(Id, kept(Id))
+        end,
     persistent_term:put({?MODULE, Id}, {Config, Sink}),
     Sink.
+
+%% Said once, when the handler is added.
+without_library(Id, {Before, _}) ->
+    _ = Before =:= #{} andalso
+        systemd_journal_stderr:write(error, ["systemd: the log handler ", id(Id), " writes to standard error: the native "
+            "library is not loaded: ", systemd_nif:load_error()], 0),
+    none.
+
+%% @doc Once, until the journal is reached again.
+-spec say_why_missing(ready(), systemd_journal:reason()) -> ok | full.
+say_why_missing(#{id := Id, sink := Sink, path := Path}, Reason) ->
+    case systemd_nif:journal_missing(Sink) of
+        true ->
+            systemd_journal_stderr:write(error, io_lib:format(
+                "systemd: the log handler ~ts writes to standard error until journald can be reached at ~ts: ~ts",
+                [id(Id), Path, systemd_reason:posix(Reason)]
+            ), 0);
+        false ->
+            ok
+    end.
+
+id(Id) -> io_lib:format("~0tp", [Id]).
 
 %% @doc What the user gave, and the defaults.
 -spec given(ready()) -> systemd_journal_h:config().
@@ -127,10 +154,9 @@ follow(Id) ->
 info() ->
     maps:from_list([
         {Id, info(Config, Id, Sink)}
-     || Id <- logger:get_handler_ids(), {Config, Sink} <- [kept(Id)], Sink =/= none
+     || Id <- logger:get_handler_ids(), {Config, Sink} <- [kept(Id)], Config =/= #{}
     ]).
 
-%% Where another copy of the native library has come and nobody listens, there is no sink.
 info(#{path := Path}, Id, Sink) ->
     {IsReachable, Sent, Dropped} =
         try systemd_nif:journal_info(current(Id, Sink))
@@ -150,7 +176,7 @@ formatter(Handler) ->
     Handler.
 
 check(fields, Fields) when length(Fields) >= 0 -> ok;
-check(metadata, all) -> ok;
+check(metadata, Which) when Which =:= all; Which =:= scalars -> ok;
 check(metadata, Keys) -> are_keys(Keys) orelse throw({metadata, Keys});
 check(report_cb, Callback) when is_function(Callback, 1); is_function(Callback, 2) -> ok;
 check(path, Path) when is_list(Path); is_binary(Path) -> ok;
@@ -159,12 +185,12 @@ check(Key, Value) -> lists:member(Key, ?OVERLOAD) orelse throw({Key, Value}).
 
 journal(#{path := Path}, {#{path := Path}, Sink}) ->
     try systemd_nif:journal_of(Sink)
-    catch error:badarg -> connect(Path)
+    catch error:badarg -> journal_at(Path)
     end;
 journal(#{path := Path}, _) ->
-    connect(Path).
+    journal_at(Path).
 
-connect(Path) ->
+journal_at(Path) ->
     case systemd_nif:journal_open(native(Path)) of
         {ok, Journal} -> Journal;
         {error, Reason} -> throw({path, Path, Reason})

@@ -11,6 +11,8 @@
 %% @doc Counts one line that could not be sent. Where nobody tells of such lines yet, a process is
 %% started that does, and then ends.
 -spec count(systemd_journal_config:ready(), logger:metadata(), systemd_journal:reason()) -> ok.
+count(#{sink := none}, _, _) ->
+    ok;
 count(#{sink := Sink} = Config, Meta, Reason) ->
     case systemd_nif:journal_drop(Sink, maps:get(time, Meta, os:system_time(microsecond))) of
         true ->
@@ -27,8 +29,8 @@ init(#{sink := Sink, path := Path} = Config, Reason) ->
             %% A full queue is told of by the journal itself.
             _ = Reason =:= eagain orelse
                 systemd_log:to_stderr(
-                    "log lines are dropped, and counted: the journal at ~ts takes none: ~ts (~0tp)",
-                    [Path, file:format_error(Reason), Reason]
+                    "log lines are dropped, and counted: the journal at ~ts does not take them: ~ts",
+                    [Path, systemd_reason:posix(Reason)]
                 ),
             %% The count is gone with the copy of the native library that kept it.
             try tell(Config)

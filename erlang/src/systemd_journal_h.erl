@@ -7,13 +7,20 @@
 %% logger:add_handler(journal, systemd_journal_h, #{config => #{metadata => all}}).
 %% '''
 %%
-%% or, with the config key `install_journal' of this application set to `true', in the place of the
-%% default handler. It needs no running application, so that `kernel' can have it as its default
-%% handler too.
+%% or, with the config key `install_journal' of this application, in the place of the default handler. It needs no
+%% running application, so that `kernel' can have it as its default handler too.
+%%
+%% Where there is no journal, or no native library, lines go to standard error, each with its level as `<N>' in
+%% front; one line there says why. Adding the handler fails only for an invalid configuration.
 %%
 %% `MESSAGE=' is what the formatter makes of the event; unless another one is configured it is the
 %% message alone, because time and level have fields of their own. With an error report of a crash
 %% go `CRASH_PROCESS=', `CRASH_REASON=' and `CRASH_STACK='.
+%%
+%% A value is text where it is a binary in UTF-8, or a list of code points that is not empty, and all of it is
+%% printable. Anything else is written as a term, in Elixir's syntax where the event comes from Elixir. A struct is
+%% what its `String.Chars' or `Inspect' shows of it, also inside of other terms, and inside of a report or the
+%% arguments of a format: what it keeps from being shown is in no field.
 %%
 %% == Options ==
 %% <dl>
@@ -25,15 +32,18 @@
 %% '''
 %% </dd>
 %% <dt>`metadata'</dt>
-%% <dd>`all', or a list of keys: the event's metadata as fields, on top of `fields'. `request_id'
-%% becomes `REQUEST_ID='. The default is `[]'.</dd>
+%% <dd>The event's metadata as fields, on top of `fields'; `request_id' becomes `REQUEST_ID='. A list of keys;
+%% `scalars', each key whose value is a number, an atom, a pid, a port, a reference or text, and `mfa',
+%% `initial_call' and `domain'; or `all', also maps, tuples, structs and lists. The default is `[]', and
+%% `scalars' by `install_journal' and `logger:add_handlers(systemd)'.</dd>
 %% <dt>`report_cb'</dt>
 %% <dd>`fun((Report) -> [{Name, Value}])', or the same with a prefix for the names before it:
 %% fields that a report becomes. `fun maps:to_list/1' makes each key of a map a field.</dd>
 %% <dt>`send_timeout'</dt>
 %% <dd>How long a caller waits while journald's queue is full, in milliseconds; 1000 by default.
 %% Then the line is dropped, and an entry with `N_DROPPED=' tells how many lines were, as soon as
-%% the journal takes lines again. A socket that is missing is waited for only once.</dd>
+%% the journal takes lines again. A journald that has been there before is waited for as long, once. It is also how
+%% long a caller waits for standard error in its place.</dd>
 %% <dt>`path'</dt>
 %% <dd>Where journald listens: `/run/systemd/journal/socket'.</dd>
 %% <dt>The overload keys of `logger_std_h'</dt>
@@ -42,7 +52,9 @@
 %%
 %% Names that come from metadata and reports are made valid: upper-case, `_' for what is no ASCII
 %% letter or digit, an `X' in front where the first is no letter, 64 characters at most. A key whose
-%% name is taken, such as `priority', gets `X_' in front. In `fields' an invalid name is an error.
+%% name is taken, such as `priority', gets `X_' in front. In `fields' an invalid name is an error. An entry has at
+%% most 960 fields, and 32 MiB, or 768 MiB from root: fields that don't fit are left out, and `N_FIELDS_DROPPED='
+%% says how many. A message that doesn't fit is dropped and counted.
 %%
 %% A formatter or `report_cb' that fails loses nothing: the event is sent with what went wrong in it,
 %% and one line on standard error says so.
@@ -79,7 +91,7 @@
 
 -type config() :: #{
     fields => [field()],
-    metadata => all | [atom()],
+    metadata => all | scalars | [atom()],
     report_cb =>
         fun((logger:report()) -> [{Name :: term(), Value :: term()}])
         | fun((Prefix :: binary(), logger:report()) -> [{Name :: term(), Value :: term()}]),
@@ -128,13 +140,26 @@ log(Event, #{config := Config, formatter := Formatter}) ->
             end
     end.
 
-log(#{level := Level, meta := Meta} = Event, Formatter, Config) ->
-    Message = message(Event, Formatter, Config),
-    More = more(Event, Config),
-    sent(systemd_journal:send(Config, Level, Meta, Message, More), Event, Config).
+log(Event, Formatter, Config) ->
+    case systemd_elixir:translated(Event) of
+        stop ->
+            ok;
+        Translated ->
+            Message = message(Translated, Formatter, Config),
+            More = more(Translated, Config),
+            sent(send(Config, Translated, Message, More), Translated, Message, Config)
+    end.
+
+send(#{sink := none} = Config, Event, Message, More) ->
+    case systemd_nif:loaded() of
+        true -> send(systemd_journal_config:current(Config), Event, Message, More);
+        false -> {error, nif_not_loaded}
+    end;
+send(Config, #{level := Level, meta := Meta}, Message, More) ->
+    systemd_journal:send(Config, Level, Meta, Message, More).
 
 failed(Class, Reason, Stack, #{meta := Meta}, Config) ->
-    complain(Config, "failed with ~ts ~0tP at ~0tP", [Class, Reason, 20, Stack, 30]),
+    complain(Config, ["failed: ", systemd_journal_value:exception(Class, Reason, Stack)]),
     systemd_journal_drops:count(Config, Meta, einval).
 
 %% A string without the way of the default formatter, which makes a list of its characters: that takes up to
@@ -151,40 +176,47 @@ message(
 message(Event, Formatter, Config) ->
     formatted(Event, Formatter, Config).
 
-formatted(Event, {Module, FormatterConfig}, Config) ->
-    try
-        Module:format(Event, FormatterConfig)
-    catch
-        Class:Reason:Stack ->
-            complain(Config, "formatter ~ts failed with ~ts ~0tP at ~0tP", [
-                Module, Class, Reason, 20, Stack, 30
-            ]),
-            fallback("FORMATTER CRASH", Event)
+formatted(Event, Formatter, Config) ->
+    case systemd_journal_message:format(Event, Formatter) of
+        {ok, Message} ->
+            Message;
+        {failed, Message, Why} ->
+            complain(Config, Why),
+            Message
     end.
-
-fallback(What, #{msg := Message}) -> io_lib:format("~ts: ~0tp", [What, Message]).
 
 more(Event, Config) ->
     case systemd_journal_report:fields(Event, maps:get(report_cb, Config)) of
         {ok, Fields} ->
             Fields;
         {{report_cb_failed, Text}, Fields} ->
-            complain(Config, "report_cb failed with ~ts", [Text]),
+            complain(Config, ["report_cb failed: ", Text]),
             Fields
     end.
 
-sent(ok, _, _) ->
+sent(ok, _, _, _) ->
     ok;
-sent({error, invalid_message}, #{level := Level, meta := Meta} = Event, Config) ->
-    complain(Config, "the formatter returned no text", []),
-    Message = fallback("FORMATTER ERROR: bad return value", Event),
-    sent(systemd_journal:send(Config, Level, Meta, Message, []), Event, Config);
-sent({error, Reason}, #{meta := Meta}, Config) ->
-    systemd_journal_drops:count(Config, Meta, Reason).
+sent({error, invalid_message}, Event, _, Config) ->
+    complain(Config, "the formatter returned no text"),
+    Message = systemd_journal_message:bad_return(Event),
+    sent(send(Config, Event, Message, []), Event, Message, Config);
+sent({error, Reason}, #{meta := Meta}, _, Config) when Reason =:= eagain; Reason =:= emsgsize; Reason =:= badarg ->
+    systemd_journal_drops:count(Config, Meta, Reason);
+sent({error, Reason}, #{level := Level, meta := Meta} = Event, Message, Config) ->
+    #{send_timeout := Timeout} = Config,
+    _ = Reason =:= nif_not_loaded orelse systemd_journal_config:say_why_missing(Config, Reason),
+    try systemd_journal_stderr:write(Level, Message, Timeout) of
+        ok -> ok;
+        full -> systemd_journal_drops:count(Config, Meta, Reason)
+    catch
+        error:badarg ->
+            _ = systemd_journal_stderr:write(Level, systemd_journal_message:bad_return(Event), Timeout),
+            ok
+    end.
 
 %% Once until the next change of the configuration.
-complain(#{id := Id, sink := Sink}, Format, Args) ->
-    case systemd_nif:journal_complain(Sink) of
-        true -> systemd_log:to_stderr("logger handler ~0tp: " ++ Format, [Id | Args]);
-        false -> ok
+complain(#{id := Id, complained := Complained}, Text) ->
+    case atomics:exchange(Complained, 1, 1) of
+        0 -> systemd_log:to_stderr("logger handler ~0tp: ~ts", [Id, Text]);
+        1 -> ok
     end.

@@ -17,35 +17,47 @@
 %% the error is a field as well.
 -spec fields(logger:log_event(), callback() | undefined) ->
     {ok | {report_cb_failed, binary()}, systemd_journal:more()}.
-fields(#{msg := {report, Report}} = Event, Callback) ->
-    {Result, Fields} = called(Callback, Report),
+fields(#{msg := {report, Report}, meta := Meta} = Event, Callback) ->
+    {Result, Fields} = called(Callback, Report, systemd_journal_value:language(Meta)),
     {Result, crash(Event, Report) ++ Fields};
 fields(#{meta := #{crash_reason := _}} = Event, _) ->
     {ok, crash(Event, #{})};
 fields(_, _) ->
     {ok, []}.
 
-called(undefined, _) ->
+called(undefined, _, _) ->
     {ok, []};
-called(Callback, Report) ->
+called(Callback, Report, Language) ->
     try
-        {ok, [field(Field) || Field <- call(Callback, Report)]}
+        {ok, [field(Field, Language) || Field <- call(Callback, Report)]}
     catch
         Class:Reason:Stack ->
-            Text = unicode:characters_to_binary(
-                io_lib:format("~ts ~0tP at ~0tP", [Class, Reason, 20, Stack, 30])
-            ),
+            Text = unicode:characters_to_binary(systemd_journal_value:exception(Class, Reason, Stack)),
             {{report_cb_failed, Text}, [{<<"REPORT_CB_ERROR">>, Text}]}
     end.
 
 call(Callback, Report) when is_function(Callback, 1) -> Callback(Report);
 call(Callback, Report) -> Callback(?PREFIX, Report).
 
-field({Name, Value}) -> {systemd_journal_value:text(Name), systemd_journal_value:text(Value)}.
+field({Name, Value}, Language) -> {name(Name), systemd_journal_value:text(flat(Value), Language)}.
 
-crash(#{level := error} = Event, Report) ->
+name(Name) when is_atom(Name) ->
+    atom_to_binary(Name);
+name(Name) ->
+    try <<_/binary>> = unicode:characters_to_binary(Name)
+    catch error:_ -> systemd_journal_value:text(Name, erlang)
+    end.
+
+%% As `io_lib:format/2' returns it.
+flat(Value) ->
+    case is_list(Value) andalso io_lib:deep_unicode_char_list(Value) of
+        true -> unicode:characters_to_list(Value);
+        false -> Value
+    end.
+
+crash(#{level := error, meta := Meta} = Event, Report) ->
     try reason(Report, Event) of
-        {ok, Process, Reason} -> crash_fields(Process, split(Reason));
+        {ok, Process, Reason} -> crash_fields(Process, split(Reason), systemd_journal_value:language(Meta));
         none -> []
     catch
         %% It only looked like a report of OTP's.
@@ -54,11 +66,11 @@ crash(#{level := error} = Event, Report) ->
 crash(_, _) ->
     [].
 
-crash_fields(Process, {Reason, Stack}) ->
+crash_fields(Process, {Reason, Stack}, Language) ->
     [
-        {<<"CRASH_PROCESS">>, process(Process)},
-        {<<"CRASH_REASON">>, systemd_journal_value:text(Reason)},
-        {<<"CRASH_STACK">>, stack(Stack)}
+        {<<"CRASH_PROCESS">>, process(Process, Language)},
+        {<<"CRASH_REASON">>, systemd_journal_value:text(Reason, Language)},
+        {<<"CRASH_STACK">>, systemd_journal_value:stack(Stack)}
     ].
 
 %% The reports of OTP's behaviours, and what Elixir's Logger makes of them.
@@ -106,18 +118,6 @@ is_frame({Module, Function, Arity, Location}) when is_integer(Arity); length(Ari
 is_frame(_) ->
     false.
 
-process({_, Name}) when is_atom(Name) -> systemd_journal_value:text(Name);
-process(Process) -> systemd_journal_value:text(Process).
-
-stack(Stack) -> iolist_to_binary(lists:join($\n, [frame(Frame) || Frame <- Stack])).
-
-frame({Module, Function, Arity, Location}) ->
-    [systemd_journal_value:function({Module, Function, Arity}), place(Location)].
-
-place(Location) ->
-    case {lists:keyfind(file, 1, Location), lists:keyfind(line, 1, Location)} of
-        {{_, File}, {_, Line}} ->
-            [" (", systemd_journal_value:text(File), $:, systemd_journal_value:text(Line), $)];
-        _ ->
-            []
-    end.
+process({_, Name}, Language) when is_atom(Name) -> process(Name, Language);
+process(Process, _) when is_pid(Process) -> list_to_binary(pid_to_list(Process));
+process(Process, Language) -> systemd_journal_value:text(Process, Language).

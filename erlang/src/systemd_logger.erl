@@ -17,13 +17,20 @@ install() ->
         Kmsg -> invalid(install_kmsg, Kmsg)
     end,
     case application:get_env(systemd, install_journal, false) of
-        true -> install_journal();
         false -> ok;
-        Journal -> invalid(install_journal, Journal)
+        true -> install_journal(#{});
+        Options when is_map(Options) -> install_journal(Options);
+        Options ->
+            try install_journal(maps:from_list(Options))
+            catch error:badarg -> invalid(install_journal, Options)
+            end
     end.
 
 invalid(Key, Value) ->
-    logger:error("systemd: config key ~ts is ~0tP, which is neither true nor false", [Key, Value, 20]).
+    logger:error("systemd: config key ~ts is ~0tP, and neither true nor false~ts", [Key, Value, 20, case Key of
+        install_journal -> ", nor options of systemd_journal_h";
+        install_kmsg -> ""
+    end]).
 
 %% @doc See {@link systemd:is_journal/1}.
 -spec is_journal(term()) -> boolean().
@@ -33,10 +40,8 @@ is_journal(standard_error) -> is_stream(2);
 is_journal(_) -> false.
 
 is_stream(Fd) ->
-    case os:getenv("JOURNAL_STREAM") of
-        false -> false;
-        Value -> systemd_nif:loaded() andalso systemd_nif:is_journal(Fd, unicode:characters_to_binary(Value))
-    end.
+    Named = os:getenv("JOURNAL_STREAM", ""),
+    systemd_nif:loaded() andalso systemd_nif:is_journal(Fd, unicode:characters_to_binary(Named)).
 
 %% @doc How the default handler's lines come to the journal by standard output: with `<N>' in front of them, or
 %% without.
@@ -53,9 +58,9 @@ levels() ->
             elsewhere
     end.
 
-install_journal() ->
+install_journal(Options) ->
     case is_journal(standard_error) orelse is_journal(standard_io) of
-        true -> replace(place());
+        true -> replace(place(), maps:merge(#{metadata => scalars}, Options));
         false -> ok
     end.
 
@@ -74,13 +79,13 @@ sasl() ->
         _ -> [{sasl, {fun logger_filters:domain/2, {stop, sub, [otp, sasl]}}}]
     end.
 
-replace(none) ->
+replace(none, _) ->
     ok;
-replace(#{module := systemd_journal_h}) ->
+replace(#{module := systemd_journal_h}, _) ->
     ok;
-replace(#{id := Id} = Old) ->
+replace(#{id := Id} = Old, Options) ->
     Kept = maps:with([level, filters, filter_default], Old),
-    Handler = Kept#{config => #{metadata => all}},
+    Handler = Kept#{config => Options},
     %% Meanwhile both write, so that no line is lost.
     case logger:add_handler(?MODULE, systemd_journal_h, Handler) of
         ok ->

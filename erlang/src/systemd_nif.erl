@@ -33,7 +33,7 @@
     journal_open/1,
     journal_sink/3,
     journal_of/1,
-    journal_complain/1,
+    journal_missing/1,
     journal_log/6,
     journal_join/1,
     journal_leave/1,
@@ -200,15 +200,15 @@ memory_pressure_done(_) -> ?NOT_LOADED.
 -spec journal_open(Path :: binary()) -> {ok, journal()} | {error, file:posix()}.
 journal_open(_) -> ?NOT_LOADED.
 
--spec journal_sink(journal(), [{Name :: binary(), source()}], Metadata :: all | [atom()]) ->
+-spec journal_sink(journal(), [{Name :: binary(), source()}], Metadata :: all | scalars | [atom()]) ->
     {ok, sink()} | {error, {invalid_field_name | invalid_fields, term()}}.
 journal_sink(_, _, _) -> ?NOT_LOADED.
 
 -spec journal_of(sink()) -> journal().
 journal_of(_) -> ?NOT_LOADED.
 
--spec journal_complain(sink()) -> boolean().
-journal_complain(_) -> ?NOT_LOADED.
+-spec journal_missing(sink()) -> IsNews :: boolean().
+journal_missing(_) -> ?NOT_LOADED.
 
 -spec journal_log(
     sink(),

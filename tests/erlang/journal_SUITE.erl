@@ -10,10 +10,11 @@
 all() ->
     [
         exact_bytes, default_fields, special_fields, values, compound_values, paths_and_all, metadata_all,
+        metadata_scalars, more_fields_than_journald_takes,
         metadata_keys, message_id, names_are_made_valid, names_that_are_taken, unicode_and_bytes,
         lines, large_messages, map_report, report_cb, report_cb_with_prefix, crash_of_gen_server,
         crash_of_process, crash_of_child, crash_reason_of_elixir, own_formatter, strings_as_its_formatter_has_them, formatter_raises,
-        formatter_returns_nonsense, report_cb_fails, invalid_configuration, no_journald,
+        formatter_returns_nonsense, report_cb_fails, invalid_configuration, no_journald, nobody_reads_standard_error, library_missing,
         add_handlers, changes_of_configuration, configuration_as_given, of_kernel
     ].
 
@@ -120,7 +121,7 @@ values(Config) ->
      || {Value, Text} <- [
             {<<"binary">>, <<"binary">>},
             {"string", <<"string">>},
-            {["io", <<"list">>, $s, [[]]], <<"iolists">>},
+            {["io", <<"list">>, $s, [[]]], <<"[\"io\",<<\"list\">>,115,[[]]]">>},
             {an_atom, <<"an_atom">>},
             {'Elixir.My.Module', <<"My.Module">>},
             {true, <<"true">>},
@@ -131,11 +132,23 @@ values(Config) ->
             {Reference, list_to_binary(ref_to_list(Reference))},
             {Port, list_to_binary(port_to_list(Port))},
             {Fun, list_to_binary(erlang:fun_to_list(Fun))},
-            {[otp, sasl], <<"otp.sasl">>},
+            {[otp, sasl], <<"[otp,sasl]">>},
             {undefined, none},
             {nil, none},
-            {"", none},
-            {<<>>, none}
+            {"", <<"[]">>},
+            {<<>>, none},
+            %% What looks like text and is none, and the other way round.
+            {[1, 2, 3], <<"[1,2,3]">>},
+            {[1000], <<"Ϩ"/utf8>>},
+            {<<0>>, <<"<<0>>">>},
+            {<<1, 2>>, <<"<<1,2>>">>},
+            {<<255>>, <<"<<\"ÿ\">>"/utf8>>},
+            {[16#D800], <<"[55296]">>},
+            {"tab\tand\nline\e[0m", <<"tab\tand\nline\e[0m">>},
+            {<<"tab\tand\nline\e[0m ü">>, <<"<<\"tab\\tand\\nline\\e[0m ü\">>"/utf8>>},
+            {<<"tab\tand\nline\e[0m ü"/utf8>>, <<"tab\tand\nline\e[0m ü"/utf8>>},
+            {<<16#85/utf8>>, <<"<<194,133>>">>},
+            {[<<"a">>, <<"b">>], <<"[<<\"a\">>,<<\"b\">>]">>}
         ]
     ],
     [
@@ -179,6 +192,54 @@ compound_values(Config) ->
             {#{'__struct__' => 'Elixir.Nobody'}, <<"#{'__struct__' => 'Elixir.Nobody'}">>}
         ]
     ].
+
+%% Only what is no compound term, unless its key is listed.
+metadata_scalars(Config) ->
+    Meta = #{
+        number => 1, float => 1.5, large => 1 bsl 70, atom => 'кл', process => self(), string => "x", binary => <<"y">>,
+        reference => make_ref(), mfa => {m, f, 1}, initial_call => {m, g, 2}, domain => [my, app],
+        map => #{a => 1}, tuple => {a}, list => [a], strings => ["a"], bytes => <<255>>, bits => <<1:3>>, improper => [$a | $b],
+        empty => [], conn => #{'__struct__' => 'Elixir.Conn'}, function => fun() -> ok end
+    },
+    Names = fun(Metadata) ->
+        [Name || {Name, _} <- logged(#{fields => [], metadata => Metadata}, info, "text", Meta, Config)]
+    end,
+    Scalars = [
+        <<"ATOM">>, <<"BINARY">>, <<"DOMAIN">>, <<"FLOAT">>, <<"INITIAL_CALL">>, <<"LARGE">>, <<"MESSAGE">>, <<"MFA">>,
+        <<"NUMBER">>, <<"PID">>, <<"PROCESS">>, <<"REFERENCE">>, <<"STRING">>
+    ],
+    ?assertEqual(Scalars, lists:sort(Names(scalars))),
+    Compound = [map, tuple, list, strings, bytes, bits, improper, empty, conn, function],
+    ?assertEqual(lists:sort([<<"MESSAGE">> | [string:uppercase(atom_to_binary(Key)) || Key <- Compound]]), lists:sort(Names(Compound))),
+    ?assertEqual(length(Scalars) + length(Compound), length(Names(all))),
+    Entry = logged(#{fields => [{"MAP", map}], metadata => scalars}, info, "text", Meta, Config),
+    ?assertEqual(<<"#{a => 1}">>, value(<<"MAP">>, Entry)),
+    ?assertEqual(<<"my.app">>, value(<<"DOMAIN">>, Entry)),
+    ?assertEqual(<<"m:g/2">>, value(<<"INITIAL_CALL">>, Entry)).
+
+%% journald ignores an entry of more than 1,024 fields, its own included.
+more_fields_than_journald_takes(Config) ->
+    Keys = [{list_to_atom("key" ++ integer_to_list(N)), N} || N <- lists:seq(1, 1020)],
+    Report = maps:from_list(Keys),
+    recorder:buffer(recorder(Config), 1 bsl 18),
+    [
+        begin
+            Entry = logged(Handler, error, Message, Meta, Config),
+            ?assertEqual(961, length(Entry)),
+            ?assertMatch(<<_, _/binary>>, value(<<"MESSAGE">>, Entry)),
+            ?assertEqual(<<"3">>, value(<<"PRIORITY">>, Entry)),
+            Left = length([Name || {<<"KEY", _/binary>> = Name, _} <- Entry]),
+            ?assertEqual({<<"N_FIELDS_DROPPED">>, integer_to_binary(1020 - Left)}, lists:last(Entry))
+        end
+     || {Handler, Message, Meta} <- [
+            {#{report_cb => fun maps:to_list/1}, Report, #{}},
+            {#{metadata => all}, "text", Report},
+            {#{metadata => scalars}, "text", Report}
+        ]
+    ],
+    %% What a crash is made of is not what is left out.
+    Crash = logged(#{metadata => scalars}, error, "text", Report#{crash_reason => {oops, [{m, f, 1, []}]}}, Config),
+    ?assertEqual(<<"oops">>, value(<<"CRASH_REASON">>, Crash)).
 
 %% The way through a map, and the map itself.
 paths_and_all(Config) ->
@@ -264,9 +325,7 @@ unicode_and_bytes(Config) ->
             {"a\0b", <<"a\0b">>},
             {"", <<>>}
         ]
-    ],
-    %% Bytes that are no text arrive as they are.
-    ?assertEqual([{<<"MESSAGE">>, <<"text">>}, {<<"K">>, <<255, 0, 10>>}], logged([k], #{k => <<255, 0, 10>>}, Config)).
+    ].
 
 lines(Config) ->
     [
@@ -500,17 +559,71 @@ invalid_configuration(Config) ->
         overload_kill_restart_after => 5000
     }}).
 
+%% Lines go to standard error with their levels, and one says why; the journal has those that come when it is there.
 no_journald(_) ->
     File = "/tmp/systemd-file-" ++ os:getpid(),
     ok = file:write_file(File, ""),
     [
-        ?assertMatch(
-            {error, {handler_not_added, {invalid_config, systemd_journal_h, #{path := Path}, Reason}}},
-            logger:add_handler(journal, systemd_journal_h, #{config => #{path => Path}})
-        )
-     || {Path, Reason} <- [{"/nonexistent/socket", enoent}, {File, econnrefused}, {"/tmp", econnrefused}]
+        begin
+            ok = logger:add_handler(journal, systemd_journal_h, #{config => #{path => Path}}),
+            Before = length(stderr:lines()),
+            {Micros, _} = timer:tc(fun() -> [logger:error("one~n~s", [[$t, $w, $o, 0]]), logger:notice(Note)] end),
+            ?assert(Micros < 500000),
+            [Why | Lines] = lists:nthtail(Before, stderr:lines()),
+            ?assertMatch({match, _}, re:run(Why, "^<3>systemd: .* at " ++ Path ++ ": .*\\(" ++ Reason ++ "\\)\n$")),
+            ?assertEqual(["<3>one\n<3>two" ++ [16#FFFD] ++ "\n", "<5>note\n"], Lines),
+            ?assertMatch(#{journal := #{reachable := false, sent := 0, dropped := 0}}, maps:get(journal, systemd:info())),
+            ok = journald:remove()
+        end
+     || {Path, Reason, Note} <- [
+            {"/nonexistent/socket", "enoent", "note"}, {File, "econnrefused", ["no" | <<"te">>]}, {"/tmp", "econnrefused", "note"}
+        ]
     ],
-    ok = file:delete(File).
+    ok = file:delete(File),
+    ok = logger:add_handler(journal, systemd_journal_h, #{config => #{path => File}}),
+    logger:notice("early"),
+    Recorder = recorder:start(File),
+    logger:notice("late"),
+    ?assertEqual(<<"late">>, value(<<"MESSAGE">>, journald:next(Recorder))),
+    ok = journald:remove(),
+    recorder:stop(Recorder).
+
+%% A stuck standard error holds up nobody for long, and takes no memory without end.
+nobody_reads_standard_error(_) ->
+    ok = logger:add_handler(journal, systemd_journal_h, #{config => #{path => "/nonexistent/socket", send_timeout => 50}}),
+    Server = whereis(standard_error),
+    ok = sys_suspend(Server),
+    {Micros, _} = timer:tc(fun() -> [logger:notice("line ~b", [N]) || N <- lists:seq(1, 1000)] end),
+    {message_queue_len, Waiting} = process_info(Server, message_queue_len),
+    true = erlang:resume_process(Server),
+    ?assert(Micros < 3000000),
+    ?assert(Waiting =< 210),
+    wait(fun() -> length(stderr:lines()) =:= Waiting end),
+    ?assertMatch(#{journal := #{dropped := Dropped}} when Dropped >= 800, maps:get(journal, systemd:info())),
+    %% Then lines go on, in order.
+    [logger:notice("then ~b", [N]) || N <- [1, 2, 3]],
+    ?assertEqual(["<5>then 1\n", "<5>then 2\n", "<5>then 3\n"], [Line || "<5>then" ++ _ = Line <- stderr:lines()]).
+
+sys_suspend(Pid) ->
+    true = erlang:suspend_process(Pid),
+    ok.
+
+%% As where it was not built, or is for another C library.
+library_missing(_) ->
+    persistent_term:put(systemd_nif, "no such file"),
+    try
+        ok = logger:add_handler(journal, systemd_journal_h, #{config => #{metadata => scalars}}),
+        logger:warning("hello"),
+        logger:notice("~p", [world]),
+        ?assertMatch(["<3>systemd: the log handler journal writes to standard error" ++ _, "<4>hello\n", "<5>world\n"], stderr:lines()),
+        ?assertMatch({match, _}, re:run(stderr:lines(), "no such file")),
+        ?assertMatch(#{journal := #{reachable := false}}, maps:get(journal, systemd:info())),
+        {ok, #{config := #{metadata := scalars}}} = logger:get_handler_config(journal),
+        ok = logger:update_handler_config(journal, config, #{send_timeout => 5}),
+        ?assertMatch({error, _}, logger:update_handler_config(journal, config, #{send_timeout => x}))
+    after
+        persistent_term:put(systemd_nif, loaded)
+    end.
 
 %% `logger:add_handlers(systemd)' and a configuration as RabbitMQ writes it.
 add_handlers(Config) ->

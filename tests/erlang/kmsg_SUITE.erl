@@ -6,9 +6,10 @@
 
 all() ->
     [
-        levels, every_line, unicode, parent, no_text, invalid_parent, installed_on_the_journal,
+        levels, every_line, unicode, parent, no_text, no_forged_lines, long_lines, invalid_parent, installed_on_the_journal,
         not_installed_elsewhere, not_installed_when_told, not_installed_on_other_configs, standard_error_alone, is_journal,
-        install_journal_elsewhere, install_journal_without_journald, invalid_config_keys
+        install_journal_elsewhere, install_journal_without_journald,
+        install_journal_with_options, invalid_config_keys
     ].
 
 suite() -> [{timetrap, {minutes, 1}}].
@@ -52,11 +53,47 @@ parent(_) ->
     ),
     ?assertEqual(ok, systemd_kmsg_formatter:check_config(#{parent => ?MODULE, other => 1})).
 
-%% The handler knows what to do with it.
+%% The level stays, and so does what is text.
 no_text(_) ->
-    Event = #{level => error, msg => {string, <<255>>}, meta => #{}},
-    [_, Text] = systemd_kmsg_formatter:format(Event, #{parent => ?MODULE}),
-    ?assertEqual(["parent ", [], <<255>>], Text).
+    [
+        ?assertEqual({Text, Lines}, {Text, formatted(error, Text, #{parent => ?MODULE})})
+     || {Text, Lines} <- [
+            {<<"a", 255, "b">>, <<"<3>parent a�b\n"/utf8>>},
+            {["ü", <<"x", 226, 130>>, 16#D800 | <<"\ny">>], <<"<3>parent üx���\n<3>y\n"/utf8>>},
+            {<<"ü"/utf8>>, <<"<3>parent ü\n"/utf8>>}
+        ]
+    ],
+    ?assertEqual(<<"<3>FORMATTER ERROR: bad return value: {string,ok}\n">>, formatted(error, ok, #{parent => ?MODULE})),
+    ?assertEqual(<<"<3>FORMATTER CRASH: {nonsense}\n">>, begin
+        Event = #{level => error, msg => {nonsense}, meta => #{}},
+        iolist_to_binary(systemd_kmsg_formatter:format(Event, #{parent => ?MODULE}))
+    end).
+
+%% For journald a NUL ends a line as well.
+no_forged_lines(_) ->
+    ?assertEqual(<<"<3>user �<0>kernel panic�\n<3><0>x\n"/utf8>>, message(error, <<"user ", 0, "<0>kernel panic", 0, "\n<0>x">>)).
+
+%% At most LineMax= in journald.conf(5) with the prefix and the newline, between characters.
+long_lines(_) ->
+    [
+        begin
+            Lines = binary:split(message(error, Text), <<"\n">>, [global, trim_all]),
+            ?assertEqual(Sizes, [byte_size(Line) || Line <- Lines]),
+            Parts = [begin <<"<3>", Part/binary>> = Line, Part end || Line <- Lines],
+            ?assertEqual(Text, iolist_to_binary(Parts)),
+            [?assertEqual(Part, unicode:characters_to_binary(Part)) || Part <- Parts]
+        end
+     || {Text, Sizes} <- [
+            {binary:copy(<<"a">>, 49148), [49151]},
+            {binary:copy(<<"a">>, 49149), [49151, 4]},
+            {binary:copy(<<"a">>, 100000), [49151, 49151, 1707]},
+            %% As a device of Latin-1 has them: \x{1F30D}, \x{4E2D}, \x{100}.
+            {<<"a", (binary:copy(<<"🌍"/utf8>>, 10000))/binary>>, [3 + 1 + 4 * 5460, 3 + 4 * 4540]},
+            {binary:copy(<<"中"/utf8>>, 10000), [3 + 3 * 6143, 3 + 3 * 3857]},
+            {binary:copy(<<"Ā"/utf8>>, 10000), [3 + 2 * 7021, 3 + 2 * 2979]},
+            {binary:copy(<<"ü"/utf8>>, 24574), [49151]}
+        ]
+    ].
 
 invalid_parent(_) ->
     Add = fun(Config) ->
@@ -166,11 +203,29 @@ install_journal_without_journald(Config) ->
         {ok, _} ->
             {skip, "there is a journald here"};
         {error, enoent} ->
-            {Out, ""} = written("out", [{install_journal, true}], modules(""), Config),
-            ?assertNotEqual(nomatch, string:find(Out, "[{default,logger_std_h}]")),
-            ?assertNotEqual(nomatch, string:find(Out, "<3>systemd: install_journal")),
-            ?assertNotEqual(nomatch, string:find(Out, "enoent"))
+            {Out, Err} = written("out", [{install_journal, true}], modules(""), Config),
+            ?assertNotEqual(nomatch, string:find(Out, "[{default,systemd_journal_h}]")),
+            ?assertMatch({match, _}, re:run(Err, "^<3>systemd: the log handler .*enoent.*\n<3>one\n<3>two\n$"))
     end.
+
+%% Keys can be listed, and options of the handler be given.
+install_journal_with_options(Config) ->
+    Shown = "{ok, #{config := C}} = logger:get_handler_config(default), "
+        "io:format(\"~0p~n\", [maps:with([metadata, send_timeout], C)])",
+    [
+        begin
+            {Out, _} = written("out", [{install_journal, Given}], Shown, Config),
+            ?assertNotEqual({Given, nomatch}, {Given, string:find(Out, Expected)})
+        end
+     || {Given, Expected} <- [
+            {"true", "#{metadata => scalars,send_timeout => 1000}"},
+            {"'[{metadata,[request_id,conn]}]'", "#{metadata => [request_id,conn],send_timeout => 1000}"},
+            {"'#{send_timeout=>7}'", "#{metadata => scalars,send_timeout => 7}"}
+        ]
+    ],
+    {Out, _} = written("out", [{install_journal, "'[{metadata,7}]'"}], modules(""), Config),
+    ?assertNotEqual(nomatch, string:find(Out, "[{default,logger_std_h}]")),
+    ?assertNotEqual(nomatch, string:find(Out, "<3>systemd: install_journal: the handler could not be added")).
 
 invalid_config_keys(Config) ->
     {Out, ""} = written(none, [{install_journal, "7"}, {install_kmsg, perhaps}], "ok", Config),

@@ -193,7 +193,7 @@ journal(Config) ->
                     {journal_sink, [journal_or(Journal, First), [{Level, Message}, More], Metadata]},
                     {journal_sink, [Journal, [{<<"A">>, Message}], [a, More]]},
                     {journal_of, [First]},
-                    {journal_complain, [First]},
+                    {journal_missing, [First]},
                     {journal_log, [First, Level, Metadata, Message, More, []]},
                     {journal_log, [Sink, info, #{a => Message}, <<"text">>, [], More]},
                     {journal_join, [First]},

@@ -24,6 +24,9 @@ prepare(Config) ->
     ok = logger:add_handler(journal, systemd_journal_h, #{
         level => error, config => #{path => recorder:path(Journal)}
     }),
+    %% Its socket is there from the first line on.
+    logger:error("first"),
+    [_] = recorder:all(Journal),
     [{recorder, Recorder}, {journal, Journal} | Config].
 
 end_per_testcase(_, Config) ->

@@ -73,7 +73,7 @@ defmodule InfoTest do
         {"MemoryDenyWriteExecute=", "mdwe", "MemoryDenyWriteExecute=yes",
          ~r/^notice: MemoryDenyWriteExecute=yes: /},
         {"a sandbox without journald", "no-journald", "TemporaryFileSystem=/run/systemd/journal",
-         ~r/^warning: install_journal is true.*BindReadOnlyPaths=/},
+         ~r/^error: log handler default: nobody listens at .*BindReadOnlyPaths=/},
         {"a unit that may not ask", "no-systemctl", "InaccessiblePaths=/usr/bin/systemctl",
          ~r/^notice: systemctl can't be asked.* were not looked at$/}
       ] do
@@ -85,6 +85,14 @@ defmodule InfoTest do
       assert finding =~ unquote(Macro.escape(finding))
       assert rest == if(finding =~ "notice", do: ["nothing is wrong"], else: [])
     end
+  end
+
+  test "SyslogLevelPrefix=no, without install_journal" do
+    env = Keyword.delete(@env, :install_journal)
+    service = @healthy ++ ["SyslogLevelPrefix=no"]
+    unit = Lab.start_service("doctor-prefix", [:ready], env: env, service: service)
+    assert [finding] = doctor(unit)
+    assert finding =~ ~r/^warning: SyslogLevelPrefix=no: .*such as <3>\./
   end
 
   test "no READY=1" do

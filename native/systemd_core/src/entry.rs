@@ -2,18 +2,50 @@
 
 use crate::field_name::FieldName;
 use crate::timestamp;
+use nix::errno::Errno;
+use nix::unistd::Uid;
 use std::io::Write;
+use std::sync::LazyLock;
 
 /// A list of fields, encoded. Values may hold any bytes.
-#[derive(Debug, Default)]
+///
+/// It never has more fields, nor more bytes, than journald takes: those that don't fit are left out, and
+/// [`Entry::finish`] says how many.
+#[derive(Debug)]
 pub struct Entry {
     bytes: Vec<u8>,
+    most_bytes: usize,
+    fields: usize,
+    left_out: i64,
+    without_message: bool,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
 }
 
 impl Entry {
+    /// journald takes 1,024 fields, with some forty of its own and those of `LogExtraFields=`.
+    const MOST_FIELDS: usize = 960;
+
+    /// Room for `N_FIELDS_DROPPED=`, and for journald's own fields.
+    const RESERVE: usize = 64 * 1024;
+
     /// An entry without fields, with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { bytes: Vec::with_capacity(capacity) }
+        Self::with_limit(capacity, most_bytes() - Self::RESERVE)
+    }
+
+    fn with_limit(capacity: usize, most_bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(capacity),
+            most_bytes,
+            fields: 0,
+            left_out: 0,
+            without_message: false,
+        }
     }
 
     /// Adds a field, unless the value is empty.
@@ -45,9 +77,10 @@ impl Entry {
 
     /// Adds a field with a decimal number.
     pub fn push_number(&mut self, name: &FieldName, number: i64) {
-        self.begin(name);
+        let start = self.begin(name);
         // Writing to a vector can't fail.
-        let _ = writeln!(self.bytes, "{number}");
+        let _ = write!(self.bytes, "{number}");
+        self.end(start);
     }
 
     /// Adds a field with a time in microseconds since 1970, as RFC 3339 has it, in UTC.
@@ -71,8 +104,23 @@ impl Entry {
         // An entry without a message is no line in journalctl.
         if self.bytes.len() == start.value {
             self.bytes.push(b'\n');
+            self.fields += 1;
         } else {
             self.end(start);
+            self.without_message = self.bytes.len() == start.name;
+        }
+        Ok(())
+    }
+
+    /// Says with `N_FIELDS_DROPPED=` how many fields were left out. `EMSGSIZE` where the message was one of them,
+    /// because without it the entry is no line.
+    pub fn finish(&mut self) -> Result<(), Errno> {
+        if self.without_message {
+            return Err(Errno::EMSGSIZE);
+        }
+        if self.left_out > 0 {
+            // Writing to a vector can't fail.
+            let _ = writeln!(self.bytes, "N_FIELDS_DROPPED={}", self.left_out);
         }
         Ok(())
     }
@@ -102,7 +150,22 @@ impl Entry {
             self.bytes.splice(start.value - 1..start.value, header);
         }
         self.bytes.push(b'\n');
+        if self.fields < Self::MOST_FIELDS && self.bytes.len() <= self.most_bytes {
+            self.fields += 1;
+        } else {
+            self.bytes.truncate(start.name);
+            self.left_out += 1;
+        }
     }
+}
+
+/// How large an entry journald takes from this process. From systemd 260 on it is less for all users but root;
+/// which version reads it can't be known here.
+fn most_bytes() -> usize {
+    const MIB: usize = 1024 * 1024;
+    static MOST: LazyLock<usize> =
+        LazyLock::new(|| if Uid::current().is_root() { 768 * MIB } else { 32 * MIB });
+    *MOST
 }
 
 const MESSAGE: &[u8] = b"MESSAGE=";
@@ -183,6 +246,38 @@ mod tests {
         });
         assert_eq!(failed, Err("no"));
         assert_eq!(entry.as_bytes(), b"A=1\n");
+    }
+
+    #[test]
+    fn more_fields_than_journald_takes() {
+        let mut entry = Entry::default();
+        for n in 0..=Entry::MOST_FIELDS {
+            entry.push(&name(&format!("F{n}")), b"x");
+        }
+        assert_eq!(entry.finish(), Ok(()));
+        let fields = parsed(entry.as_bytes());
+        assert_eq!(fields.len(), Entry::MOST_FIELDS + 1);
+        assert_eq!(fields.last(), Some(&(b"N_FIELDS_DROPPED".to_vec(), b"1".to_vec())));
+    }
+
+    #[test]
+    fn more_bytes_than_journald_takes() {
+        let mut entry = Entry::with_limit(0, 20);
+        let message = |text: &'static [u8]| {
+            move |value: &mut Vec<u8>| {
+                value.extend_from_slice(text);
+                Ok::<_, ()>(())
+            }
+        };
+        assert_eq!(entry.push_message(message(b"text")), Ok(()));
+        entry.push(&name("A"), b"1\n2");
+        entry.push(&name("B"), b"3");
+        assert_eq!(entry.finish(), Ok(()));
+        assert_eq!(entry.as_bytes(), b"MESSAGE=text\nB=3\nN_FIELDS_DROPPED=1\n");
+        let mut entry = Entry::with_limit(0, 20);
+        assert_eq!(entry.push_message(message(b"a text of more than that")), Ok(()));
+        entry.push(&name("A"), b"1");
+        assert_eq!(entry.finish(), Err(Errno::EMSGSIZE));
     }
 
     proptest! {

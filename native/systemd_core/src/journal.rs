@@ -8,17 +8,20 @@ use crate::socket::{Socket, peer_is_gone, wait_for};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::UnixAddr;
+use once_cell::sync::OnceCell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Sends [`Entry`]s to journald, from any thread.
+/// Sends [`Entry`]s to journald, from any thread. Its socket is opened when it is first needed, and connected
+/// whenever it must be, so that a journald which is not there yet hinders nothing.
 #[derive(Debug)]
 pub struct Journal {
-    socket: Socket,
-    /// Somebody has waited in vain for a socket to be there.
+    peer: UnixAddr,
+    socket: OnceCell<Socket>,
+    /// Nobody has been reached yet, or somebody has waited in vain for a socket to be there.
     lost: AtomicBool,
 }
 
@@ -35,18 +38,24 @@ impl Journal {
     /// A socket that isn't there yet is tried again after this long.
     const RETRY: Duration = Duration::from_millis(10);
 
-    /// Fails where nobody listens.
-    pub fn open(path: &Path) -> Result<Self, Errno> {
-        let socket = Socket::open(UnixAddr::new(path)?)?;
-        socket.connect()?;
-        socket.reserve(Self::UNDER_WAY);
-        Ok(Self { socket, lost: AtomicBool::new(false) })
+    /// Fails only where that can be no address.
+    pub fn new(path: &Path) -> Result<Self, Errno> {
+        let peer = UnixAddr::new(path)?;
+        Ok(Self { peer, socket: OnceCell::new(), lost: AtomicBool::new(true) })
+    }
+
+    fn socket(&self) -> Result<&Socket, Errno> {
+        self.socket.get_or_try_init(|| {
+            let socket = Socket::open(self.peer)?;
+            socket.reserve(Self::UNDER_WAY);
+            Ok(socket)
+        })
     }
 
     /// Whether somebody listens, by one system call that doesn't block: connecting once more, which senders
     /// don't feel.
     pub fn is_reachable(&self) -> bool {
-        self.socket.connect().is_ok()
+        self.socket().and_then(Socket::connect).is_ok()
     }
 
     /// Sends by one system call that doesn't block, or not at all.
@@ -54,8 +63,11 @@ impl Journal {
         if entry.as_bytes().len() > Self::LONGEST_AT_ONCE {
             return Ok(Sent::NotYet);
         }
-        match self.socket.try_send(entry.as_bytes()) {
-            Ok(()) => Ok(Sent::Done),
+        match self.socket()?.try_send(entry.as_bytes()) {
+            Ok(()) => {
+                self.reached();
+                Ok(Sent::Done)
+            }
             Err(errno) if errno == Errno::EAGAIN || errno == Errno::EINTR => Ok(Sent::NotYet),
             Err(errno) if is_too_large(errno) || peer_is_gone(errno) => Ok(Sent::NotYet),
             Err(errno) => Err(errno),
@@ -65,16 +77,17 @@ impl Journal {
     /// Sends, and waits for at most `timeout` while journald's queue is full or its socket is
     /// missing. What is too large for a datagram goes in a sealed memfd.
     ///
-    /// `EAGAIN` when the queue still is full. Nobody waits for a missing socket once somebody
-    /// has done so in vain, until it is there again.
+    /// `EAGAIN` when the queue still is full. Nobody waits for a missing socket that was never there, nor once
+    /// somebody has done so in vain, until it is there again.
     pub fn send(&self, entry: &Entry, timeout: Duration) -> Result<(), Errno> {
+        let socket = self.socket()?;
         let deadline = Instant::now() + timeout;
         let mut sealed = None;
         let mut reconnected = false;
         loop {
-            match self.send_as(entry, sealed.as_ref()) {
+            match send_as(socket, entry, sealed.as_ref()) {
                 Ok(()) => {
-                    self.lost.store(false, Ordering::Relaxed);
+                    self.reached();
                     return Ok(());
                 }
                 Err(Errno::EINTR) => (),
@@ -82,9 +95,9 @@ impl Journal {
                     sealed = Some(memfd::sealed("journal-entry", entry.as_bytes())?);
                 }
                 Err(Errno::EAGAIN) => {
-                    wait_for(self.socket.as_fd(), PollFlags::POLLOUT, deadline)?;
+                    wait_for(socket.as_fd(), PollFlags::POLLOUT, deadline)?;
                 }
-                Err(errno) if peer_is_gone(errno) => match self.socket.connect() {
+                Err(errno) if peer_is_gone(errno) => match socket.connect() {
                     Ok(()) if !reconnected => reconnected = true,
                     Ok(()) if Instant::now() >= deadline => return Err(errno),
                     Ok(()) => thread::sleep(Self::RETRY),
@@ -100,11 +113,17 @@ impl Journal {
         }
     }
 
-    fn send_as(&self, entry: &Entry, sealed: Option<&OwnedFd>) -> Result<(), Errno> {
-        match sealed {
-            None => self.socket.try_send(entry.as_bytes()),
-            Some(file) => self.socket.send_with_fds(&[], &[file.as_fd()]),
+    fn reached(&self) {
+        if self.lost.load(Ordering::Relaxed) {
+            self.lost.store(false, Ordering::Relaxed);
         }
+    }
+}
+
+fn send_as(socket: &Socket, entry: &Entry, sealed: Option<&OwnedFd>) -> Result<(), Errno> {
+    match sealed {
+        None => socket.try_send(entry.as_bytes()),
+        Some(file) => socket.send_with_fds(&[], &[file.as_fd()]),
     }
 }
 

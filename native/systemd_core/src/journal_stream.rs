@@ -1,11 +1,30 @@
 //! `$JOURNAL_STREAM`, as systemd.exec(5) defines it.
 
+use nix::sys::socket::{UnixAddr, getpeername};
 use nix::sys::stat::fstat;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
 
-/// Whether that descriptor is the stream to the journal that the variable names by its device
-/// and inode.
+/// Whether that descriptor is the stream to the journal that the variable names by its device and inode, or is
+/// connected to where journald takes such streams: the variable names only one of two.
 pub fn is_journal_stream(fd: impl AsFd, journal_stream: &[u8]) -> bool {
+    is_named(&fd, journal_stream) || peer_is_journald(&fd)
+}
+
+/// Of `StandardError=journal+console`, for one. `LogNamespace=` has journald listen in a folder of its own.
+fn peer_is_journald(fd: impl AsFd) -> bool {
+    getpeername::<UnixAddr>(fd.as_fd().as_raw_fd())
+        .is_ok_and(|peer| peer.path().is_some_and(is_stdout_of_journald))
+}
+
+fn is_stdout_of_journald(path: &Path) -> bool {
+    let folder = path.strip_prefix("/run/systemd").ok().and_then(|below| below.to_str());
+    folder.is_some_and(|below| {
+        below == "journal/stdout" || (below.starts_with("journal.") && below.ends_with("/stdout"))
+    })
+}
+
+fn is_named(fd: impl AsFd, journal_stream: &[u8]) -> bool {
     let named = std::str::from_utf8(journal_stream).ok().and_then(|value| {
         let (device, inode) = value.split_once(':')?;
         Some((device.parse().ok()?, inode.parse().ok()?))
@@ -29,5 +48,18 @@ mod tests {
             assert!(!is_journal_stream(&one, value.as_bytes()), "{value}");
         }
         assert!(!is_journal_stream(&one, b"\xff:1"));
+    }
+
+    #[test]
+    fn where_journald_takes_streams() {
+        for (path, expected) in [
+            ("/run/systemd/journal/stdout", true),
+            ("/run/systemd/journal.web/stdout", true),
+            ("/run/systemd/journal/socket", false),
+            ("/run/systemd/journald/stdout", false),
+            ("/tmp/run/systemd/journal/stdout", false),
+        ] {
+            assert_eq!(is_stdout_of_journald(Path::new(path)), expected, "{path}");
+        }
     }
 }

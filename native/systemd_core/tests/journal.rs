@@ -36,23 +36,31 @@ fn next(journald: &UnixDatagram) -> String {
 }
 
 #[test]
-fn only_where_somebody_listens() {
+fn whether_or_not_somebody_listens() {
     let path = path("listens");
     let _ = std::fs::remove_file(&path);
-    assert_eq!(Journal::open(&path).err(), Some(Errno::ENOENT));
+    let journal = Journal::new(&path).unwrap();
+    let send = || {
+        let started = Instant::now();
+        let sent = journal.send(&entry("x"), Duration::from_secs(5));
+        (sent, started.elapsed() < Duration::from_secs(1))
+    };
+    // What was never there is not waited for.
+    assert_eq!(journal.try_send(&entry("x")), Ok(Sent::NotYet));
+    assert_eq!(send(), (Err(Errno::ENOENT), true));
     let journald = bind(&path);
-    assert_eq!(Journal::open(&path).unwrap().try_send(&entry("x")), Ok(Sent::Done));
+    assert_eq!(send(), (Ok(()), true));
+    assert_eq!(journal.try_send(&entry("x")), Ok(Sent::Done));
     assert_eq!(next(&journald), "MESSAGE=x\n");
-    drop(journald);
-    assert_eq!(Journal::open(&path).err(), Some(Errno::ECONNREFUSED));
     std::fs::remove_file(path).unwrap();
+    assert_eq!(Journal::new(&PathBuf::from("/x".repeat(100))).err(), Some(Errno::ENAMETOOLONG));
 }
 
 #[test]
 fn what_is_too_large_for_a_datagram_goes_in_a_sealed_memfd() {
     let path = path("memfd");
     let journald = bind(&path);
-    let journal = Journal::open(&path).unwrap();
+    let journal = Journal::new(&path).unwrap();
     let large = entry(&"a".repeat(10_000_000));
     // Not by a thread that must not be held up.
     assert_eq!(journal.try_send(&large), Ok(Sent::NotYet));
@@ -72,7 +80,7 @@ fn what_is_too_large_for_a_datagram_goes_in_a_sealed_memfd() {
 fn a_full_queue_is_waited_for_and_no_longer_than_told() {
     let path = path("journal-full");
     let journald = bind(&path);
-    let journal = Journal::open(&path).unwrap();
+    let journal = Journal::new(&path).unwrap();
     let mut queued = 0;
     while journal.try_send(&entry("x")) == Ok(Sent::Done) {
         queued += 1;
@@ -96,7 +104,8 @@ fn a_full_queue_is_waited_for_and_no_longer_than_told() {
 fn a_missing_socket_is_waited_for_once() {
     let path = path("missing");
     let journald = bind(&path);
-    let journal = Journal::open(&path).unwrap();
+    let journal = Journal::new(&path).unwrap();
+    assert_eq!(journal.try_send(&entry("x")), Ok(Sent::Done));
     drop(journald);
     std::fs::remove_file(&path).unwrap();
     let timeout = Duration::from_millis(200);

@@ -31,6 +31,11 @@ impl Limit {
     pub fn allows(self, bytes: usize) -> bool {
         bytes <= self.bytes
     }
+
+    /// Whether so many elements of a list are not beyond it.
+    pub fn allows_cells(self, cells: usize) -> bool {
+        cells <= self.cells
+    }
 }
 
 /// A binary as it is, a list flattened. Code points become UTF-8.
@@ -109,7 +114,15 @@ fn append_list(bytes: &mut Vec<u8>, list: Term<'_>, limit: Limit) -> Result<(), 
     }
 }
 
-fn append_char(bytes: &mut Vec<u8>, point: u32) -> Result<(), NotText> {
+/// As `io_lib:printable_unicode_list/1` has it.
+pub fn is_printable(point: u32) -> bool {
+    matches!(
+        point,
+        0x20..=0x7e | 0x8..=0xd | 0x1b | 0xa0..=0xd7ff | 0xe000..=0xfffd | 0x1_0000..=0x10_ffff
+    )
+}
+
+pub fn append_char(bytes: &mut Vec<u8>, point: u32) -> Result<(), NotText> {
     if let Ok(byte @ ..0x80) = u8::try_from(point) {
         bytes.push(byte);
     } else {
@@ -119,7 +132,7 @@ fn append_char(bytes: &mut Vec<u8>, point: u32) -> Result<(), NotText> {
     Ok(())
 }
 
-fn binary(term: Term<'_>) -> Result<&[u8], NotText> {
+pub fn binary(term: Term<'_>) -> Result<&[u8], NotText> {
     let binary: Binary<'_> = term.decode().map_err(|_| NotText::Invalid)?;
     Ok(binary.as_slice())
 }

@@ -17,7 +17,6 @@ use systemd_core::{Entry, Errno, Journal, Line, Sent, is_journal_stream, rfc3339
 pub struct SinkResource {
     journal: ResourceArc<JournalResource>,
     layout: Layout,
-    complained: AtomicBool,
 }
 
 impl Resource for SinkResource {}
@@ -28,6 +27,8 @@ pub struct JournalResource {
     line: Line<LocalPid>,
     sent: AtomicU64,
     dropped: Mutex<Dropped>,
+    /// Since the last entry that was sent it was said why there is no journal.
+    missing: AtomicBool,
 }
 
 impl Resource for JournalResource {}
@@ -72,13 +73,14 @@ struct Dropped {
 
 #[rustler::nif]
 fn journal_open<'a>(env: Env<'a>, path: Binary<'a>) -> Term<'a> {
-    match Journal::open(Path::new(OsStr::from_bytes(path.as_slice()))) {
+    match Journal::new(Path::new(OsStr::from_bytes(path.as_slice()))) {
         Ok(journal) => {
             let journal = JournalResource {
                 journal,
                 line: Line::default(),
                 sent: AtomicU64::new(0),
                 dropped: Mutex::default(),
+                missing: AtomicBool::new(false),
             };
             (atoms::ok(), ResourceArc::new(journal)).encode(env)
         }
@@ -95,9 +97,7 @@ fn journal_sink<'a>(
 ) -> Term<'a> {
     match Layout::new(fields, metadata) {
         Ok(layout) => {
-            let complained = AtomicBool::new(false);
-            let sink = SinkResource { journal, layout, complained };
-            (atoms::ok(), ResourceArc::new(sink)).encode(env)
+            (atoms::ok(), ResourceArc::new(SinkResource { journal, layout })).encode(env)
         }
         Err(Invalid::Name(name)) => error(env, (atoms::invalid_field_name(), name)),
         Err(Invalid::Fields(fields)) => error(env, (atoms::invalid_fields(), fields)),
@@ -109,10 +109,10 @@ fn journal_of(sink: ResourceArc<SinkResource>) -> ResourceArc<JournalResource> {
     sink.journal.clone()
 }
 
-/// True once in the life of a sink.
+/// There is no journal: whether this is the first that is heard of it.
 #[rustler::nif]
-fn journal_complain(sink: ResourceArc<SinkResource>) -> bool {
-    !sink.complained.swap(true, Ordering::Relaxed)
+fn journal_missing(sink: ResourceArc<SinkResource>) -> bool {
+    !sink.journal.missing.swap(true, Ordering::Relaxed)
 }
 
 /// One non-blocking system call; `again` when it takes more, or more time, or many wait already.
@@ -186,6 +186,9 @@ fn sent<'a>(
     match send(&entry) {
         Ok(Sent::Done) => {
             sink.journal.sent.fetch_add(1, Ordering::Relaxed);
+            if sink.journal.missing.load(Ordering::Relaxed) {
+                sink.journal.missing.store(false, Ordering::Relaxed);
+            }
             atoms::ok().encode(env)
         }
         Ok(Sent::NotYet) => atoms::again().encode(env),
@@ -258,7 +261,8 @@ impl JournalResource {
     }
 }
 
-/// Whether standard output (1) or standard error (2) is the stream of that `JOURNAL_STREAM`.
+/// Whether standard output (1) or standard error (2) is the stream of that `JOURNAL_STREAM`, or another one to
+/// journald.
 #[rustler::nif]
 fn is_journal(fd: u32, journal_stream: Binary<'_>) -> bool {
     let value = journal_stream.as_slice();

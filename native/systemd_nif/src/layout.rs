@@ -9,10 +9,10 @@ use systemd_core::{Entry, FieldName};
 
 mod atoms {
     rustler::atoms! {
-        level, priority, time, literal, all,
+        level, priority, time, literal, all, scalars,
         emergency, alert, critical, error, warning, notice, info, debug,
-        // functions in the metadata
-        mfa, initial_call,
+        // functions, and a list of atoms, in the metadata
+        mfa, initial_call, domain,
         // what logger keeps in the metadata for its own use
         gl, report_cb, error_logger, erl_level, crash_reason, logger_formatter,
     }
@@ -21,8 +21,15 @@ mod atoms {
 /// The `fields` and `metadata` of a handler, made ready for many events.
 pub struct Layout {
     fields: Vec<(FieldName, Source)>,
-    /// For `metadata => all`: the keys that are not fields of their own.
-    left_out: Option<Vec<Atom>>,
+    rest: Option<Rest>,
+}
+
+/// For `metadata => all | scalars`.
+struct Rest {
+    /// The keys that are fields of their own, or none.
+    left_out: Vec<Atom>,
+    /// Only numbers, atoms, pids, ports, references and text.
+    scalars: bool,
 }
 
 enum Source {
@@ -62,15 +69,17 @@ pub enum NotEncoded<'a> {
     TooLong,
     /// The message is no chardata.
     InvalidMessage,
+    /// journald would not take it.
+    TooLarge,
     /// It is no event at all.
     NoEvent,
 }
 
 impl Layout {
     /// From `[{Name, level | priority | time | {literal, Binary} | [Metakey]}]` and
-    /// `all | [Metakey]`.
+    /// `all | scalars | [Metakey]`.
     pub fn new<'a>(fields: Term<'a>, metadata: Term<'a>) -> Result<Self, Invalid<'a>> {
-        let mut layout = Self { fields: Vec::new(), left_out: None };
+        let mut layout = Self { fields: Vec::new(), rest: None };
         for field in proper(fields).ok_or(Invalid::Fields(fields))? {
             let (name, source): (Term<'a>, Term<'a>) =
                 field.decode().map_err(|_| Invalid::Fields(field))?;
@@ -82,8 +91,10 @@ impl Layout {
                 .ok_or(Invalid::Name(name))?;
             layout.fields.push((valid, Source::new(source).ok_or(Invalid::Fields(field))?));
         }
-        if is_atom(metadata, atoms::all()) {
-            layout.left_out = Some([logger_keys(), layout.own_keys()].concat());
+        let scalars = is_atom(metadata, atoms::scalars());
+        if scalars || is_atom(metadata, atoms::all()) {
+            let left_out = [logger_keys(), layout.own_keys()].concat();
+            layout.rest = Some(Rest { left_out, scalars });
             return Ok(layout);
         }
         for key in proper(metadata).ok_or(Invalid::Fields(metadata))? {
@@ -124,21 +135,8 @@ impl Layout {
                 Source::Metadata(path) => {
                     if let Some(value) = at_path(event.metadata, path) {
                         let keys = path.iter().map(|key| key.to_term(value.get_env()));
-                        values.push(&mut entry, name, value, keys)?;
+                        values.push(&mut entry, name, value, keys, false)?;
                     }
-                }
-            }
-        }
-        if let Some(left_out) = &self.left_out {
-            let metadata = MapIterator::new(event.metadata).ok_or(NotEncoded::NoEvent)?;
-            for (key, value) in metadata {
-                if !left_out.iter().any(|&atom| atom == key) {
-                    values.push(
-                        &mut entry,
-                        &self.free_name(&name_of(key)),
-                        value,
-                        iter::once(key),
-                    )?;
                 }
             }
         }
@@ -150,7 +148,17 @@ impl Layout {
             }
             entry.push(&self.free_name(name.as_slice()), value.as_slice());
         }
+        if let Some(Rest { left_out, scalars }) = &self.rest {
+            let metadata = MapIterator::new(event.metadata).ok_or(NotEncoded::NoEvent)?;
+            for (key, value) in metadata {
+                if !left_out.iter().any(|&atom| atom == key) {
+                    let name = self.free_name(&name_of(key));
+                    values.push(&mut entry, &name, value, iter::once(key), *scalars)?;
+                }
+            }
+        }
         if values.compound.is_empty() {
+            entry.finish().map_err(|_| NotEncoded::TooLarge)?;
             Ok(entry)
         } else {
             Err(NotEncoded::Compound(values.compound))
@@ -222,20 +230,25 @@ impl<'a> Values<'a> {
         name: &FieldName,
         value: Term<'a>,
         path: impl DoubleEndedIterator<Item = Term<'a>> + Clone,
+        only_scalars: bool,
     ) -> Result<(), NotEncoded<'a>> {
-        let is_function = path
-            .clone()
-            .next_back()
-            .is_some_and(|key| is_atom(key, atoms::mfa()) || is_atom(key, atoms::initial_call()));
+        let key = path.clone().next_back();
+        let is_key = |atom| key.is_some_and(|key| is_atom(key, atom));
+        if only_scalars && value.is_fun() {
+            return Ok(());
+        }
         let written = entry.push_with(name, |bytes| {
-            if is_function && value.is_tuple() {
+            if value.is_tuple() && (is_key(atoms::mfa()) || is_key(atoms::initial_call())) {
                 value::append_function(bytes, value)
+            } else if value.is_list() && is_key(atoms::domain()) {
+                value::append_path(bytes, value, self.limit)
             } else {
                 value::append(bytes, value, self.limit)
             }
         });
         match written {
             Err(NotWritten::TooLong) => return Err(NotEncoded::TooLong),
+            Err(NotWritten::Compound) if only_scalars && !is_named_or_numbered(value) => (),
             Err(NotWritten::Compound) => match self.texts.list_get_cell() {
                 Ok((text, rest)) => {
                     self.texts = rest;
@@ -248,6 +261,11 @@ impl<'a> Values<'a> {
         }
         if self.limit.allows(entry.as_bytes().len()) { Ok(()) } else { Err(NotEncoded::TooLong) }
     }
+}
+
+/// What the native library can't always write itself, and is a scalar.
+fn is_named_or_numbered(value: Term<'_>) -> bool {
+    value.is_integer() || value.is_atom()
 }
 
 /// The text of a key of the metadata.
@@ -291,6 +309,7 @@ impl Encoder for NotEncoded<'_> {
             Self::InvalidMessage => {
                 (crate::atoms::error(), crate::atoms::invalid_message()).encode(env)
             }
+            Self::TooLarge => (crate::atoms::error(), crate::atoms::emsgsize()).encode(env),
             Self::NoEvent => (crate::atoms::error(), crate::atoms::badarg()).encode(env),
         }
     }

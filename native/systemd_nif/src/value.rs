@@ -1,6 +1,6 @@
 //! Any term as the value of a journal field.
 
-use crate::chardata::{self, Limit, NotText};
+use crate::chardata::{self, Limit, is_printable};
 use crate::immediate;
 use rustler::{Term, TermType};
 use std::io::Write;
@@ -18,8 +18,9 @@ mod atoms {
     rustler::atoms! { undefined, nil }
 }
 
-/// Appends what says the same to a human: text as it is, numbers and pids as Erlang writes them,
-/// modules as their language does, a list of atoms with dots. Appends nothing for `undefined` and `nil`.
+/// Appends what says the same to a human: text as it is, numbers and pids as Erlang writes them, modules as their
+/// language does. Text is a binary in UTF-8 or a list of code points that is not empty, all of it printable.
+/// Appends nothing for `undefined` and `nil`.
 pub fn append(bytes: &mut Vec<u8>, term: Term<'_>, limit: Limit) -> Result<(), NotWritten> {
     match term.get_type() {
         TermType::Atom => append_atom(bytes, term),
@@ -35,11 +36,8 @@ pub fn append(bytes: &mut Vec<u8>, term: Term<'_>, limit: Limit) -> Result<(), N
         TermType::Pid | TermType::Port | TermType::Ref | TermType::Fun => {
             append_display(bytes, format_args!("{term:?}"))
         }
-        TermType::Binary => append_text(bytes, term, limit),
-        TermType::List => match term.list_get_cell() {
-            Ok((head, _)) if head.is_atom() => append_path(bytes, term, limit),
-            _ => append_text(bytes, term, limit),
-        },
+        TermType::Binary => append_binary(bytes, term, limit),
+        TermType::List => append_string(bytes, term, limit),
         _ => Err(NotWritten::Compound),
     }
 }
@@ -73,18 +71,50 @@ fn append_name(bytes: &mut Vec<u8>, atom: Term<'_>) -> Result<bool, NotWritten> 
 
 const ELIXIR: &[u8] = b"Elixir.";
 
-fn append_text(bytes: &mut Vec<u8>, term: Term<'_>, limit: Limit) -> Result<(), NotWritten> {
-    let start = bytes.len();
-    chardata::append(bytes, term, limit).map_err(|not_text| {
-        bytes.truncate(start);
-        match not_text {
-            NotText::Invalid => NotWritten::Compound,
-            NotText::TooLong => NotWritten::TooLong,
-        }
-    })
+fn append_binary(bytes: &mut Vec<u8>, term: Term<'_>, limit: Limit) -> Result<(), NotWritten> {
+    let binary = chardata::binary(term).map_err(|_| NotWritten::Compound)?;
+    if !limit.allows(binary.len()) {
+        return Err(NotWritten::TooLong);
+    }
+    let is_ascii = binary.iter().all(|&byte| byte < 0x80 && is_printable(byte.into()));
+    let is_text = |text: &str| text.chars().all(|char| is_printable(char.into()));
+    if is_ascii || std::str::from_utf8(binary).is_ok_and(is_text) {
+        bytes.extend_from_slice(binary);
+        Ok(())
+    } else {
+        Err(NotWritten::Compound)
+    }
 }
 
-fn append_path(bytes: &mut Vec<u8>, list: Term<'_>, limit: Limit) -> Result<(), NotWritten> {
+fn append_string(bytes: &mut Vec<u8>, list: Term<'_>, limit: Limit) -> Result<(), NotWritten> {
+    let start = bytes.len();
+    let mut rest = list;
+    let mut cells = 0;
+    while let Ok((head, tail)) = rest.list_get_cell() {
+        cells += 1;
+        let written = match head.decode() {
+            _ if !limit.allows_cells(cells) => Err(NotWritten::TooLong),
+            Ok(point) if is_printable(point) => {
+                chardata::append_char(bytes, point).map_err(|_| NotWritten::Compound)
+            }
+            _ => Err(NotWritten::Compound),
+        };
+        if written.is_err() {
+            bytes.truncate(start);
+            return written;
+        }
+        rest = tail;
+    }
+    if rest.is_empty_list() && cells > 0 {
+        Ok(())
+    } else {
+        bytes.truncate(start);
+        Err(NotWritten::Compound)
+    }
+}
+
+/// Appends a list of atoms, with dots.
+pub fn append_path(bytes: &mut Vec<u8>, list: Term<'_>, limit: Limit) -> Result<(), NotWritten> {
     let start = bytes.len();
     let mut rest = list;
     while let Ok((head, tail)) = rest.list_get_cell() {

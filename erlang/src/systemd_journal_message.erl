@@ -1,0 +1,64 @@
+%% @private
+%% The text of an event, whatever its formatter does.
+-module(systemd_journal_message).
+
+-export([format/2, bad_return/1, utf8/1]).
+
+%% @doc What the formatter returns, which may be no text; or a text in its place, and what went wrong.
+-spec format(logger:log_event(), {module(), logger:formatter_config()}) ->
+    {ok, term()} | {failed, Text :: unicode:chardata(), Why :: io_lib:chars()}.
+format(Event, {Module, Config}) ->
+    try
+        {ok, Module:format(without_structs(Event, Module, Config), Config)}
+    catch
+        Class:Reason:Stack ->
+            Why = io_lib:format("formatter ~ts failed: ~ts", [
+                Module, systemd_journal_value:exception(Class, Reason, Stack)
+            ]),
+            {failed, fallback("FORMATTER CRASH", Event), Why}
+    end.
+
+%% A formatter of Elixir's knows what to do with a struct, where one of Erlang's would show all of it. OTP's own gets
+%% the text, another one the same kind of message.
+without_structs(#{msg := Message, meta := Meta} = Event, Formatter, Config) ->
+    case systemd_elixir:is_there() andalso systemd_journal_value:language_of(Formatter) of
+        erlang ->
+            Shown =
+                case Formatter of
+                    logger_formatter -> systemd_elixir:message(Message, Meta);
+                    _ -> systemd_elixir:redacted(Message)
+                end,
+            case Config of
+                #{template := [msg]} -> Event#{msg := Shown};
+                _ -> Event#{msg := Shown, meta := systemd_elixir:redacted(Meta)}
+            end;
+        _ ->
+            Event
+    end.
+
+%% @doc The text in the place of one that a formatter should have returned.
+-spec bad_return(logger:log_event()) -> unicode:chardata().
+bad_return(Event) -> fallback("FORMATTER ERROR: bad return value", Event).
+
+fallback(What, #{msg := Message}) -> [What, ": ", systemd_journal_value:term(Message, erlang)].
+
+%% @doc Valid UTF-8: each byte or number that is no part of it becomes U+FFFD. Raises `badarg' where it is no
+%% chardata.
+-spec utf8(term()) -> unicode:unicode_binary().
+utf8(Text) ->
+    case unicode:characters_to_binary(Text) of
+        Valid when is_binary(Valid) -> Valid;
+        _ -> replace(iolist_to_binary(bytes(Text)), <<>>)
+    end.
+
+bytes([First | Rest]) -> [bytes(First) | bytes(Rest)];
+bytes(Point) when is_integer(Point) ->
+    case unicode:characters_to_binary([Point]) of
+        Bytes when is_binary(Bytes) -> Bytes;
+        _ -> <<16#FFFD/utf8>>
+    end;
+bytes(Bytes) -> Bytes.
+
+replace(<<Point/utf8, Rest/binary>>, Done) -> replace(Rest, <<Done/binary, Point/utf8>>);
+replace(<<_, Rest/binary>>, Done) -> replace(Rest, <<Done/binary, 16#FFFD/utf8>>);
+replace(<<>>, Done) -> Done.
