@@ -141,7 +141,7 @@ run(Check, Memory, Say) ->
         none ->
             systemd_check_run:run(Check, Memory, Say);
         {Part, Text} ->
-            Args = [Part, 20, Text],
+            Args = [systemd_elixir:redacted(Part), 20, Text],
             Invalid = io_lib:format("can't be called: watchdog_check has ~0tP, which ~ts", Args),
             {{failed, Part, Invalid, Invalid}, Memory}
     end.

@@ -112,7 +112,7 @@ returned({returned, true}) ->
 returned({returned, false}) ->
     " returned false";
 returned({returned, Other}) ->
-    Log = io_lib:format(" returned ~0tP, which is neither true nor false", [Other, 20]),
+    Log = io_lib:format(" returned ~0tP, which is neither true nor false", [systemd_elixir:redacted(Other), 20]),
     {" returned what is neither true nor false, see the log", Log};
 returned({raised, _, _, Text} = Failure) ->
     {[" ", systemd_function:summary(Failure), ", see the log"], [" raised ", legible(Text)]}.

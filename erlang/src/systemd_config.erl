@@ -33,7 +33,7 @@ problem({Key, Value}) ->
         unknown ->
             [io_lib:format("config key ~0tp: there is none of that name", [Key])];
         {What, Fits} ->
-            [io_lib:format("config key ~ts is ~0tP, and not ~ts", [Key, Value, 20, What]) || not Fits(Value)]
+            [io_lib:format("config key ~ts is ~0tP, and not ~ts", [Key, systemd_elixir:redacted(Value), 20, What]) || not Fits(Value)]
     end.
 
 what_fits(install_journal) ->

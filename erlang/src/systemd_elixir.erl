@@ -2,90 +2,109 @@
 %% What only Elixir knows of its terms and its reports, where there is Elixir.
 -module(systemd_elixir).
 
--export([is_there/0, redacted/1, inspect/1, to_text/1, message/2, translated/1]).
+-export([is_there/0, redacted/1, inspect/1, to_text/1, message/3, translated/1]).
 
--define(LIMITS, [{limit, 100}, {printable_limit, 8192}]).
+%% In elements, and in bytes of text.
+-define(LIMIT, 100).
+-define(PRINTABLE_LIMIT, 8192).
 
-%% @doc Its application has been loaded. In a VM without it nothing has to be looked through for structs.
+%% @doc Whether its application is started, or any of its terms was looked at.
 -spec is_there() -> boolean().
-is_there() -> erlang:module_loaded(elixir).
+is_there() -> erlang:module_loaded(elixir) orelse erlang:module_loaded('Elixir.Inspect').
 
 %% @doc The term with each struct in it, however deep, as the text that its `Inspect' makes of it: a struct may
 %% keep fields from being shown, which Erlang's `~p' knows nothing of.
 -spec redacted(term()) -> term().
-redacted(Term) ->
-    case is_there() of
-        true -> without_structs(Term);
-        false -> Term
-    end.
-
-without_structs(#{'__struct__' := Name} = Struct) when is_atom(Name) ->
-    case inspect(Struct) of
-        {ok, Text} -> Text;
-        error -> iolist_to_binary(["#Inspect.Error<", atom_to_binary(Name), ">"])
+redacted(#{'__struct__' := Name} = Struct) when is_atom(Name) ->
+    case {inspect(Struct), is_there()} of
+        {{ok, Text}, _} -> Text;
+        {error, true} -> iolist_to_binary(["#Inspect.Error<", atom_to_binary(Name), ">"]);
+        %% A map like any other.
+        {error, false} -> redacted_map(Struct)
     end;
-without_structs(Map) when is_map(Map) ->
-    maps:from_list(without_structs(maps:to_list(Map)));
-without_structs([First | Rest]) ->
-    [without_structs(First) | without_structs(Rest)];
-without_structs(Tuple) when is_tuple(Tuple) ->
-    list_to_tuple(without_structs(tuple_to_list(Tuple)));
-without_structs(Term) ->
+redacted(Map) when is_map(Map) ->
+    redacted_map(Map);
+redacted([First | Rest]) ->
+    [redacted(First) | redacted(Rest)];
+redacted(Tuple) when is_tuple(Tuple) ->
+    list_to_tuple(redacted(tuple_to_list(Tuple)));
+redacted(Term) ->
     Term.
+
+redacted_map(Map) -> maps:from_list(redacted(maps:to_list(Map))).
 
 %% @doc By Elixir's `inspect', within limits. An implementation of `Inspect' may fail; then Elixir would show the
 %% whole struct.
 -spec inspect(term()) -> {ok, binary()} | error.
-inspect(Term) ->
-    try {ok, 'Elixir.Kernel':inspect(Term, [{safe, false} | ?LIMITS])}
+inspect(Term) -> inspect(Term, ?LIMIT).
+
+inspect(Term, Limit) ->
+    Options = [{safe, false}, {limit, Limit}, {printable_limit, ?PRINTABLE_LIMIT}],
+    try {ok, 'Elixir.Kernel':inspect(Term, Options)}
     catch _:_ -> error
     end.
 
 %% @doc What an exception or a struct says of itself, by its `message/1' or `String.Chars'.
 -spec to_text(map()) -> {ok, binary()} | error.
 to_text(#{'__exception__' := true} = Exception) ->
-    try {ok, iolist_to_binary('Elixir.Exception':format_banner(error, Exception))}
-    catch _:_ -> error
+    %% Its message may show what it holds, by an `inspect' that hides nothing when it fails.
+    try
+        {ok, _} = inspect(Exception),
+        {ok, iolist_to_binary('Elixir.Exception':format_banner(error, Exception))}
+    catch
+        _:_ -> error
     end;
 to_text(Struct) ->
     try {ok, iolist_to_binary('Elixir.String.Chars':to_string(Struct))}
     catch _:_ -> error
     end.
 
-%% @doc A message as Elixir's console has it: `~p' and `~w' are what `inspect' writes.
--spec message(Message, logger:metadata()) -> Message | {string, unicode:chardata()} when
+%% @doc A message as Elixir's console has it: `~p' and `~w' are what `inspect' writes. The configuration is that of
+%% `logger_formatter'.
+-spec message(Message, logger:metadata(), logger:formatter_config()) -> Message | {string, unicode:chardata()} when
     Message :: {string, unicode:chardata()} | {report, logger:report()} | {io:format(), [term()]}.
-message({string, _} = Message, _) ->
-    Message;
-message(Message, Meta) ->
-    try {string, message_text(Message, Meta)}
+message({string, Text} = Message, _, _) ->
+    try <<_/binary>> = unicode:characters_to_binary(Text), Message
+    catch error:_ -> {string, ["FORMAT ERROR: ", io_lib:format("~0tp", [redacted(Text)])]}
+    end;
+message(Message, Meta, Config) ->
+    Limit = case Config of #{depth := Depth} when is_integer(Depth) -> Depth; _ -> ?LIMIT end,
+    try {string, message_text(Message, maps:merge(Meta, maps:with([report_cb], Config)), Limit)}
     catch _:_ -> redacted(Message)
     end.
 
-message_text({report, Report}, #{report_cb := Callback}) when is_function(Callback, 1) ->
-    {Format, Args} = Callback(Report),
-    message_text({Format, Args}, #{});
-message_text({report, Report}, #{report_cb := Callback}) when is_function(Callback, 2) ->
-    {module, Module} = erlang:fun_info(Callback, module),
-    Given = case systemd_journal_value:language_of(Module) of elixir -> Report; erlang -> redacted(Report) end,
-    Callback(Given, #{depth => unlimited, chars_limit => unlimited, single_line => false});
-message_text({report, #{'__struct__' := _} = Struct}, _) ->
-    inspect_or_raise(Struct);
-message_text({report, Report}, _) when is_map(Report) ->
-    inspect_or_raise(maps:to_list(Report));
-message_text({report, Report}, _) ->
-    inspect_or_raise(Report);
-message_text({Format, Args}, _) ->
-    io_lib:build_text([shown(Spec) || Spec <- io_lib:scan_format(Format, Args)]).
+message_text({report, Report}, #{report_cb := Callback}, Limit) when is_function(Callback, 1) ->
+    {Format, Args} = Callback(given(Report, Callback)),
+    message_text({Format, Args}, #{}, Limit);
+message_text({report, Report}, #{report_cb := Callback}, _) when is_function(Callback, 2) ->
+    Callback(given(Report, Callback), #{depth => unlimited, chars_limit => unlimited, single_line => false});
+message_text({report, #{'__struct__' := _} = Struct}, _, Limit) ->
+    inspect_or_raise(Struct, Limit);
+message_text({report, Report}, _, Limit) when is_map(Report) ->
+    inspect_or_raise(maps:to_list(Report), Limit);
+message_text({report, Report}, _, Limit) ->
+    inspect_or_raise(Report, Limit);
+message_text({Format, Args}, _, Limit) ->
+    io_lib:build_text([shown(Spec, Limit) || Spec <- io_lib:scan_format(Format, Args)]).
 
-shown(#{control_char := Char, args := [Term | _]} = Spec) when Char =:= $p; Char =:= $P; Char =:= $w; Char =:= $W ->
-    Text = inspect_or_raise(Term),
+%% One of Elixir's may want the struct, and knows how to write it.
+given(Report, Callback) ->
+    {module, Module} = erlang:fun_info(Callback, module),
+    case systemd_journal_value:language_of(Module) of
+        elixir -> Report;
+        erlang -> redacted(Report)
+    end.
+
+shown(#{control_char := Char, args := [Term | Depth]} = Spec, Limit) when
+    Char =:= $p; Char =:= $P; Char =:= $w; Char =:= $W
+->
+    Text = inspect_or_raise(Term, case Depth of [Given] -> Given; [] -> Limit end),
     Spec#{control_char := $s, encoding := unicode, args := [Text], width := none, precision := none, adjust := right};
-shown(Spec) ->
+shown(Spec, _) ->
     Spec.
 
-inspect_or_raise(Term) ->
-    {ok, Text} = inspect(Term),
+inspect_or_raise(Term, Limit) ->
+    {ok, Text} = inspect(Term, Limit),
     Text.
 
 %% @doc The event as Elixir's Logger has it translated, or `stop' where that leaves it out. From Elixir 1.15 on a
@@ -99,7 +118,7 @@ translated(#{msg := Message, level := Level, meta := Meta} = Event) ->
             try translate(application:get_env(logger, translators, []), level(Level), Message) of
                 {ok, Text, More} -> Event#{msg := {string, Text}, meta := maps:merge(Meta, maps:from_list(More))};
                 {ok, Text} -> Event#{msg := {string, Text}};
-                skip -> stop;
+                skip -> skipped(Event);
                 none -> Event
             catch
                 _:_ -> Event
@@ -108,10 +127,16 @@ translated(#{msg := Message, level := Level, meta := Meta} = Event) ->
             Event
     end.
 
+%% It skips every report with a label that it doesn't know; and a crash of a process that wants none to be logged.
+skipped(#{msg := {report, #{label := {proc_lib, crash}}}}) -> stop;
+skipped(Event) -> Event.
+
 translate(Translators, Level, Message) ->
     #{level := Least} = logger:get_primary_config(),
     {Kind, Data} = kind(Message),
-    translate(Translators, [level(Least), Level, Kind, Data]).
+    %% A translator's `inspect' would show the whole of a struct whose `Inspect' fails.
+    Shown = case inspect(Data) of {ok, _} -> Data; error -> redacted(Data) end,
+    translate(Translators, [level(Least), Level, Kind, Shown]).
 
 translate([{Module, Function} | Translators], Args) ->
     case apply(Module, Function, Args) of

@@ -54,7 +54,7 @@ text(Class, Reason, Stack) ->
     Elixir = 'Elixir.Exception',
     case erlang:function_exported(Elixir, format, 3) of
         true -> Elixir:format(Class, Reason, Places);
-        false -> io_lib:format("~ts ~0tP at ~0tP", [Class, Reason, 20, Places, 30])
+        false -> io_lib:format("~ts ~0tP at ~0tP", [Class, systemd_elixir:redacted(Reason), 20, Places, 30])
     end.
 
 %% They may be long, or secret.
@@ -68,9 +68,9 @@ without_arguments(Frame) ->
 describe({raised, _, _, Text}, _) ->
     {"raised ~ts", [Text]};
 describe({ended, Reason}, _) ->
-    {"was ended by an exit signal: ~0tP", [Reason, 20]};
+    {"was ended by an exit signal: ~0tP", [systemd_elixir:redacted(Reason), 20]};
 describe({invalid, Config}, What) ->
-    {"can't be called: ~ts is ~0tP, and neither {M, F, A} nor fun/0", [What, Config, 20]}.
+    {"can't be called: ~ts is ~0tP, and neither {M, F, A} nor fun/0", [What, systemd_elixir:redacted(Config), 20]}.
 
 %% @doc The same without what may be long, or secret: everybody may read the status.
 -spec summary(failure()) -> io_lib:chars().

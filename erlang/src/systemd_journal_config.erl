@@ -55,6 +55,8 @@ new(#{id := Id} = Handler) ->
         is_map(Given) orelse throw({config, Given}),
         maps:foreach(fun check/2, Given),
         Config = maps:merge(defaults(), Given),
+        _ = [field(Field) || Field <- maps:get(fields, Config)],
+        fits(native(maps:get(path, Config))) orelse throw({path, maps:get(path, Config), enametoolong}),
         Ready = #{
             id => Id,
             sink => open(Id, Config),
@@ -204,6 +206,9 @@ native(Path) ->
         error:_ -> throw({path, Path})
     end.
 
+%% Into a sockaddr_un, see unix(7).
+fits(Path) -> byte_size(Path) < 108 andalso binary:match(Path, <<0>>) =:= nomatch.
+
 sink(Journal, #{fields := Fields, metadata := Metadata}) ->
     Ready = [field(Field) || Field <- Fields],
     case systemd_nif:journal_sink(Journal, Ready, Metadata) of
@@ -217,8 +222,14 @@ field(Key) when is_atom(Key) -> field({atom_to_list(Key), Key});
 field({Name, Source} = Field) -> {name(Name, Field), source(Source, Field)};
 field(Field) -> throw({fields, Field}).
 
-name(Name, _) when is_atom(Name) -> atom_to_binary(Name);
-name(Name, Field) -> literal(Name, Field).
+name(Name, Field) when is_atom(Name) -> valid(atom_to_binary(Name), Field);
+name(Name, Field) -> valid(literal(Name, Field), Field).
+
+%% As the native library takes it, which may be missing.
+valid(Name, Field) ->
+    Valid = re:run(Name, "^(?!(?i:message)$)[a-zA-Z][a-zA-Z0-9_]{0,63}$", [dollar_endonly]) =/= nomatch,
+    Valid orelse throw({fields, Field, invalid_field_name}),
+    Name.
 
 source(Special, _) when Special =:= level; Special =:= priority; Special =:= time -> Special;
 source(os_pid, _) -> {literal, list_to_binary(os:getpid())};

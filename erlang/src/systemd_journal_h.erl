@@ -146,7 +146,8 @@ log(Event, Formatter, Config) ->
             ok;
         Translated ->
             Message = message(Translated, Formatter, Config),
-            More = more(Translated, Config),
+            %% What a translator has made a text of has its fields still.
+            More = more(Translated#{msg := maps:get(msg, Event)}, Config),
             sent(send(Config, Translated, Message, More), Translated, Message, Config)
     end.
 

@@ -6,7 +6,7 @@
 
 %% @doc What the formatter returns, which may be no text; or a text in its place, and what went wrong.
 -spec format(logger:log_event(), {module(), logger:formatter_config()}) ->
-    {ok, term()} | {failed, Text :: unicode:chardata(), Why :: io_lib:chars()}.
+    {ok, term()} | {failed, Text :: unicode:chardata(), Why :: unicode:chardata()}.
 format(Event, {Module, Config}) ->
     try
         {ok, Module:format(without_structs(Event, Module, Config), Config)}
@@ -15,24 +15,24 @@ format(Event, {Module, Config}) ->
             Why = io_lib:format("formatter ~ts failed: ~ts", [
                 Module, systemd_journal_value:exception(Class, Reason, Stack)
             ]),
-            {failed, fallback("FORMATTER CRASH", Event), Why}
+            {failed, [fallback("FORMATTER CRASH", Event), "; ", Why], Why}
     end.
 
 %% A formatter of Elixir's knows what to do with a struct, where one of Erlang's would show all of it. OTP's own gets
 %% the text, another one the same kind of message.
 without_structs(#{msg := Message, meta := Meta} = Event, Formatter, Config) ->
-    case systemd_elixir:is_there() andalso systemd_journal_value:language_of(Formatter) of
+    case systemd_journal_value:language_of(Formatter) of
         erlang ->
             Shown =
-                case Formatter of
-                    logger_formatter -> systemd_elixir:message(Message, Meta);
-                    _ -> systemd_elixir:redacted(Message)
+                case Formatter =:= logger_formatter andalso systemd_elixir:is_there() of
+                    true -> systemd_elixir:message(Message, Meta, Config);
+                    false -> systemd_elixir:redacted(Message)
                 end,
             case Config of
                 #{template := [msg]} -> Event#{msg := Shown};
                 _ -> Event#{msg := Shown, meta := systemd_elixir:redacted(Meta)}
             end;
-        _ ->
+        elixir ->
             Event
     end.
 

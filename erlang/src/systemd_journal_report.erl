@@ -57,7 +57,10 @@ flat(Value) ->
 
 crash(#{level := error, meta := Meta} = Event, Report) ->
     try reason(Report, Event) of
-        {ok, Process, Reason} -> crash_fields(Process, split(Reason), systemd_journal_value:language(Meta));
+        {ok, Process, Reason} ->
+            %% Elixir has made an exception of it.
+            Given = maps:get(crash_reason, Meta, Reason),
+            crash_fields(Process, split(Given), systemd_journal_value:language(Meta));
         none -> []
     catch
         %% It only looked like a report of OTP's.

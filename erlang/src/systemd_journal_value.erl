@@ -13,7 +13,7 @@
 language(#{domain := [elixir | _]}) -> elixir;
 %% From one of Logger's translators.
 language(#{crash_reason := _}) -> elixir;
-language(#{mfa := {Module, _, _}}) -> language_of(Module);
+language(#{mfa := {Module, _, _}}) when is_atom(Module) -> language_of(Module);
 language(_) -> erlang.
 
 -spec language_of(module()) -> language().

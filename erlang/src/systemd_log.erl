@@ -32,7 +32,7 @@ once_without_server(What, Level, Format, Args) ->
     case persistent_term:get({?MODULE, What}, unsaid) of
         unsaid ->
             persistent_term:put({?MODULE, What}, said),
-            _ = spawn(fun() -> ?LOG(Level, Format, Args) end),
+            _ = catch spawn(fun() -> ?LOG(Level, Format, Args) end),
             ok;
         said ->
             ok
@@ -41,7 +41,7 @@ once_without_server(What, Level, Format, Args) ->
 %% @doc For what can't be logged. Nobody waits for a terminal or a pipe that is stuck.
 -spec to_stderr(io:format(), [term()]) -> ok.
 to_stderr(Format, Args) ->
-    _ = catch spawn(io, format, [standard_error, "systemd: " ++ Format ++ "~n", Args]),
+    _ = systemd_journal_stderr:write(error, ["systemd: " | io_lib:format(Format, Args)], 0),
     ok.
 
 init([]) -> {ok, #{}}.

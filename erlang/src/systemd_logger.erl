@@ -21,16 +21,16 @@ install() ->
         true -> install_journal(#{});
         Options when is_map(Options) -> install_journal(Options);
         Options ->
-            try install_journal(maps:from_list(Options))
-            catch error:badarg -> invalid(install_journal, Options)
+            try maps:from_list(Options) of
+                Map -> install_journal(Map)
+            catch
+                error:badarg -> invalid(install_journal, Options)
             end
     end.
 
 invalid(Key, Value) ->
-    logger:error("systemd: config key ~ts is ~0tP, and neither true nor false~ts", [Key, Value, 20, case Key of
-        install_journal -> ", nor options of systemd_journal_h";
-        install_kmsg -> ""
-    end]).
+    [Problem] = systemd_config:problems([{Key, Value}]),
+    logger:error("systemd: ~ts", [Problem]).
 
 %% @doc See {@link systemd:is_journal/1}.
 -spec is_journal(term()) -> boolean().

@@ -2,7 +2,7 @@
 %% The way from any process to the service manager, with no process in between.
 -module(systemd_notify).
 
--export([open/1, open_early/0, close/0, has_announced/1, send/1, barrier/1]).
+-export([open/1, send_early/1, close/0, has_announced/1, send/1, barrier/1]).
 -export([failed/2, info/0, is_absent/0, unless_absent/1, with_notifier/1, under_systemd/2, until/1]).
 
 -export_type([announcement/0]).
@@ -12,47 +12,28 @@
 %% A manager that reads nothing for this long, in milliseconds, has lost the notification.
 -define(LONGEST_WAIT, 2000).
 
-%% @doc Makes {@link send/1} send to that address, and tells where it can't. One that {@link open_early/0} has opened
-%% stays, with what it has announced.
+%% @doc Makes {@link send/1} send to that address, and tells where it can't. What {@link send_early/1} has opened
+%% is taken over, with what was announced by it.
 -spec open(NotifySocket :: binary() | false) ->
     ok | not_under_systemd | {error, systemd:reason()}.
 open(NotifySocket) when NotifySocket =:= false; NotifySocket =:= <<>> ->
     persistent_term:put(?MODULE, absent),
     not_under_systemd;
 open(NotifySocket) ->
-    case persistent_term:get(?MODULE, undefined) of
-        {_, NotifySocket} ->
-            ok;
-        _ ->
-            case open(NotifySocket, true) of
-                {ok, _} -> ok;
-                {error, _} = Error -> persistent_term:put(?MODULE, Error), Error
-            end
-    end.
-
-%% @doc The same before the application is started, which has to be said: without it there is no `STOPPING=1' and no
-%% watchdog.
--spec open_early() -> ok.
-open_early() ->
-    _ =
-        case notifier() of
-            {error, not_started} ->
-                systemd_log:once({?MODULE, not_started}, error, "systemd: ~ts", [systemd_reason:explain(not_started)]),
-                open(systemd_env:value("NOTIFY_SOCKET", systemd_env:read()));
-            _ ->
-                ok
+    Opened =
+        case persistent_term:get({?MODULE, early}, none) of
+            {Notifier, NotifySocket} -> {ok, Notifier};
+            _ -> open(NotifySocket, true)
         end,
-    ok.
+    case Opened of
+        {ok, Ours} -> persistent_term:put(?MODULE, {Ours, NotifySocket}), ok;
+        {error, _} = Error -> persistent_term:put(?MODULE, Error), Error
+    end.
 
 open(NotifySocket, Anew) ->
     case systemd_nif:loaded() andalso systemd_nif:open(NotifySocket, Anew) of
-        {ok, Notifier} = Opened ->
-            persistent_term:put(?MODULE, {Notifier, NotifySocket}),
-            Opened;
-        {error, _} = Error ->
-            Error;
-        false ->
-            {error, nif_not_loaded}
+        false -> {error, nif_not_loaded};
+        Result -> Result
     end.
 
 -spec close() -> ok.
@@ -117,8 +98,11 @@ again(Stale, NotifySocket, Fun) ->
     case persistent_term:get(?MODULE, undefined) of
         {Stale, _} ->
             case open(NotifySocket, false) of
-                {ok, Notifier} -> Fun(Notifier);
-                {error, _} = Error -> Error
+                {ok, Notifier} ->
+                    persistent_term:put(?MODULE, {Notifier, NotifySocket}),
+                    Fun(Notifier);
+                {error, _} = Error ->
+                    Error
             end;
         {Notifier, _} when is_reference(Notifier) ->
             Fun(Notifier);
@@ -167,14 +151,48 @@ notify(States) ->
             with_notifier(fun(Opened) -> systemd_nif:notify(Opened, States) end)
     end.
 
+%% @doc {@link send/1}, also where the application is not started, which is logged as a mistake.
+-spec send_early(systemd:state() | [systemd:state()]) -> ok | {error, systemd:reason()}.
+send_early(States) ->
+    case send(States) of
+        {error, not_started} -> send_by(early(), States);
+        Result -> Result
+    end.
+
+early() ->
+    case persistent_term:get({?MODULE, early}, none) of
+        {Notifier, _} ->
+            {ok, Notifier};
+        none ->
+            NotifySocket = systemd_env:value("NOTIFY_SOCKET", systemd_env:read()),
+            case open(NotifySocket, true) of
+                {ok, Notifier} = Opened ->
+                    persistent_term:put({?MODULE, early}, {Notifier, NotifySocket}),
+                    Opened;
+                {error, _} = Error ->
+                    Error
+            end
+    end.
+
+send_by({ok, Notifier}, States) ->
+    case systemd_nif:notify(Notifier, States) of
+        ok -> ok;
+        again -> logged(States, until(fun(Rest) -> systemd_nif:notify_wait(Notifier, States, Rest) end));
+        {error, _} = Error -> failed(States, Error)
+    end;
+send_by({error, _} = Error, States) ->
+    failed(States, Error).
+
+logged(_, ok) -> ok;
+logged(States, {error, _} = Error) -> failed(States, Error).
+
 wait(States) ->
     Wait = fun(Notifier) ->
         until(fun(Rest) -> systemd_nif:notify_wait(Notifier, States, Rest) end)
     end,
     case with_notifier(Wait) of
-        ok -> ok;
         undefined -> ok;
-        {error, _} = Error -> failed(States, Error)
+        Result -> logged(States, Result)
     end.
 
 %% @doc Calls `Wait' with the milliseconds that it may wait for the manager.

@@ -22,7 +22,7 @@ child_spec() ->
             logger:error(
                 "systemd: config key warn_about_readiness_message is ~0tP, "
                 "which is neither a number of milliseconds nor false",
-                [Invalid, 20]
+                [systemd_elixir:redacted(Invalid), 20]
             ),
             []
     end.

@@ -15,8 +15,7 @@ child_spec(Status) ->
 
 -spec start_link(Status :: default | undefined | nil | unicode:chardata()) -> ignore.
 start_link(Status) ->
-    systemd_notify:open_early(),
-    _ = systemd_notify:send(states(Status)),
+    _ = systemd_notify:send_early(states(Status)),
     ignore.
 
 %% A status that the service has set already says more than ours.

@@ -19,7 +19,7 @@ explain({invalid_notify_socket, Value}) ->
 explain({invalid_state, _}) ->
     "it is no systemd:state()";
 explain({invalid_value, Key}) ->
-    io_lib:format("the value of ~0tP breaks a rule of sd_notify(3)", [Key, 20]);
+    io_lib:format("the value of ~0tP breaks a rule of sd_notify(3)", [systemd_elixir:redacted(Key), 20]);
 explain(bad_descriptor) ->
     "one of the descriptors is closed, or is none";
 explain({invalid_fd_name, _}) ->

@@ -182,12 +182,12 @@ explain(Failure) ->
 describe(Result) when is_binary(Result) ->
     case unicode:characters_to_binary(Result) of
         Result -> Result;
-        _ -> text("~0tP", [Result, 50])
+        _ -> text("~0tP", [systemd_elixir:redacted(Result), 50])
     end;
 describe(Result) ->
     case io_lib:printable_unicode_list(Result) of
         true -> Result;
-        false -> text("~0tP", [Result, 50])
+        false -> text("~0tP", [systemd_elixir:redacted(Result), 50])
     end.
 
 text(Format, Args) -> io_lib:format(Format, Args).

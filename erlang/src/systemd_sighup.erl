@@ -19,7 +19,7 @@ install() ->
         Invalid ->
             logger:error(
                 "systemd: config key handle_event is ~0tP, which is neither sighup nor false",
-                [Invalid, 20]
+                [systemd_elixir:redacted(Invalid), 20]
             )
     end.
 

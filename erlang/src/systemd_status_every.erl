@@ -72,7 +72,7 @@ computed(Failure, State) ->
     State.
 
 no_text(Status, State) ->
-    complain("returned ~0tP, which is no text", [Status, 20], State),
+    complain("returned ~0tP, which is no text", [systemd_elixir:redacted(Status), 20], State),
     State.
 
 %% What goes on is said once.

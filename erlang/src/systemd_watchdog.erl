@@ -185,8 +185,9 @@ handle_info({'EXIT', Runner, Reason}, #state{checking = {Tick, Runner, _}} = Sta
             {noreply, answer(Tick, Result, Checked#state{memory = Memory})};
         Failure ->
             {Format, Args} = systemd_function:describe(Failure, watchdog_check),
-            Text = io_lib:format("the check " ++ Format, Args),
-            {noreply, answer(Tick, {failed, ended, Text, Text}, Checked)}
+            Text = ["the check ", systemd_function:summary(Failure), ", see the log"],
+            Log = io_lib:format("the check " ++ Format, Args),
+            {noreply, answer(Tick, {failed, ended, Text, Log}, Checked)}
     end;
 handle_info({systemd_watchdog, What, Tick}, #state{checking = {Tick, Runner, Since}} = State) when
     What =:= overdue; What =:= hangs

@@ -46,6 +46,13 @@ defmodule JournalTest do
 
     assert text(%Token{value: "secret"}) == "token"
 
+    # An exception would show what it holds.
+    for exception <- [
+          %MatchError{term: %Token{value: "secret"}},
+          %KeyError{key: :a, term: [%Token{value: "secret"}]}
+        ],
+        do: refute(text(exception) =~ "secret")
+
     for language <- [:elixir, :erlang] do
       assert text([%Token{value: "secret"}], language) =~
                "#Inspect.Error<Elixir.JournalTest.Token>"
@@ -85,10 +92,24 @@ defmodule JournalTest do
 
     assert formatted({:report, [user: {@user}]}) == "[user: {#{@shown}}]"
     assert formatted({:report, @user}) == @shown
-    # One that can't be formatted, and an Inspect that fails.
+    # Those that can't be formatted, and an Inspect that fails.
     refute formatted({~c"~s", [@user]}) =~ "secret"
+    assert formatted({:string, ["created ", @user]}) =~ ~r/^FORMAT ERROR: .*created/
+    refute formatted({:string, ["created ", @user]}) =~ "secret"
     token = formatted({~c"~p", [%Token{value: "secret"}]})
     assert token =~ "#Inspect.Error<Elixir.JournalTest.Token>"
+    # The options of the formatter.
+    long = Enum.to_list(1..60)
+
+    assert formatted({~c"~P ~p", [long, 3, long]}) ==
+             "[1, 2, 3, ...] #{inspect(long, limit: 100)}"
+
+    deep = {:logger_formatter, %{template: [:msg], depth: 2}}
+    assert formatted({~c"~p", [long]}, %{}, deep) == "[1, 2, ...]"
+
+    callback = fn _ -> {~c"~p", [:own]} end
+    own = {:logger_formatter, %{template: [:msg], report_cb: callback}}
+    assert formatted({:report, %{a: 1}}, %{report_cb: &:logger.format_report/1}, own) == ":own"
     # A formatter of one's own has the same kind of message.
     assert formatted({:report, %{user: @user}}, %{}, {:journal_test_formatter, %{}}) ==
              inspect(%{user: @shown})
@@ -100,6 +121,7 @@ defmodule JournalTest do
   # In a module whose name is none of Elixir's.
   defmodule :journal_test_formatter do
     def format(%{msg: {:report, report}}, _), do: inspect(report)
+    def report(report), do: {~c"~ts", [report(report, %{single_line: false})]}
     def report(report, %{single_line: false}), do: :io_lib.format(~c"~tp", [report])
   end
 
@@ -156,6 +178,38 @@ defmodule JournalTest do
       assert text =~ @shown
       refute text =~ "secret"
       assert %{request_id: "F8fjX2", crash_reason: {%RuntimeError{}, [_]}} = meta
+      broken = put_in(event.msg, {:report, %{report | state: %Token{value: "secret"}}})
+      assert %{msg: {:string, text}} = :systemd_elixir.translated(broken)
+      refute IO.chardata_to_string(text) =~ "secret"
+    end
+
+    # Logger's own translator has every one of these skipped.
+    test "a report with a label is not lost" do
+      for report <- [
+            %{label: :payment, amount: 5},
+            %{label: {:gen_server, :no_handle_info}, module: M, message: 1}
+          ] do
+        event = %{level: :error, msg: {:report, report}, meta: %{}}
+        assert :systemd_elixir.translated(event) == event
+      end
+    end
+  end
+
+  # What the library itself says of a term of the user's.
+  test "the library's own lines" do
+    for failure <- [{:ended, {:bad, @user}}, {:invalid, @user}] do
+      {format, args} = :systemd_function.describe(failure, :reload)
+      refute IO.chardata_to_string(:io_lib.format(format, args)) =~ "secret"
+    end
+
+    for problem <- :systemd_config.problems(reload: @user, watchdog_check: [@user]),
+        do: refute(IO.chardata_to_string(problem) =~ "secret")
+
+    say = fn _ -> :ok end
+
+    for check <- [{Function, :identity, [@user]}, fn -> {:error, @user} end, {:process, @user}] do
+      {{:failed, _, status, log}, _} = :systemd_check.run([check], %{}, say)
+      refute IO.chardata_to_string([status, log]) =~ "secret"
     end
   end
 

@@ -146,6 +146,7 @@ application_not_started(Config) ->
     [] = recorder:all(Recorder),
     Supervisor = supervise([systemd:set_status(#{up => {status, "up"}}), systemd:ready()]),
     ?assertEqual([<<"READY=1\nSTATUS=ready\n">>], recorder:all(Recorder)),
+    [?assertEqual({error, not_started}, Call()) || Call <- Calls],
     wait(fun() -> [] =/= log_counter:messages() end),
     ?assertMatch([_], log_counter:messages()),
     ?assertMatch({match, _}, re:run(log_counter:messages(), "Add systemd to applications in the .app.src")),

@@ -100,7 +100,7 @@ impl Layout {
         for key in proper(metadata).ok_or(Invalid::Fields(metadata))? {
             let atom = Atom::from_term(key).map_err(|_| Invalid::Fields(key))?;
             if !layout.own_keys().contains(&atom) {
-                let name = layout.free_name(&name_of(key));
+                let name = layout.free_name(&name_of(key).ok_or(Invalid::Fields(key))?);
                 layout.fields.push((name, Source::Metadata(vec![atom])));
             }
         }
@@ -151,8 +151,11 @@ impl Layout {
         if let Some(Rest { left_out, scalars }) = &self.rest {
             let metadata = MapIterator::new(event.metadata).ok_or(NotEncoded::NoEvent)?;
             for (key, value) in metadata {
-                if !left_out.iter().any(|&atom| atom == key) {
-                    let name = self.free_name(&name_of(key));
+                if left_out.iter().any(|&atom| atom == key) {
+                    continue;
+                }
+                if let Some(name) = name_of(key) {
+                    let name = self.free_name(&name);
                     values.push(&mut entry, &name, value, iter::once(key), *scalars)?;
                 }
             }
@@ -268,12 +271,12 @@ fn is_named_or_numbered(value: Term<'_>) -> bool {
     value.is_integer() || value.is_atom()
 }
 
-/// The text of a key of the metadata.
-fn name_of(key: Term<'_>) -> Vec<u8> {
+/// The text of a key of the metadata, which is an atom or text.
+fn name_of(key: Term<'_>) -> Option<Vec<u8>> {
     match chardata::text_or_atom(key) {
-        Ok(name) => name.into_owned(),
+        Ok(name) => Some(name.into_owned()),
         // Rustler reads no atom that is not Latin-1.
-        Err(_) => format!("{key:?}").into_bytes(),
+        Err(_) => key.is_atom().then(|| format!("{key:?}").into_bytes()),
     }
 }
 
