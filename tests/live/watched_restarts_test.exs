@@ -2,6 +2,9 @@ defmodule WatchedRestartsTest do
   @moduledoc "The VM restarts in place, again and again."
   use ExUnit.Case, async: true
 
+  # 105 s alone on two slow cores: each restart in place takes OTP more than a second.
+  @moduletag timeout: 240_000
+
   @children [{:sleep, 100}, :ready]
   @service ["WatchdogSec=2", "Restart=on-failure", "RestartSec=500ms"]
 
