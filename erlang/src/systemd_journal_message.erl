@@ -23,18 +23,19 @@ format(Event, {Module, Config}) ->
 without_structs(#{msg := Message, meta := Meta} = Event, Formatter, Config) ->
     case systemd_journal_value:language_of(Formatter) of
         erlang ->
-            Shown =
-                case Formatter =:= logger_formatter andalso systemd_elixir:is_there() of
-                    true -> systemd_elixir:message(Message, Meta, Config);
-                    false -> systemd_elixir:redacted(Message)
-                end,
-            case Config of
-                #{template := [msg]} -> Event#{msg := Shown};
-                _ -> Event#{msg := Shown, meta := systemd_elixir:redacted(Meta)}
+            case {systemd_elixir:is_there(), Message, Config} of
+                {false, {string, _}, _} -> Event;
+                {false, _, _} -> Event#{msg := systemd_elixir:redacted(Message)};
+                {true, _, #{template := [msg]}} -> Event#{msg := shown(Message, Meta, Formatter, Config)};
+                {true, _, _} ->
+                    Event#{msg := shown(Message, Meta, Formatter, Config), meta := systemd_elixir:redacted(Meta)}
             end;
         elixir ->
             Event
     end.
+
+shown(Message, Meta, logger_formatter, Config) -> systemd_elixir:message(Message, Meta, Config);
+shown(Message, _, _, _) -> systemd_elixir:redacted(Message).
 
 %% @doc The text in the place of one that a formatter should have returned.
 -spec bad_return(logger:log_event()) -> unicode:chardata().

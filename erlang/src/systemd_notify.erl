@@ -12,21 +12,17 @@
 %% A manager that reads nothing for this long, in milliseconds, has lost the notification.
 -define(LONGEST_WAIT, 2000).
 
-%% @doc Makes {@link send/1} send to that address, and tells where it can't. What {@link send_early/1} has opened
-%% is taken over, with what was announced by it.
+%% @doc Makes {@link send/1} send to that address, and tells where it can't. What {@link send_early/1} has announced
+%% since the last life of the application counts.
 -spec open(NotifySocket :: binary() | false) ->
     ok | not_under_systemd | {error, systemd:reason()}.
 open(NotifySocket) when NotifySocket =:= false; NotifySocket =:= <<>> ->
     persistent_term:put(?MODULE, absent),
     not_under_systemd;
 open(NotifySocket) ->
-    Opened =
-        case persistent_term:get({?MODULE, early}, none) of
-            {Notifier, NotifySocket} -> {ok, Notifier};
-            _ -> open(NotifySocket, true)
-        end,
-    case Opened of
-        {ok, Ours} -> persistent_term:put(?MODULE, {Ours, NotifySocket}), ok;
+    IsEarly = persistent_term:erase({?MODULE, early}),
+    case open(NotifySocket, not IsEarly) of
+        {ok, Notifier} -> persistent_term:put(?MODULE, {Notifier, NotifySocket}), ok;
         {error, _} = Error -> persistent_term:put(?MODULE, Error), Error
     end.
 
@@ -155,30 +151,18 @@ notify(States) ->
 -spec send_early(systemd:state() | [systemd:state()]) -> ok | {error, systemd:reason()}.
 send_early(States) ->
     case send(States) of
-        {error, not_started} -> send_by(early(), States);
+        {error, not_started} ->
+            NotifySocket = systemd_env:value("NOTIFY_SOCKET", systemd_env:read()),
+            IsFirst = not persistent_term:get({?MODULE, early}, false),
+            send_by(open(NotifySocket, IsFirst), States);
         Result -> Result
     end.
 
-early() ->
-    case persistent_term:get({?MODULE, early}, none) of
-        {Notifier, _} ->
-            {ok, Notifier};
-        none ->
-            NotifySocket = systemd_env:value("NOTIFY_SOCKET", systemd_env:read()),
-            case open(NotifySocket, true) of
-                {ok, Notifier} = Opened ->
-                    persistent_term:put({?MODULE, early}, {Notifier, NotifySocket}),
-                    Opened;
-                {error, _} = Error ->
-                    Error
-            end
-    end.
-
 send_by({ok, Notifier}, States) ->
+    persistent_term:put({?MODULE, early}, true),
     case systemd_nif:notify(Notifier, States) of
-        ok -> ok;
         again -> logged(States, until(fun(Rest) -> systemd_nif:notify_wait(Notifier, States, Rest) end));
-        {error, _} = Error -> failed(States, Error)
+        Result -> logged(States, Result)
     end;
 send_by({error, _} = Error, States) ->
     failed(States, Error).

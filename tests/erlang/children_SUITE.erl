@@ -158,6 +158,10 @@ application_not_started(Config) ->
     ok = systemd:notify({status, "late"}),
     ?assertEqual([<<"STATUS=late\n">>], recorder:all(Recorder)),
     take_down(Supervisor),
+    %% And in its next life nothing is announced, as in any other.
+    ok = application:stop(systemd),
+    ok = application:start(systemd),
+    ?assertMatch(#{announced := [], error := false}, systemd:info()),
     persistent_term:erase({systemd_log, {systemd_notify, not_started}}).
 
 two_equal_ones(Config) ->
