@@ -113,8 +113,10 @@ defmodule WatchdogHangTest do
     Lab.cast(unit, "live_service:block(60000)")
 
     {millis, _} = Lab.timed(fn -> Lab.await_property(unit, "Result", "watchdog") end)
-    assert millis in 4500..5700
     IO.puts("trigger: Result=watchdog after #{millis} ms of 6000")
+    # The manager's own words for WATCHDOG=trigger; of its timeout it says "Watchdog timeout".
+    assert [_, _ | _] = String.split(Lab.journal(unit), ": Watchdog request (last status: ")
+    refute Lab.journal(unit) =~ "Watchdog timeout"
     assert [[message]] = Lab.fields(pid, @hangs, ["MESSAGE"])
 
     assert message =~
