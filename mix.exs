@@ -7,10 +7,13 @@ defmodule Mix.Tasks.Compile.SystemdNif do
   @impl true
   def run(_args) do
     # Elsewhere there is no shell to run it, and nothing to build.
-    if match?({:unix, _}, :os.type()) and Mix.shell().cmd(@script) != 0,
+    if match?({:unix, _}, :os.type()) and Mix.shell().cmd(quoted(@script)) != 0,
       do: {:error, []},
       else: :ok
   end
+
+  # For the shell, whatever is in the name of the folder.
+  defp quoted(path), do: "'" <> String.replace(path, "'", "'\\''") <> "'"
 end
 
 defmodule Mix.Tasks.Compile.SystemdDocs do

@@ -4,8 +4,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+# A build for another machine says which by these variables, as Nerves and rustler_precompiled have them.
+os=${TARGET_OS:-$(uname -s | tr A-Z a-z)}
+
 # Elsewhere the application does nothing, and needs no native part to do it.
-[ "$(uname -s)" = Linux ] || exit 0
+[ "$os" = linux ] || exit 0
 
 # Renamed into place, because a running VM may have the old one mapped.
 use() {
@@ -24,15 +27,32 @@ if [ -n "${SYSTEMD_NIF_PATH-}" ]; then
 fi
 
 version=$(sed -n 's/.*{vsn, "\(.*\)"}.*/\1/p' erlang/systemd.app.src)
-case $(getconf GNU_LIBC_VERSION 2>&1 || ldd --version 2>&1) in
-    glibc*) libc=gnu ;;
-    *musl*) libc=musl ;;
-    *) libc=unknown ;;
-esac
-machine=$(uname -m)
+
+libc() {
+    case $(getconf GNU_LIBC_VERSION 2>&1; ldd --version 2>&1) in
+        *musl*) echo musl ;;
+        *glibc* | *GLIBC* | *"GNU libc"*) echo gnu ;;
+        *)  # Small images have neither program.
+            if ls /lib/ld-musl-*.so.1; then echo musl
+            elif ls /lib*/ld-linux*.so.*; then echo gnu
+            else echo unknown
+            fi 2>/dev/null | tail -n 1 ;;
+    esac
+}
+
 # A kernel of 64 bits has it right only for a system that is one too.
-[ "$(getconf LONG_BIT 2>/dev/null)" != 32 ] || machine=$machine.32
-target=$machine-unknown-linux-$libc
+machine() {
+    [ "$(getconf LONG_BIT 2>/dev/null)" != 32 ] || bits=.32
+    echo "$(uname -m)${bits-}"
+}
+
+cross=
+if [ -n "${TARGET_ARCH-}${TARGET_ABI-}" ]; then
+    target=${TARGET_ARCH:-$(machine)}-unknown-linux-${TARGET_ABI:-$(libc)}
+    cross="--target $target"
+else
+    target=${CARGO_BUILD_TARGET:-$(machine)-unknown-linux-$(libc)}
+fi
 prebuilt=$target/systemd_nif-$version.so
 
 # Why no prebuilt one can be taken; nothing where one can.
@@ -53,9 +73,13 @@ misfit=$(misfit)
 
 if command -v cargo >/dev/null; then
     [ ! -d priv/native ] || echo "systemd: cargo builds the native library, because $misfit" >&2
-    folder=${CARGO_TARGET_DIR:-target}
-    if cargo build --quiet --release --locked --package systemd_nif --target-dir "$folder"; then
-        use "$folder/release/libsystemd_nif.so"
+    # A library for musl is one only where that is linked as one, too.
+    case $target in *musl*) export RUSTFLAGS="${RUSTFLAGS-} -C target-feature=-crt-static" ;; esac
+    # It is in a folder of its own where cargo's configuration names a target, and so cargo is asked for it.
+    if built=$(cargo build --quiet --release --locked --package systemd_nif $cross \
+        --target-dir "${CARGO_TARGET_DIR:-target}" --message-format json-render-diagnostics); then
+        built=$(printf '%s\n' "$built" | sed -n 's|.*"\([^"]*/libsystemd_nif\.so\)".*|\1|p' | tail -n 1)
+        [ -z "$built" ] || use "$built"
     fi
     build="cargo could not, see above. It needs Rust 1.91 or later, and a linker for C."
 else
