@@ -44,6 +44,8 @@ defmodule Systemd do
   Why nothing was sent:
 
     * `:eagain`: the manager's queue was full, and stayed so for 2 seconds;
+    * `:no_thread`: what may have to wait for the manager, and no thread could be started that does, see `TasksMax=` in
+      systemd.resource-control(5);
     * `:emsgsize`: more than the 4096 bytes that the manager reads of a notification;
     * `:enoent`, `:econnrefused`, …: nobody listens on `NOTIFY_SOCKET`;
     * `:etimedout`: the manager did not come to a `barrier/1` in time;
@@ -183,13 +185,13 @@ defmodule Systemd do
 
       Systemd.extend_timeout_while(&MyApp.Release.migrate/0, status: "migrating", limit: 600_000)
 
-  For as long as it runs, up to the limit, a native thread asks the manager for more time, see
+  For as long as it runs, up to the limit, a process of high priority asks the manager for more time, see
   `EXTEND_TIMEOUT_USEC=` in sd_notify(3): every second for 10 more seconds, while the service starts, reloads or
-  stops, and not while it runs. A migration in the supervision tree, or the work of a `terminate/2`, then takes
+  stops, and not while it runs. A VM that hangs for longer gets no more. A migration in the supervision tree, or the work of a `terminate/2`, then takes
   as long as it takes, whatever `TimeoutStartSec=` and `TimeoutStopSec=` say.
 
   `fun` may say how far it is by `notify/1`. When it has not returned at the limit no more time is asked
-  for, the journal and `STATUS=` say so, and the manager ends the service as the unit has it, unless it is
+  for, the log and `STATUS=` say so, and the manager ends the service as the unit has it, unless it is
   done just then. `fun` itself is not interrupted. Where no more time can be asked for, it is called all
   the same, and the log tells.
   """

@@ -98,6 +98,7 @@
 
 -type reason() ::
     file:posix()
+    | no_thread
     | {invalid_state, term()}
     | {invalid_value, Key :: term()}
     | {invalid_notify_socket, binary()}
@@ -114,6 +115,8 @@
 %% Why nothing was sent.
 %% <ul>
 %% <li>`eagain': the manager's queue was full, and stayed so for 2 seconds.</li>
+%% <li>`no_thread': what may have to wait for the manager, and no thread could be started that does, see `TasksMax=' in
+%% systemd.resource-control(5).</li>
 %% <li>`emsgsize': more than the 4096 bytes that the manager reads of a notification.</li>
 %% <li>`enoent', `econnrefused', ...: nobody listens on `NOTIFY_SOCKET'.</li>
 %% <li>`etimedout': the manager did not come to a {@link barrier/1} in time.</li>
@@ -259,13 +262,14 @@ status_every(Millis, Function) ->
 extend_timeout_while(Fun) -> extend_timeout_while(Fun, []).
 
 %% @doc Calls `Fun' in the caller's process, and returns what it returns. For as long as it runs, up to the
-%% limit, a native thread asks the manager for more time, see `EXTEND_TIMEOUT_USEC=' in sd_notify(3): every
-%% second for 10 more seconds, while the service starts, reloads or stops, and not while it runs. A
+%% limit, a process of high priority asks the manager for more time, see `EXTEND_TIMEOUT_USEC=' in sd_notify(3): every
+%% second for 10 more seconds, while the service starts, reloads or stops, and not while it runs. A VM that hangs for
+%% longer gets no more. A
 %% migration in the supervision tree, or the work of a `terminate/2', then takes as long as it takes,
 %% whatever `TimeoutStartSec=' and `TimeoutStopSec=' say.
 %%
 %% `Fun' may say how far it is by {@link notify/1}. When it has not returned at the limit no more time is
-%% asked for, the journal and `STATUS=' say so, and the manager ends the service as the unit has it, unless
+%% asked for, the log and `STATUS=' say so, and the manager ends the service as the unit has it, unless
 %% it is done just then. `Fun' itself is not interrupted. Where no more time can be asked for, it is called
 %% all the same, and the log tells.
 -spec extend_timeout_while(fun(() -> Result), Options :: [extension()]) -> Result.

@@ -35,7 +35,10 @@ children(not_under_systemd, Variables) ->
     end;
 children({error, Reason}, Variables) ->
     logger:error("systemd: nothing can be sent: ~ts", [systemd_reason:explain(Reason)]),
-    [log() | systemd_memory_pressure:child_spec(Variables)];
+    case systemd_reason:may_pass(Reason) of
+        true -> children(ok, Variables);
+        false -> [log() | systemd_memory_pressure:child_spec(Variables)]
+    end;
 children(ok, Variables) ->
     systemd_shutdown:install(),
     systemd_sighup:install(),

@@ -5,10 +5,14 @@
 
 -export([while/2, child_spec/1, start_link/1]).
 -export([init/1, handle_call/3, handle_cast/2, terminate/2]).
--export([hold/2]).
+-export([hold/2, extend/2, ask/3]).
 
 %% In milliseconds.
 -define(LIMIT, 1800000).
+%% What is asked for at a time, for as much as a busy machine may hold this process up. A VM that hangs for longer gets
+%% no more.
+-define(AT_A_TIME, 10000).
+-define(INTERVAL, 1000).
 
 %% @doc The options as they are used; `error' where one is none.
 -spec options([systemd:extension()]) -> {Limit :: pos_integer(), [systemd:state()]} | error.
@@ -29,40 +33,74 @@ while(Fun, Options) when is_function(Fun, 0) ->
         error ->
             error(badarg, [Fun, Options]);
         {Limit, Status} ->
-            Extension = start(Limit),
+            Extender = start(Limit),
             _ = systemd_notify:send(Status),
             try Fun()
-            after stop(Extension)
+            after stop(Extender)
             end
     end;
 while(Fun, Options) ->
     error(badarg, [Fun, Options]).
 
 start(Limit) ->
-    case systemd_notify:with_notifier(fun(Notifier) -> systemd_nif:extend_start(Notifier, Limit) end) of
-        {ok, Extension} ->
-            Extension;
-        undefined ->
-            none;
-        {error, eagain} ->
-            systemd_log:once({extend_timeout, eagain}, error, "systemd: no more time is asked for: ~ts", [
-                systemd_reason:explain_start(eagain)
-            ]),
-            none;
-        {error, _} = Error ->
-            _ = systemd_notify:failed(extend_timeout, Error),
-            none
+    case systemd_notify:is_absent() of
+        true -> none;
+        false ->
+            try spawn(?MODULE, extend, [self(), Limit])
+            catch
+                error:system_limit ->
+                    systemd_log:once({extend_timeout, system_limit}, error, "systemd: no more time is asked for: there are "
+                        "as many processes as the VM may have (+P of erl)", []),
+                    none
+            end
     end.
 
-stop(none) -> ok;
-%% One of another copy of the native library ends with the last reference to it.
-stop(Extension) ->
-    try systemd_nif:extend_stop(Extension)
-    catch
-        error:badarg ->
-            true = erlang:garbage_collect(),
-            ok
+stop(none) ->
+    ok;
+stop(Extender) ->
+    exit(Extender, kill),
+    ok.
+
+%% Goes on for as long as `Process' lives, and nobody stops it.
+-spec extend(pid(), Limit :: pos_integer()) -> ok.
+extend(Process, Limit) ->
+    _ = process_flag(priority, high),
+    ask(monitor(process, Process), Limit, systemd_wait:deadline(Limit)).
+
+-spec ask(reference(), Limit :: pos_integer(), systemd_wait:deadline()) -> ok.
+ask(Monitor, Limit, Deadline) ->
+    case {setting(), systemd_wait:rest(Deadline)} of
+        {none, 0} ->
+            ok;
+        {Setting, 0} ->
+            tell(Limit, Setting);
+        {Setting, Rest} ->
+            _ = Setting =:= none orelse
+                systemd_notify:send({extend_timeout, {min(Rest, ?AT_A_TIME), millisecond}}),
+            receive {'DOWN', Monitor, process, _, _} -> ok
+            after min(Rest, ?INTERVAL) -> ?MODULE:ask(Monitor, Limit, Deadline)
+            end
     end.
+
+%% That limits what the service does. When it runs there is nothing to extend but `RuntimeMaxSec=', which is left alone.
+setting() ->
+    [Stopping, Ready, Reloading] = [systemd_notify:has_announced(What) || What <- [stopping, ready, reloading]],
+    if
+        Stopping -> "TimeoutStopSec=";
+        Ready, not Reloading -> none;
+        true -> "TimeoutStartSec="
+    end.
+
+tell(Limit, Setting) ->
+    Line = io_lib:format("not done after ~w s: no more time is asked for, and ~s of the unit applies", [
+        seconds(Limit), Setting
+    ]),
+    systemd_log:say(error, "systemd: ~s", [Line]),
+    _ = systemd_notify:send({status, Line}),
+    ok.
+
+seconds(Millis) when Millis rem 1000 =:= 0 -> Millis div 1000;
+seconds(Millis) -> Millis / 1000.
 
 -spec child_spec([systemd:extension()]) -> supervisor:child_spec().
 child_spec(Options) ->
@@ -96,7 +134,7 @@ hold(Limit, Status) ->
     {group_leader, Leader} = process_info(Supervisor, group_leader),
     true = group_leader(Leader, self()),
     Monitor = monitor(process, Supervisor),
-    Extension = start(Limit),
+    Extender = start(Limit),
     _ = systemd_notify:send(Status),
     proc_lib:init_ack(ok),
-    receive {'DOWN', Monitor, process, _, _} -> stop(Extension) end.
+    receive {'DOWN', Monitor, process, _, _} -> stop(Extender) end.

@@ -40,24 +40,13 @@ admits(Count) ->
 %% @doc See {@link systemd:store_fds/2}.
 -spec store([systemd:storable()], Poll :: boolean()) -> ok | {error, systemd:reason()}.
 store(Fds, Poll) ->
-    systemd_notify:under_systemd(store_fds, fun(Notifier) ->
+    systemd_notify:under_systemd(store_fds, fun(Notifier, Millis) ->
         Named = [named(Fd) || Fd <- Fds],
         ok = or_throw(admits(length(Named))),
-        {Names, Parts} = lists:unzip(messages(Named)),
-        Held = or_throw(systemd_nif:hold(Parts)),
-        try
-            lists:foreach(
-                fun({Name, Part}) -> ok = or_throw(store(Notifier, Name, Poll, Part)) end,
-                lists:zip(Names, Held)
-            )
-        after
-            lists:foreach(fun systemd_nif:let_go/1, Held)
+        case systemd_wait:reply(systemd_nif:store_fds(Notifier, messages(Named), Poll, Millis)) of
+            {error, ebadf} -> {error, bad_descriptor};
+            Result -> Result
         end
-    end).
-
-store(Notifier, Name, Poll, Part) ->
-    systemd_notify:until(fun(Rest) ->
-        systemd_nif:store_fds(Notifier, Name, Poll, Part, Rest)
     end).
 
 named({'$socket', _} = Socket) -> {number(Socket), false};
@@ -94,12 +83,9 @@ parts(Fds) ->
 %% @doc See {@link systemd:clear_fds/1}.
 -spec clear([systemd:fd_name()]) -> ok | {error, systemd:reason()}.
 clear(Names) ->
-    systemd_notify:under_systemd(clear_fds, fun(Notifier) ->
-        [
-            ok = or_throw(
-                systemd_notify:until(fun(Rest) -> systemd_nif:clear_fds(Notifier, Name, Rest) end)
-            )
-         || Name <- lists:usort([or_throw(systemd_nif:fd_name(Name)) || Name <- Names])
-        ],
-        ok
+    systemd_notify:under_systemd(clear_fds, fun(Notifier, Millis) ->
+        lists:foreach(
+            fun(Name) -> ok = or_throw(systemd_wait:reply(systemd_nif:clear_fds(Notifier, Name, Millis))) end,
+            lists:usort([or_throw(systemd_nif:fd_name(Name)) || Name <- Names])
+        )
     end).

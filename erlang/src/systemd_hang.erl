@@ -29,7 +29,7 @@ dump(Path, Watchdog) ->
     true = os:putenv("ERL_CRASH_DUMP", unicode:characters_to_list(Path)),
     %% Also where other crashes have none.
     true = os:putenv("ERL_CRASH_DUMP_SECONDS", "-1"),
-    _ = catch systemd_nif:watchdog_stop(Watchdog),
+    _ = catch systemd_nif:watchdog_order(Watchdog, stop),
     _ = systemd_notify:send([
         {status, ["watchdog: writes the crash dump ", Path]} | systemd_watchdog:bridge(?LONGEST_DUMP)
     ]),

@@ -74,7 +74,7 @@ new(#{id := Id} = Handler) ->
 open(Id, Config) ->
     Sink =
         case systemd_nif:loaded() of
-            true -> sink(journal(Config, kept(Id)), Config);
+            true -> sink(kept(Id), Config);
             false -> without_library(Id, kept(Id))
         end,
     persistent_term:put({?MODULE, Id}, {Config, Sink}),
@@ -141,7 +141,7 @@ current(Id, Sink) ->
     end.
 
 is_current(Sink) ->
-    try is_reference(systemd_nif:journal_of(Sink))
+    try is_tuple(systemd_nif:journal_dropped(Sink))
     catch error:badarg -> false
     end.
 
@@ -185,19 +185,6 @@ check(path, Path) when is_list(Path); is_binary(Path) -> ok;
 check(send_timeout, Millis) when is_integer(Millis), Millis >= 0, Millis < 1 bsl 32 -> ok;
 check(Key, Value) -> lists:member(Key, ?OVERLOAD) orelse throw({Key, Value}).
 
-journal(#{path := Path}, {#{path := Path}, Sink}) ->
-    try systemd_nif:journal_of(Sink)
-    catch error:badarg -> journal_at(Path)
-    end;
-journal(#{path := Path}, _) ->
-    journal_at(Path).
-
-journal_at(Path) ->
-    case systemd_nif:journal_open(native(Path)) of
-        {ok, Journal} -> Journal;
-        {error, Reason} -> throw({path, Path, Reason})
-    end.
-
 native(Path) ->
     try unicode:characters_to_binary(Path, unicode, file:native_name_encoding()) of
         Native when is_binary(Native) -> Native;
@@ -209,11 +196,14 @@ native(Path) ->
 %% Into a sockaddr_un, see unix(7).
 fits(Path) -> byte_size(Path) < 108 andalso binary:match(Path, <<0>>) =:= nomatch.
 
-sink(Journal, #{fields := Fields, metadata := Metadata}) ->
-    Ready = [field(Field) || Field <- Fields],
-    case systemd_nif:journal_sink(Journal, Ready, Metadata) of
+%% A socket that the handler has already is kept while the path is the same.
+sink({_, Before}, #{path := Path, fields := Fields, metadata := Metadata}) ->
+    try systemd_nif:journal_sink(native(Path), [field(Field) || Field <- Fields], Metadata, Before) of
         {ok, Sink} -> Sink;
-        {error, Reason} -> throw({fields, Fields, Reason})
+        {error, Reason} -> throw({path, Path, Reason})
+    catch
+        %% An entry has 960 fields at most.
+        error:badarg -> throw({fields, length(Fields), too_many})
     end.
 
 field(syslog_pid) -> field({"SYSLOG_PID", os_pid});

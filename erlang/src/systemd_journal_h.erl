@@ -201,7 +201,7 @@ sent({error, invalid_message}, Event, _, Config) ->
     complain(Config, "the formatter returned no text"),
     Message = systemd_journal_message:bad_return(Event),
     sent(send(Config, Event, Message, []), Event, Message, Config);
-sent({error, Reason}, #{meta := Meta}, _, Config) when Reason =:= eagain; Reason =:= emsgsize; Reason =:= badarg ->
+sent({error, Reason}, #{meta := Meta}, _, Config) when Reason =:= eagain; Reason =:= no_thread; Reason =:= emsgsize; Reason =:= badarg ->
     systemd_journal_drops:count(Config, Meta, Reason);
 sent({error, Reason}, #{level := Level, meta := Meta} = Event, Message, Config) ->
     #{send_timeout := Timeout} = Config,

@@ -11,13 +11,15 @@
 
 -record(state, {
     variables :: variables(),
-    watch :: systemd_nif:memory_pressure(),
+    thread = none :: none | {Owner :: pid(), systemd_nif:memory_pressure()},
     runner = none :: none | pid()
 }).
 
 -define(SEE, ". See MemoryPressureWatch= in systemd.resource-control(5)").
 %% Between two calls, in milliseconds. What comes meanwhile is one more call.
 -define(PAUSE, 5000).
+%% Between two tries to start the thread, in milliseconds.
+-define(RETRY, 1000).
 %% A function that takes longer is told of, in milliseconds.
 -define(LATE, 10000).
 
@@ -34,30 +36,37 @@ start_link(Variables) -> gen_server:start_link({local, ?MODULE}, ?MODULE, Variab
 
 init(Variables) ->
     process_flag(trap_exit, true),
-    case open(Variables) of
-        {ok, Watch} -> {ok, #state{variables = Variables, watch = Watch}, hibernate};
-        failed -> ignore
+    self() ! start,
+    {ok, #state{variables = Variables}, hibernate}.
+
+start(#state{variables = {Path, Write}} = State) ->
+    Started =
+        case systemd_nif:loaded() andalso decode(Write) of
+            {ok, Data} ->
+                systemd_owner:start_link(fun(Owner) -> systemd_nif:memory_pressure_start(Owner, Path, Data) end);
+            {error, _} = Error ->
+                Error;
+            false ->
+                {error, nif_not_loaded}
+        end,
+    case Started of
+        {ok, Thread} -> {noreply, State#state{thread = Thread}, hibernate};
+        {error, Reason} -> not_started(Reason, State)
     end.
 
-open({Path, _} = Variables) ->
-    case start(Variables) of
-        {ok, Watch} ->
-            {ok, Watch};
-        {error, Reason} ->
-            systemd_log:once(
-                {?MODULE, Reason},
-                warning,
-                "systemd: memory pressure is not watched: MEMORY_PRESSURE_WATCH=~ts: ~ts",
-                [Path, explain(Reason)]
-            ),
-            failed
-    end.
-
-start({Path, Write}) ->
-    case systemd_nif:loaded() andalso decode(Write) of
-        {ok, Data} -> systemd_nif:memory_pressure_start(Path, Data);
-        {error, _} = Error -> Error;
-        false -> {error, nif_not_loaded}
+not_started(Reason, #state{variables = {Path, _}} = State) ->
+    systemd_log:once(
+        {?MODULE, Reason},
+        warning,
+        "systemd: memory pressure is not watched: MEMORY_PRESSURE_WATCH=~ts: ~ts",
+        [Path, explain(Reason)]
+    ),
+    case systemd_reason:may_pass(Reason) of
+        true ->
+            _ = erlang:send_after(?RETRY, self(), start),
+            {noreply, State#state{thread = none}, hibernate};
+        false ->
+            {stop, normal, State}
     end.
 
 decode(false) ->
@@ -71,10 +80,13 @@ explain(no_base64) ->
     ["what MEMORY_PRESSURE_WRITE says is not Base64", ?SEE];
 explain(einval) ->
     ["it is no file of the kernel, FIFO or UNIX stream socket, or doesn't take MEMORY_PRESSURE_WRITE", ?SEE];
-explain(Reason) when Reason =:= eagain; Reason =:= nif_not_loaded; Reason =:= emfile; Reason =:= enfile; Reason =:= enomem ->
-    systemd_reason:explain_start(Reason);
+explain(nif_not_loaded) ->
+    systemd_reason:explain(nif_not_loaded);
 explain(Reason) ->
-    [systemd_reason:posix(Reason), ?SEE].
+    case systemd_reason:may_pass(Reason) of
+        true -> systemd_reason:explain_start(Reason);
+        false -> [systemd_reason:posix(Reason), ?SEE]
+    end.
 
 handle_call(_, _, State) -> {reply, {error, badarg}, State}.
 
@@ -86,6 +98,11 @@ handle_info({systemd_memory_pressure, pressure}, #state{runner = none} = State) 
         undefined -> {noreply, run({systemd_garbage, collect, []}, low, State)};
         Function -> {noreply, run(Function, normal, State)}
     end;
+handle_info(start, State) ->
+    start(State);
+handle_info({systemd_memory_pressure, {error, Reason}}, #state{thread = {Owner, _}} = State) ->
+    systemd_owner:stop(Owner),
+    not_started(Reason, State);
 handle_info({systemd_memory_pressure, closed}, #state{variables = {Path, _}} = State) ->
     systemd_log:say(
         warning, "systemd: memory pressure is not watched any more: ~ts is closed, or gone", [Path]
@@ -100,6 +117,8 @@ handle_info({'EXIT', Runner, Reason}, #state{runner = Runner} = State) ->
             complain(Format, Args)
     end,
     {noreply, pause(State), hibernate};
+handle_info({'EXIT', Owner, _}, #state{thread = {Owner, _}} = State) ->
+    start(State#state{thread = none});
 handle_info({late, Runner}, #state{runner = Runner} = State) ->
     complain("has not returned for ~b ms, and is not called again before", [?LATE]),
     {noreply, State};
@@ -120,18 +139,17 @@ pause(State) ->
     _ = erlang:send_after(?PAUSE, self(), done),
     State#state{runner = none}.
 
-%% Another copy of the native library may have taken the place of the one whose thread it is, which ends
-%% when hibernation has collected it.
-done(#state{variables = Variables, watch = Watch} = State) ->
+%% Another copy of the native library may have taken the place of the one that runs the thread.
+done(#state{thread = {Owner, Watch}} = State) ->
     try systemd_nif:memory_pressure_done(Watch) of
         ok -> {noreply, State, hibernate}
     catch
         error:badarg ->
-            case open(Variables) of
-                {ok, New} -> {noreply, State#state{watch = New}, hibernate};
-                failed -> {stop, normal, State}
-            end
-    end.
+            systemd_owner:stop(Owner),
+            start(State#state{thread = none})
+    end;
+done(State) ->
+    {noreply, State, hibernate}.
 
 %% What goes on is said once.
 complain(Format, Args) ->

@@ -3,7 +3,7 @@
 -module(systemd_notify).
 
 -export([open/1, send_early/1, close/0, has_announced/1, send/1, barrier/1]).
--export([failed/2, info/0, is_absent/0, unless_absent/1, with_notifier/1, under_systemd/2, until/1]).
+-export([failed/2, info/0, is_absent/0, unless_absent/1, with_notifier/1, under_systemd/2]).
 
 -export_type([announcement/0]).
 
@@ -23,7 +23,7 @@ open(NotifySocket) ->
     IsEarly = persistent_term:erase({?MODULE, early}),
     case open(NotifySocket, not IsEarly) of
         {ok, Notifier} -> persistent_term:put(?MODULE, {Notifier, NotifySocket}), ok;
-        {error, _} = Error -> persistent_term:put(?MODULE, Error), Error
+        {error, _} = Error -> persistent_term:put(?MODULE, {Error, NotifySocket}), Error
     end.
 
 open(NotifySocket, Anew) ->
@@ -37,16 +37,45 @@ close() ->
     _ = persistent_term:erase(?MODULE),
     ok.
 
-%% The variable is unset while the application runs.
 notifier() ->
     case persistent_term:get(?MODULE, undefined) of
         undefined ->
+            %% The variable is unset while the application runs.
             case os:getenv("NOTIFY_SOCKET", "") of
                 "" -> absent;
                 _ -> {error, not_started}
             end;
-        Opened ->
-            Opened
+        absent ->
+            absent;
+        {Opened, _} = Before ->
+            case is_current(Opened) of
+                true -> Opened;
+                false -> open_anew(Before)
+            end
+    end.
+
+%% Not where opening it has failed, nor where another copy of the native library has taken the place of the one that
+%% opened it.
+is_current(Opened) ->
+    try systemd_nif:notify(Opened, [], 0) =:= ok
+    catch error:_ -> false
+    end.
+
+open_anew({_, NotifySocket} = Before) ->
+    case open(NotifySocket, false) of
+        {ok, Notifier} ->
+            %% Unless somebody else has closed it, or opened another one.
+            case persistent_term:get(?MODULE, undefined) of
+                Before ->
+                    persistent_term:put(?MODULE, {Notifier, NotifySocket}),
+                    Notifier;
+                {Other, _} when is_reference(Other) ->
+                    Other;
+                _ ->
+                    Notifier
+            end;
+        {error, _} = Error ->
+            Error
     end.
 
 %% @doc Whether this service is not under systemd.
@@ -63,54 +92,33 @@ unless_absent(Fun) ->
         _ -> Fun()
     end.
 
-%% @doc Calls `Fun' with the notifier; `undefined' when not under systemd. Once more with a new one, when
-%% another copy of the native library has taken the place of the one that opened it.
+%% @doc Calls `Fun' with the notifier; `undefined' when not under systemd. Once more when another copy of the native
+%% library has come meanwhile.
 -spec with_notifier(fun((systemd_nif:notifier()) -> Result)) ->
     Result | {error, systemd:reason()} | undefined.
 with_notifier(Fun) ->
     case notifier() of
-        {Notifier, NotifySocket} when is_reference(Notifier) ->
+        absent ->
+            undefined;
+        {error, _} = Error ->
+            Error;
+        Notifier ->
             try Fun(Notifier)
             catch
                 error:badarg:Stack ->
                     case is_current(Notifier) of
                         true -> erlang:raise(error, badarg, Stack);
-                        false -> again(Notifier, NotifySocket, Fun)
+                        false -> with_notifier(Fun)
                     end
-            end;
-        absent ->
-            undefined;
-        {error, _} = Error ->
-            Error
-    end.
-
-is_current(Notifier) ->
-    try is_boolean(systemd_nif:has_announced(Notifier, ready))
-    catch error:badarg -> false
-    end.
-
-%% Unless somebody else has opened another one, or closed this one, in the meantime.
-again(Stale, NotifySocket, Fun) ->
-    case persistent_term:get(?MODULE, undefined) of
-        {Stale, _} ->
-            case open(NotifySocket, false) of
-                {ok, Notifier} ->
-                    persistent_term:put(?MODULE, {Notifier, NotifySocket}),
-                    Fun(Notifier);
-                {error, _} = Error ->
-                    Error
-            end;
-        {Notifier, _} when is_reference(Notifier) ->
-            Fun(Notifier);
-        {error, _} = Error ->
-            Error;
-        _ ->
-            undefined
+            end
     end.
 
 -spec has_announced(announcement()) -> boolean().
 has_announced(What) ->
-    true =:= with_notifier(fun(Notifier) -> systemd_nif:has_announced(Notifier, What) end).
+    case persistent_term:get(?MODULE, undefined) of
+        {_, _} -> systemd_nif:loaded() andalso systemd_nif:has_announced(What);
+        _ -> false
+    end.
 
 %% @doc `undefined' when not under systemd.
 -spec info() ->
@@ -121,7 +129,7 @@ has_announced(What) ->
     | undefined.
 info() ->
     with_notifier(fun(Notifier) ->
-        Announced = [What || What <- [ready, reloading, stopping], systemd_nif:has_announced(Notifier, What)],
+        Announced = [What || What <- [ready, reloading, stopping], systemd_nif:has_announced(What)],
         {Announced, systemd_nif:notifier_info(Notifier)}
     end).
 
@@ -130,22 +138,21 @@ send(States) ->
     case notify(States) of
         ok -> ok;
         undefined -> ok;
-        again -> wait(States);
-        {error, _} = Error -> failed(States, Error)
+        Result -> logged(States, systemd_wait:reply(Result))
     end.
 
 %% Mostly without with_notifier/1, which adds a fourteenth to what a notification costs.
 notify(States) ->
     case persistent_term:get(?MODULE, undefined) of
         {Notifier, _} when is_reference(Notifier) ->
-            try systemd_nif:notify(Notifier, States)
-            catch
-                error:badarg ->
-                    with_notifier(fun(Current) -> systemd_nif:notify(Current, States) end)
+            try systemd_nif:notify(Notifier, States, ?LONGEST_WAIT)
+            catch error:badarg -> with_notifier(notify_fun(States))
             end;
         _ ->
-            with_notifier(fun(Opened) -> systemd_nif:notify(Opened, States) end)
+            with_notifier(notify_fun(States))
     end.
+
+notify_fun(States) -> fun(Notifier) -> systemd_nif:notify(Notifier, States, ?LONGEST_WAIT) end.
 
 %% @doc {@link send/1}, also where the application is not started, which is logged as a mistake.
 -spec send_early(systemd:state() | [systemd:state()]) -> ok | {error, systemd:reason()}.
@@ -160,36 +167,22 @@ send_early(States) ->
 
 send_by({ok, Notifier}, States) ->
     persistent_term:put({?MODULE, early}, true),
-    case systemd_nif:notify(Notifier, States) of
-        again -> logged(States, until(fun(Rest) -> systemd_nif:notify_wait(Notifier, States, Rest) end));
-        Result -> logged(States, Result)
-    end;
+    Notify = notify_fun(States),
+    logged(States, systemd_wait:reply(Notify(Notifier)));
 send_by({error, _} = Error, States) ->
     failed(States, Error).
 
 logged(_, ok) -> ok;
 logged(States, {error, _} = Error) -> failed(States, Error).
 
-wait(States) ->
-    Wait = fun(Notifier) ->
-        until(fun(Rest) -> systemd_nif:notify_wait(Notifier, States, Rest) end)
-    end,
-    case with_notifier(Wait) of
-        undefined -> ok;
-        Result -> logged(States, Result)
-    end.
-
-%% @doc Calls `Wait' with the milliseconds that it may wait for the manager.
--spec until(fun((non_neg_integer()) -> busy | ok | {error, systemd:reason()})) ->
-    ok | {error, systemd:reason()}.
-until(Wait) -> systemd_wait:until(systemd_wait:deadline(?LONGEST_WAIT), Wait).
-
-%% @doc `ok' when not under systemd. Logs the error that `Fun' returns or throws, as one of `What'.
+%% @doc `ok' when not under systemd. Logs the error that `Fun' returns or throws, as one of `What'. It gets the
+%% milliseconds that it may wait.
 -spec under_systemd(
-    What :: atom(), fun((systemd_nif:notifier()) -> ok | {error, systemd:reason()})
+    What :: atom(),
+    fun((systemd_nif:notifier(), Millis :: pos_integer()) -> ok | {error, systemd:reason()})
 ) -> ok | {error, systemd:reason()}.
 under_systemd(What, Fun) ->
-    try with_notifier(Fun) of
+    try with_notifier(fun(Notifier) -> Fun(Notifier, ?LONGEST_WAIT) end) of
         ok -> ok;
         undefined -> ok;
         {error, _} = Error -> failed(What, Error)
@@ -200,14 +193,20 @@ under_systemd(What, Fun) ->
 %% @doc See {@link systemd:barrier/1}.
 -spec barrier(timeout()) -> ok | {error, systemd:reason()}.
 barrier(Timeout) ->
-    under_systemd(barrier, fun(Notifier) ->
-        Deadline = systemd_wait:deadline(Timeout),
-        Wait = fun(Rest) -> systemd_nif:barrier(Notifier, Rest) end,
-        case systemd_wait:until(Deadline, Wait) of
-            {ok, Barrier} -> reach(Barrier, Deadline, 1);
-            {error, _} = Error -> Error
-        end
-    end).
+    Deadline = systemd_wait:deadline(Timeout),
+    under_systemd(barrier, fun(Notifier, Longest) -> barrier(Notifier, Longest, Deadline) end).
+
+barrier(Notifier, Longest, Deadline) ->
+    case systemd_nif:barrier(Notifier, min(systemd_wait:rest(Deadline), Longest)) of
+        {error, _} = Error ->
+            Error;
+        {Barrier, IsSent} ->
+            case {systemd_wait:reply(IsSent), systemd_wait:rest(Deadline)} of
+                {ok, _} -> reach(Barrier, Deadline, 1);
+                {{error, eagain}, Rest} when Rest > 0 -> barrier(Notifier, Longest, Deadline);
+                {{error, _} = Error, _} -> Error
+            end
+    end.
 
 reach(Barrier, Deadline, Sleep) ->
     case systemd_nif:barrier_reached(Barrier) of

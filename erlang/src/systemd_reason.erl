@@ -2,7 +2,7 @@
 %% Errors in words: what happened, and which setting or config key to look at.
 -module(systemd_reason).
 
--export([explain/1, explain_start/1, posix/1]).
+-export([explain/1, explain_start/1, may_pass/1, posix/1]).
 
 %% @doc What happened, and where to look.
 -spec explain(systemd:reason() | file:posix()) -> io_lib:chars().
@@ -30,6 +30,8 @@ explain(emsgsize) ->
     "it is longer than the 4096 bytes that the service manager reads";
 explain(eagain) ->
     "the service manager's queue is full, and was not read for 2000 ms";
+explain(no_thread) ->
+    "it may have to wait, and a thread that waits for it can't be started. See TasksMax= and LimitNPROC= in the unit";
 explain(etimedout) ->
     "the service manager did not come to it in time";
 explain(Reason) when Reason =:= enoent; Reason =:= econnrefused ->
@@ -39,13 +41,18 @@ explain(Reason) when is_atom(Reason) ->
 explain(Reason) ->
     io_lib:format("~0tp", [Reason]).
 
+%% @doc Whether it is for want of threads, descriptors or memory, which may be there in a moment.
+-spec may_pass(term()) -> boolean().
+may_pass(Reason) -> lists:member(Reason, [eagain, emfile, enfile, enomem, enobufs]).
+
 %% @doc Of what needs a thread or a process of the system: there `eagain' is no full queue.
 -spec explain_start(systemd:reason() | file:posix()) -> io_lib:chars().
 explain_start(eagain) -> [text(eagain), ": there may be no more threads and processes. See TasksMax= and LimitNPROC= in the unit"];
 explain_start(Reason) -> explain(Reason).
 
 %% @doc An error of the kernel, and the limit of the unit that it may come from.
--spec posix(file:posix()) -> io_lib:chars().
+-spec posix(no_thread | file:posix()) -> io_lib:chars().
+posix(no_thread) -> explain(no_thread);
 posix(emfile) -> [text(emfile), ": see LimitNOFILE= in the unit"];
 posix(enfile) -> [text(enfile), ": see fs.file-max in sysctl.d(5)"];
 posix(enomem) -> [text(enomem), ": see MemoryMax= in the unit"];

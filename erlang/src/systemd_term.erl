@@ -7,27 +7,16 @@
 %% @doc See {@link systemd:store_term/2}.
 -spec store(systemd:fd_name(), term()) -> ok | {error, systemd:reason()}.
 store(Name, Term) ->
-    systemd_notify:under_systemd(store_term, fun(Notifier) ->
+    systemd_notify:under_systemd(store_term, fun(Notifier, Millis) ->
         case {systemd_nif:fd_name(Name), systemd_fd_store:admits(1)} of
-            {{error, _} = Error, _} -> Error;
-            {_, {error, _} = Error} -> Error;
-            {{ok, FdName}, ok} -> store(Notifier, FdName, term_to_binary(Term))
+            {{error, _} = Error, _} ->
+                Error;
+            {_, {error, _} = Error} ->
+                Error;
+            {{ok, FdName}, ok} ->
+                systemd_wait:reply(systemd_nif:store_term(Notifier, FdName, term_to_binary(Term), Millis))
         end
     end).
-
-store(Notifier, FdName, Bytes) ->
-    case systemd_nif:hold_term(FdName, Bytes) of
-        {ok, Held} ->
-            try
-                systemd_notify:until(fun(_) ->
-                    systemd_nif:store_term(Notifier, FdName, Held)
-                end)
-            after
-                systemd_nif:let_go(Held)
-            end;
-        {error, _} = Error ->
-            Error
-    end.
 
 %% @doc See {@link systemd:fetch_term/1}.
 -spec fetch(systemd:fd_name()) -> {ok, term()} | {error, systemd:reason()}.

@@ -1,36 +1,20 @@
 %% @private
-%% Waiting for a native call that has to wait itself, and whose waiting threads are few.
+%% Waiting for the native library, in which no scheduler waits.
 -module(systemd_wait).
 
--export([until/2, deadline/1, rest/1]).
+-export([reply/1, deadline/1, rest/1]).
 
--export_type([deadline/0]).
+-export_type([reply/1, deadline/0]).
 
+-type reply(Result) :: Result | reference().
 -type deadline() :: integer() | infinity.
 
-%% A call into the native library waits no longer than this, in milliseconds.
--define(LONGEST, 2000).
-%% Between two tries, in milliseconds.
--define(FIRST_SLEEP, 2).
--define(LONGEST_SLEEP, 32).
-
-%% @doc Calls `Try' with the milliseconds that it may wait. When it is `busy', because enough
-%% dirty schedulers wait already, this process sleeps instead.
--spec until(deadline(), fun((non_neg_integer()) -> busy | Result)) -> Result | {error, eagain}.
-until(Deadline, Try) -> until(Deadline, Try, ?FIRST_SLEEP).
-
-until(Deadline, Try, Sleep) ->
-    case {Try(min(rest(Deadline), ?LONGEST)), rest(Deadline)} of
-        {busy, 0} ->
-            {error, eagain};
-        {busy, Rest} ->
-            timer:sleep(min(Sleep, Rest)),
-            until(Deadline, Try, min(2 * Sleep, ?LONGEST_SLEEP));
-        {{error, eagain}, Rest} when Rest > 0 ->
-            until(Deadline, Try, Sleep);
-        {Result, _} ->
-            Result
-    end.
+%% @doc The result of a native call, which comes in a message where one of the library's threads has to wait for it.
+-spec reply(reply(Result)) -> Result.
+reply(Reference) when is_reference(Reference) ->
+    receive {Reference, Result} -> Result end;
+reply(Result) ->
+    Result.
 
 -spec deadline(timeout()) -> deadline().
 deadline(infinity) -> infinity;

@@ -8,9 +8,12 @@
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -define(SCALE, 10).
+%% Between two tries to start the thread, in milliseconds.
+-define(RETRY, 100).
 
 -record(state, {
-    watchdog :: systemd_nif:watchdog(),
+    %% None while it can't be started.
+    thread = none :: none | {Owner :: pid(), systemd_nif:watchdog()},
     usec :: pos_integer(),
     %% Milliseconds.
     warn_after :: pos_integer(),
@@ -82,19 +85,14 @@ init(Usec) ->
     persistent_term:put(?MODULE, Usec),
     Half = max(1, Usec div 2000),
     WarnAfter = systemd_config:value(watchdog_warn_after, Half),
-    case start(Usec, WarnAfter) of
-        {ok, Watchdog} ->
-            systemd_watchdog_info:open(max(1, Usec div 1000), WarnAfter),
-            {ok, #state{
-                watchdog = Watchdog,
-                usec = Usec,
-                warn_after = WarnAfter,
-                quiet_until = now_millis() + Half,
-                bridged = os:getenv(?BRIDGED) =/= false
-            }};
-        failed ->
-            ignore
-    end.
+    systemd_watchdog_info:open(max(1, Usec div 1000), WarnAfter),
+    State = #state{
+        usec = Usec,
+        warn_after = WarnAfter,
+        quiet_until = now_millis() + Half,
+        bridged = os:getenv(?BRIDGED) =/= false
+    },
+    {ok, start(State)}.
 
 %% While a scheduler is stuck the VM loads no code: what tells of that has to be there before.
 load_code() ->
@@ -102,56 +100,56 @@ load_code() ->
     _ = code:ensure_modules_loaded([io_lib, io_lib_format, io_lib_pretty, string, unicode_util | Modules]),
     ok.
 
-start(Usec, WarnAfter) ->
-    Interval = max(1, Usec div systemd_config:value(watchdog_scale, ?SCALE)),
-    OnHang = systemd_config:value(watchdog_on_hang, withhold),
-    Start = fun(Notifier) ->
-        systemd_nif:watchdog_start(Notifier, Usec, Interval, 1000 * WarnAfter, OnHang)
-    end,
-    case systemd_notify:with_notifier(Start) of
-        {ok, Watchdog} ->
-            {ok, Watchdog};
+%% What it takes to start the thread may be there in a moment.
+start(State) ->
+    case systemd_notify:with_notifier(fun(Notifier) -> start(Notifier, State) end) of
+        {ok, {_, Watchdog} = Thread} ->
+            State#state.enabled orelse systemd_nif:watchdog_order(Watchdog, disable),
+            State#state{thread = Thread};
+        undefined ->
+            State;
         {error, Reason} ->
             systemd_log:once(
-                {watchdog, start}, error, "systemd: the watchdog's thread could not be started, and nothing pings: ~ts",
+                {watchdog, start}, error, "systemd: the watchdog's thread can't be started yet, and nothing pings: ~ts",
                 [systemd_reason:explain_start(Reason)]
             ),
-            failed;
-        undefined ->
-            failed
+            _ = erlang:send_after(?RETRY, self(), start),
+            State
     end.
+
+start(Notifier, #state{usec = Usec, warn_after = WarnAfter}) ->
+    Interval = max(1, Usec div systemd_config:value(watchdog_scale, ?SCALE)),
+    OnHang = systemd_config:value(watchdog_on_hang, withhold),
+    systemd_owner:start_link(fun(Owner) ->
+        systemd_nif:watchdog_start(Notifier, Owner, Usec, Interval, 1000 * WarnAfter, OnHang)
+    end).
 
 handle_call(enable, _, State) ->
     systemd_watchdog_info:enabled(true),
-    {reply, ok, tell(fun systemd_nif:watchdog_enable/1, State#state{enabled = true})};
+    {reply, ok, tell(order(enable), State#state{enabled = true})};
 handle_call(disable, _, State) ->
     systemd_watchdog_info:enabled(false),
     Quiet = (end_check(State))#state{enabled = false, failing = none},
-    {reply, ok, cross(tell(fun systemd_nif:watchdog_disable/1, Quiet))};
+    {reply, ok, cross(tell(order(disable), Quiet))};
 handle_call(_, _, State) ->
     {reply, {error, badarg}, State}.
 
 handle_cast(_, State) -> {noreply, State}.
 
-%% Another copy of the native library may have taken the place of the one whose thread it is.
-tell(Fun, #state{watchdog = Watchdog} = State) ->
+%% Another copy of the native library may have taken the place of the one that runs the thread.
+tell(_, #state{thread = none} = State) ->
+    State;
+tell(Fun, #state{thread = {Owner, Watchdog}} = State) ->
     try Fun(Watchdog) of
         ok -> State
     catch
-        error:badarg -> renew(State)
+        error:badarg ->
+            %% Before it takes the silence for a stall.
+            systemd_owner:stop(Owner),
+            start((end_check(State))#state{thread = none, failing = none})
     end.
 
-%% The thread before ends with the last reference to it, before it takes the silence for a stall.
-renew(#state{usec = Usec, warn_after = WarnAfter, enabled = Enabled} = State) ->
-    case start(Usec, WarnAfter) of
-        {ok, Watchdog} ->
-            Enabled orelse systemd_nif:watchdog_disable(Watchdog),
-            self() ! collect,
-            State#state{watchdog = Watchdog, failing = none};
-        failed ->
-            _ = erlang:send_after(100, self(), renew),
-            State
-    end.
+order(What) -> fun(Watchdog) -> systemd_nif:watchdog_order(Watchdog, What) end.
 
 %% Sets the manager's timeout back: who has disabled the watchdog has to know how often to ping.
 cross(#state{bridged = true, usec = Usec} = State) ->
@@ -165,6 +163,8 @@ cross(#state{bridged = true, usec = Usec} = State) ->
 cross(State) ->
     State.
 
+handle_info({systemd_watchdog, _, _}, #state{thread = none} = State) ->
+    {noreply, State};
 handle_info({systemd_watchdog, tick, _}, #state{enabled = false} = State) ->
     {noreply, State};
 handle_info({systemd_watchdog, tick, Tick}, State) ->
@@ -176,7 +176,8 @@ handle_info({systemd_watchdog, tick, Tick}, State) ->
     case systemd_shutdown:is_under_way() orelse systemd_config:optional(watchdog_check) of
         true -> {noreply, unasked(Tick, Asked)};
         undefined -> {noreply, answer(Tick, true, Asked)};
-        Check -> {noreply, check(Tick, Check, Asked)}
+        Check when Asked#state.thread =/= none -> {noreply, check(Tick, Check, Asked)};
+        _ -> {noreply, Asked}
     end;
 handle_info({'EXIT', Runner, Reason}, #state{checking = {Tick, Runner, _}} = State) ->
     Checked = State#state{checking = none},
@@ -200,11 +201,10 @@ handle_info({systemd_watchdog, ping_failed, Reason}, State) ->
         systemd_reason:explain(Reason)
     ]),
     {noreply, State};
-handle_info(renew, State) ->
-    {noreply, tell(fun(Watchdog) -> systemd_nif:watchdog_checking(Watchdog, 0, <<>>) end, State)};
-handle_info(collect, State) ->
-    true = erlang:garbage_collect(),
-    {noreply, State};
+handle_info(start, #state{thread = none} = State) ->
+    {noreply, start(State)};
+handle_info({'EXIT', Owner, _}, #state{thread = {Owner, _}} = State) ->
+    {noreply, start((end_check(State))#state{thread = none, failing = none})};
 handle_info(_, State) ->
     {noreply, State}.
 
@@ -216,7 +216,7 @@ end_check(#state{checking = {_, Runner, _}} = State) ->
 end_check(State) ->
     State.
 
-check(Tick, Check, #state{watchdog = Watchdog, memory = Memory} = State) ->
+check(Tick, Check, #state{thread = {_, Watchdog}, memory = Memory} = State) ->
     Say = fun(What) ->
         %% A new copy of the native library doesn't know this thread.
         catch systemd_nif:watchdog_checking(Watchdog, Tick, unicode:characters_to_binary(What))
@@ -224,7 +224,7 @@ check(Tick, Check, #state{watchdog = Watchdog, memory = Memory} = State) ->
     Runner = systemd_function:start_link({systemd_check, run, [Check, Memory, Say]}, high),
     State#state{checking = {Tick, Runner, now_millis()}}.
 
-late(What, Runner, #state{watchdog = Watchdog}) ->
+late(What, Runner, #state{thread = {_, Watchdog}}) ->
     case systemd_shutdown:is_under_way() orelse What of
         true -> exit(Runner, kill);
         overdue -> systemd_hang:tell_where(Runner);

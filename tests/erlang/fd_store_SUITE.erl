@@ -7,7 +7,7 @@
 all() ->
     [
         names_and_counts, every_kind_of_socket, options, closed_ones, illegal_names, most,
-        number_used_again, clear, terms, one_of_many, term_half_sent, failed_sends, without_systemd
+        number_used_again, clear, terms, one_of_many, without_descriptors, term_half_sent, failed_sends, without_systemd
     ].
 
 -define(VARIABLES, ["NOTIFY_SOCKET", "FDSTORE", "MEMORY_PRESSURE_WATCH"]).
@@ -205,7 +205,7 @@ number_used_again(Config) ->
 
 await_full_queue(Pid) ->
     case process_info(Pid, current_function) of
-        {current_function, {systemd_nif, store_fds, 5}} -> ok;
+        {current_function, {systemd_wait, reply, 1}} -> ok;
         _ -> timer:sleep(1), await_full_queue(Pid)
     end.
 
@@ -244,6 +244,21 @@ terms(Config) ->
     ?assertEqual({error, {no_such_fd, state}}, systemd:fetch_term(state)),
     %% The name of a file in memory is shorter than that of a descriptor.
     ?assertEqual({error, einval}, systemd:store_term(lists:duplicate(237, $n), 1)).
+
+%% Nothing is forgotten for want of a descriptor to look with.
+without_descriptors(Config) ->
+    ok = systemd:store_term(state, kept),
+    _ = sent(Config),
+    ?assertEqual(
+        [{error, emfile}, {error, emfile}, {error, emfile}],
+        limits:without_descriptors(fun() ->
+            [systemd:fetch_term(state), systemd:clear_fds([state]), systemd:store_term(state, other)]
+        end)
+    ),
+    ?assertEqual([], sent(Config)),
+    ?assertEqual({ok, kept}, systemd:fetch_term(state)),
+    ok = systemd:clear_fds([state]),
+    ?assertEqual({error, {no_such_fd, state}}, systemd:fetch_term(state)).
 
 failed_sends(Config) ->
     recorder:stop(proplists:get_value(recorder, Config)),

@@ -619,7 +619,10 @@ nobody_reads_standard_error(_) ->
     wait(fun() -> [] =:= [Pid || Pid <- processes(), {current_function, {systemd_journal_stderr, _, _}} <- [process_info(Pid, current_function)]] end),
     %% Then lines go on, in order.
     [logger:notice("then ~b", [N]) || N <- [1, 2, 3]],
-    ?assertEqual(["<5>then 1\n", "<5>then 2\n", "<5>then 3\n"], [Line || "<5>then" ++ _ = Line <- stderr:lines()]).
+    ?assertEqual(["<5>then 1\n", "<5>then 2\n", "<5>then 3\n"], [Line || "<5>then" ++ _ = Line <- stderr:lines()]),
+    %% Whoever would tell the journal says so in its place, when there is no such handler any more.
+    ok = journald:remove(),
+    wait(fun() -> string:find(lists:last(stderr:lines()), " log lines were dropped") =/= nomatch end).
 
 sys_suspend(Pid) ->
     true = erlang:suspend_process(Pid),

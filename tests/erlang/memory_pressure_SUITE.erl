@@ -261,7 +261,7 @@ cannot_be_opened(Config) ->
             os:putenv("MEMORY_PRESSURE_WRITE", Data),
             Before = length(log_counter:messages()),
             ok = application:start(systemd),
-            ?assertEqual(undefined, whereis(systemd_memory_pressure)),
+            wait(fun() -> whereis(systemd_memory_pressure) =:= undefined end),
             ?assertEqual(Before + 1, length(log_counter:messages())),
             Line = lists:last(log_counter:messages()),
             ?assertNotEqual(nomatch, string:find(Line, "MEMORY_PRESSURE_WATCH=" ++ Path ++ ": " ++ Why)),
@@ -299,7 +299,7 @@ beside_the_manager(Config) ->
 ends_with_its_owner(Config) ->
     Self = self(),
     Owner = spawn(fun() ->
-        {ok, Watch} = systemd_nif:memory_pressure_start(list_to_binary(path(Config)), <<>>),
+        {ok, Watch} = systemd_nif:memory_pressure_start(self(), list_to_binary(path(Config)), <<>>),
         Self ! {watch, Watch},
         receive stop -> ok end
     end),

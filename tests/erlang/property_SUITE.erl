@@ -80,7 +80,7 @@ is_answer({ok, Result}) -> is_result(Result).
 is_result(ok) -> true;
 is_result(again) -> true;
 is_result({format, Paths}) -> is_list(Paths);
-is_result({Ticket, Number, First}) when is_reference(Ticket) -> is_integer(Number) andalso is_boolean(First);
+is_result({Barrier, IsSent}) when is_reference(Barrier) -> is_result(systemd_wait:reply(IsSent));
 is_result({Sent, Failed, Status}) when is_integer(Sent) ->
     is_integer(Failed) andalso (Status =:= false orelse is_binary(Status));
 is_result({IsReachable, Sent, Dropped}) when is_boolean(IsReachable) ->
@@ -89,7 +89,6 @@ is_result({Count, Last, From, To}) ->
     is_integer(Count) andalso is_integer(Last) andalso is_binary(From) andalso is_binary(To);
 is_result(Journal) when is_reference(Journal) -> true;
 is_result(Count) when is_integer(Count) -> true;
-is_result(busy) -> true;
 is_result(undefined) -> true;
 is_result({ok, _}) -> true;
 is_result({ok, Port, Options}) -> is_integer(Port) andalso is_list(Options);
@@ -113,20 +112,17 @@ check(Property) ->
 
 nifs(Config) ->
     {ok, Notifier} = systemd_nif:open(path(Config), true),
-    {ok, Watchdog} = systemd_nif:watchdog_start(Notifier, 3600000000, 3600000000, 3600000000, withhold),
-    {ok, Barrier} = systemd_nif:barrier(Notifier, 0),
-    {ok, Journal} = systemd_nif:journal_open(path(Config)),
-    {ok, Held} = systemd_nif:hold_term(<<"property">>, <<>>),
+    {ok, Watchdog} = systemd_nif:watchdog_start(Notifier, self(), 3600000000, 3600000000, 3600000000, withhold),
+    {Barrier, _} = systemd_nif:barrier(Notifier, 0),
     Fifo = binary_to_list(path(Config)) ++ ".fifo",
     "" = os:cmd("mkfifo " ++ Fifo),
-    {ok, Pressure} = systemd_nif:memory_pressure_start(list_to_binary(Fifo), <<>>),
-    ok = file:delete(Fifo),
-    Resource = oneof([Notifier, Watchdog, Barrier, Journal, Held, Pressure, any_term()]),
+    {ok, Pressure} = systemd_nif:memory_pressure_start(self(), list_to_binary(Fifo), <<>>),
+    Resource = oneof([Notifier, Watchdog, Barrier, Pressure, any_term()]),
     Functions = [
         Function
      || {Name, Arity} = Function <- systemd_nif:module_info(exports),
         Arity > 0,
-        not lists:member(Name, [module_info, watchdog_start | journal_nifs()])
+        not lists:member(Name, [module_info, watchdog_start, memory_pressure_start | journal_nifs()])
     ],
     io:format(user, "~n~b x ~0p~n", [?COUNT, Functions]),
     check(
@@ -135,44 +131,50 @@ nifs(Config) ->
             {Resource, any_term(), any_term(), oneof([0, any_term()])},
             lists:all(
                 fun
-                    ({notify_wait, 3}) -> answers(notify_wait, [First, Second, bounded(Millis)]);
+                    ({notify, 3}) -> answers(notify, [First, Second, bounded(Millis)]);
                     ({barrier, 2}) -> answers(barrier, [First, bounded(Millis)]);
                     ({Name, 1}) -> answers(Name, [First]) andalso answers(Name, [Second]);
                     ({Name, 2}) -> answers(Name, [First, Second]);
                     ({clear_fds, 3}) -> answers(clear_fds, [First, Second, bounded(Millis)]);
-                    ({store_term, 3}) ->
-                        answers(store_term, [First, Second, Third]) andalso
-                            answers(store_term, [Notifier, Second, Held]) andalso
-                            answers(clear_fds, [First, Second, 0]);
+                    ({store_term, 4}) ->
+                        answers(store_term, [First, Second, Third, bounded(Millis)]);
                     ({Name, 3}) -> answers(Name, [First, Second, Third]);
-                    ({store_fds, 5}) -> 
-                        answers(store_fds, [First, Second, Third =/= [], Held, bounded(Millis)]) andalso
-                            answers(store_fds, [Notifier, Second, Third, First, bounded(Millis)])
+                    ({store_fds, 4}) ->
+                        answers(store_fds, [First, Second, Third =/= [], bounded(Millis)])
                 end,
                 Functions
             )
         )
     ),
-    %% A thread each: fewer of them.
+    %% By a thread each: fewer of them.
     ?assert(
         proper:quickcheck(
             ?FORALL(
                 {First, Timeout, Interval, WarnAfter, OnHang},
                 {Resource, any_term(), any_term(), any_term(), oneof([withhold, trigger, any_term()])},
-                answers(watchdog_start, [First, Timeout, Interval, WarnAfter, OnHang]) andalso
+                answers(watchdog_start, [First, self(), Timeout, Interval, WarnAfter, OnHang]) andalso
+                    answers(watchdog_start, [Notifier, Timeout, 1, 1, 1, OnHang]) andalso
+                    answers(store_term, [Notifier, <<"property">>, Timeout, 0]) andalso
+                    answers(clear_fds, [Notifier, <<"property">>, 0]) andalso
+                    answers(store_fds, [Notifier, [{Timeout, [Interval]}], true, 0]) andalso
+                    answers(memory_pressure_start, [Timeout, Interval, WarnAfter]) andalso
+                    answers(memory_pressure_start, [self(), list_to_binary(Fifo), to_binary(WarnAfter)]) andalso
                     answers(watchdog_start, [
-                        Notifier | [abs_or_term(Usec) || Usec <- [Timeout, Interval, WarnAfter]] ++ [OnHang]
+                        Notifier, self() | [abs_or_term(Usec) || Usec <- [Timeout, Interval, WarnAfter]] ++ [OnHang]
                     ])
             ),
             [{numtests, 1000}, quiet]
         )
-    ).
+    ),
+    ok = file:delete(Fifo).
+
+to_binary(Term) when is_binary(Term) -> Term;
+to_binary(_) -> <<>>.
 
 path(Config) -> list_to_binary(recorder:path(proplists:get_value(recorder, Config))).
 
 journal(Config) ->
-    {ok, Journal} = systemd_nif:journal_open(path(Config)),
-    {ok, Sink} = systemd_nif:journal_sink(Journal, fields(), all),
+    {ok, Sink} = systemd_nif:journal_sink(path(Config), fields(), all, none),
     check(
         ?FORALL(
             {First, Level, Metadata, Message, More},
@@ -190,16 +192,15 @@ journal(Config) ->
             lists:all(
                 fun({Name, Args}) -> answers(Name, Args) end,
                 [
-                    {journal_sink, [journal_or(Journal, First), [{Level, Message}, More], Metadata]},
-                    {journal_sink, [Journal, [{<<"A">>, Message}], [a, More]]},
-                    {journal_of, [First]},
+                    {journal_sink, [Message, [{Level, Message}, More], Metadata, First]},
+                    {journal_sink, [path(Config), [{<<"A">>, Message}], [a, More], First]},
+                    {journal_sink, [path(Config), fields(), Metadata, Message]},
                     {journal_missing, [First]},
-                    {journal_log, [First, Level, Metadata, Message, More, []]},
-                    {journal_log, [Sink, info, #{a => Message}, <<"text">>, [], More]},
-                    {journal_join, [First]},
-                    {journal_leave, [First]},
-                    {journal_log_wait, [First, Level, Metadata, Message, More, [], 0]},
-                    {journal_log_wait, [Sink, info, #{a => Message}, More, [], More, bounded(Level)]},
+                    {journal_log, [First, {Level, Metadata, Message, More}, [], bounded(Level)]},
+                    {journal_log, [Sink, {info, #{a => Message}, <<"text">>, []}, More, 0]},
+                    {journal_log, [Sink, Message, More, 0]},
+                    {journal_log_large, [First, {Level, Metadata, Message, More}, [], 0]},
+                    {journal_log_large, [Sink, {info, #{a => Message}, More, []}, More, bounded(Level)]},
                     {journal_drop, [First, Message]},
                     {journal_dropped, [First]},
                     {journal_teller, [First]},
@@ -215,14 +216,10 @@ journal_nifs() ->
     [
         Name
      || {Name, _} <- systemd_nif:module_info(exports),
-        lists:prefix("journal_", atom_to_list(Name)),
-        Name =/= journal_open
+        lists:prefix("journal_", atom_to_list(Name))
     ].
 
 fields() -> [{<<"L">>, level}, {<<"PRIORITY">>, priority}, {<<"T">>, time}, {<<"A">>, [a]}, {<<"B">>, [a, b]}].
-
-journal_or(Journal, Term) when is_reference(Term) -> Journal;
-journal_or(_, Term) -> Term.
 
 %% Some of the random timeouts are real, and long.
 bounded(Millis) when is_integer(Millis), Millis > 0 -> 0;
@@ -231,7 +228,7 @@ bounded(Millis) -> Millis.
 abs_or_term(Term) when is_integer(Term) -> abs(Term);
 abs_or_term(Term) -> Term.
 
-answers(Name, Args) -> is_answer(result(fun() -> apply(systemd_nif, Name, Args) end)).
+answers(Name, Args) -> is_answer(result(fun() -> systemd_wait:reply(apply(systemd_nif, Name, Args)) end)).
 
 api(Config) ->
     os:putenv("NOTIFY_SOCKET", recorder:path(proplists:get_value(recorder, Config))),

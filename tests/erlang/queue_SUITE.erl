@@ -7,7 +7,7 @@
 %% systemd_notify waits 2 s.
 -define(BOUND, 2000).
 
-all() -> [nobody_is_blocked, goes_on_when_there_is_room, ping_is_not_lost].
+all() -> [nobody_is_blocked, goes_on_when_there_is_room, ping_is_not_lost, no_pool_is_taken].
 
 suite() -> [{timetrap, {minutes, 2}}].
 
@@ -88,3 +88,46 @@ ping_is_not_lost(Config) ->
     timer:sleep(200),
     %% While they are read, or afterwards.
     ?assert(lists:member(<<"WATCHDOG=1\n">>, recorder:all(Recorder) ++ [recorder:next(Recorder)])).
+
+%% With so many dirty I/O schedulers: what reading a file takes while forty callers wait for the manager and as many for
+%% journald.
+no_pool_is_taken(_) ->
+    Worst = [{Pool, reading_meanwhile(Pool)} || Pool <- [1, 2, 4, 10]],
+    io:format(user, "~n+SDio, and the worst of reading a file while both queues are full, in ms: ~0p~n", [Worst]),
+    [?assert(Millis < 500) || {_, Millis} <- Worst].
+
+reading_meanwhile(Pool) ->
+    [Manager, Journald] = Recorders = [recorder:start(), recorder:start()],
+    Result = recorder:path(Manager) ++ ".result",
+    Flags = os:getenv("ERL_FLAGS", ""),
+    os:putenv("ERL_FLAGS", Flags ++ " +SDio " ++ integer_to_list(Pool)),
+    Service = service:start(Manager, "{status, \"up\"}"),
+    os:putenv("ERL_FLAGS", Flags),
+    await(fun() -> recorder:next(Manager) =:= <<"STATUS=up\n">> end),
+    lists:foreach(fun recorder:fill/1, Recorders),
+    service:eval(Service, lists:flatten(io_lib:format("queue_SUITE:read_meanwhile(~0p, ~0p)", [recorder:path(Journald), Result]))),
+    await(fun() -> filelib:is_regular(Result) end),
+    {ok, Text} = file:read_file(Result),
+    ok = file:delete(Result),
+    service:stop(Service),
+    lists:foreach(fun recorder:stop/1, Recorders),
+    binary_to_integer(Text).
+
+await(Fun) -> Fun() orelse begin timer:sleep(20), await(Fun) end.
+
+%% Runs in the service.
+read_meanwhile(Path, Result) ->
+    ok = logger:add_handler(journal, systemd_journal_h, #{config => #{path => Path}}),
+    {ok, systemd} = application:get_application(systemd_sup),
+    %% Without the default handler, which would wait for them.
+    ok = logger:remove_handler(default),
+    Callers = [
+        spawn_monitor(fun() -> [Call() || _ <- [1, 2]] end)
+     || Call <- [fun() -> systemd:notify({status, "x"}) end, fun() -> logger:error("x") end], _ <- lists:seq(1, 40)
+    ],
+    Meter = spawn_link(fun() -> lateness(0, 0) end),
+    [receive {'DOWN', Monitor, _, _, _} -> ok end || {_, Monitor} <- Callers],
+    Meter ! {report, self()},
+    {_, File} = receive {lateness, Lateness} -> Lateness end,
+    ok = file:write_file(Result ++ ".new", integer_to_list(File)),
+    ok = file:rename(Result ++ ".new", Result).

@@ -9,7 +9,8 @@ all() ->
         pings_on_true_only, one_question_at_a_time, a_late_answer_counts, disabled_asks_nothing,
         ends_with_its_owner, a_thousand_threads, the_check_has_a_process_of_its_own,
         what_failed_is_the_status_until_all_is_well, an_invalid_setting_is_told_of, no_check_while_it_goes_down,
-        still_failing_when_it_goes_down, no_check_while_disabled, quiet_when_asked_before_ready, info
+        still_failing_when_it_goes_down, no_check_while_disabled, quiet_when_asked_before_ready, info,
+        started_without_descriptors, its_owner_is_killed
     ].
 
 init_per_testcase(_, Config) ->
@@ -27,12 +28,12 @@ end_per_testcase(_, Config) ->
 
 start(Config, IntervalMillis) ->
     {ok, Watchdog} = systemd_nif:watchdog_start(
-        proplists:get_value(notifier, Config), ?HOUR, IntervalMillis * 1000, ?HOUR, withhold
+        proplists:get_value(notifier, Config), self(), ?HOUR, IntervalMillis * 1000, ?HOUR, withhold
     ),
     Watchdog.
 
 %% It ends with the last reference to it, and would do so as soon as nothing more is done with it.
-stop(Watchdog) -> ok = systemd_nif:watchdog_stop(Watchdog).
+stop(Watchdog) -> ok = systemd_nif:watchdog_order(Watchdog, stop).
 
 tick() ->
     receive {systemd_watchdog, tick, Tick} -> Tick
@@ -72,11 +73,11 @@ a_late_answer_counts(Config) ->
 disabled_asks_nothing(Config) ->
     Watchdog = start(Config, 1),
     Tick = tick(),
-    systemd_nif:watchdog_disable(Watchdog),
+    systemd_nif:watchdog_order(Watchdog, disable),
     systemd_nif:watchdog_answer(Watchdog, Tick, true),
     ?assertEqual(nothing, pings(Config)),
     receive {systemd_watchdog, tick, _} -> error(asked) after 0 -> ok end,
-    systemd_nif:watchdog_enable(Watchdog),
+    systemd_nif:watchdog_order(Watchdog, enable),
     ?assertEqual(Tick + 1, tick()),
     stop(Watchdog).
 
@@ -244,3 +245,33 @@ info(Config) ->
     ?assert(is_integer(Duration)),
     ok = systemd:watchdog(disable),
     ?assertMatch(#{enabled := false, overdue := false}, systemd_watchdog_info:read()).
+
+%% The socket is opened when there is a descriptor for it, and the thread is started.
+started_without_descriptors(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
+    os:putenv("WATCHDOG_USEC", "1000000"),
+    ok = application:load(systemd),
+    {ok, Modules} = application:get_key(systemd, modules),
+    ok = code:ensure_modules_loaded(Modules),
+    Before = threads(),
+    {ok, {error, emfile}, {error, emfile}} = limits:without_descriptors(fun() ->
+        {application:start(systemd), systemd:notify({status, "early"}), systemd:barrier()}
+    end),
+    wait(fun() -> threads() =:= Before + 1 end),
+    ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(Recorder)),
+    ?assertEqual(ok, systemd:notify(ready)).
+
+%% By somebody who kills at random.
+its_owner_is_killed(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
+    os:putenv("WATCHDOG_USEC", "1000000"),
+    ok = application:start(systemd),
+    wait(fun() -> threads() =:= 1 end),
+    {links, Links} = process_info(whereis(systemd_watchdog), links),
+    [exit(Pid, kill) || Pid <- Links, Pid =/= whereis(systemd_sup)],
+    timer:sleep(100),
+    _ = recorder:all(Recorder),
+    ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(Recorder)),
+    ?assertEqual(1, threads()).

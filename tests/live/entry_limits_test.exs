@@ -47,6 +47,42 @@ defmodule EntryLimitsTest do
     assert Lab.entries(unit, "export", ["MESSAGE=most"]) =~ "N_FIELDS_DROPPED="
   end
 
+  for {name, setting, because} <- [
+        {"no-memfd", "SystemCallFilter=~memfd_create:EPERM", "Operation not permitted"},
+        {"small-files", "# LimitFSIZE=9000000", "File too large"}
+      ] do
+    test "#{setting}: a line of 20 MB is cut, and says so, and the service lives" do
+      unit =
+        Lab.start_service(unquote(name), [:ready],
+          env: [install_journal: true],
+          service: [unquote(setting), "FileDescriptorStoreMax=1"]
+        )
+
+      before = Lab.show(unit, "MainPID")
+      # From the start OTP 27 would not start with it: the code that it makes is in a file too.
+      limit = ["--pid", before, "--fsize=9000000:"]
+      if unquote(name) == "small-files", do: assert({_, 0} = Lab.run("prlimit", limit))
+
+      assert :ok =
+               Lab.eval(
+                 unit,
+                 ~s|logger:error(binary:copy(<<"x">>, 20000000), \#{code => 7}), logger:error("short")|
+               )
+
+      entry = Lab.entries(unit, "export", ["PRIORITY=3"])
+      assert [message] = Regex.run(~r/^MESSAGE=x+$/m, entry)
+      assert entry =~ "\nN_BYTES_CUT=#{20_000_000 - byte_size(message) + byte_size("MESSAGE=")}\n"
+      assert entry =~ "\nCUT_BECAUSE=#{unquote(because)}\n"
+      assert entry =~ "\nPRIORITY=3\n"
+      assert entry =~ "\nMESSAGE=short\n"
+
+      assert {:error, _} =
+               Lab.eval(unit, ~s|systemd:store_term(state, binary:copy(<<"x">>, 20000000))|)
+
+      assert Lab.show(unit, "MainPID") == before
+    end
+  end
+
   # Not from root, to whom journald allows more.
   test "a message of 31 MiB is stored, and one of 33 MiB is counted" do
     File.mkdir_p!(Lab.path("/run/live"))

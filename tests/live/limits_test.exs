@@ -46,8 +46,27 @@ defmodule LimitsTest do
     end
   end
 
+  test "no thread for a moment: the watchdog has its own afterwards" do
+    File.mkdir_p!(Lab.path("/run/live"))
+    File.chmod!(Lab.path("/run/live"), 0o1777)
+
+    unit =
+      Lab.start_service("limits-threads", [:ready], service: ["User=daemon", "WatchdogSec=2"])
+
+    set_limit(unit, "nproc", 1, "daemon", "daemon")
+    assert :ok = Lab.eval(unit, "exit(whereis(systemd_watchdog), kill), timer:sleep(500)")
+    set_limit(unit, "nproc", 500, "daemon", "daemon")
+    Process.sleep(4000)
+
+    assert Lab.show_all(unit, ["ActiveState", "NRestarts"]) ==
+             %{"ActiveState" => "active", "NRestarts" => "0"}
+
+    assert Lab.journal(unit) =~
+             ~r/the watchdog's thread can't be started yet, .*eagain.*TasksMax=/
+  end
+
   # As the user of the service, to whom alone it is allowed. The VM starts programs by a process of its own.
-  defp set_limit(unit, option, limit) do
+  defp set_limit(unit, option, limit, user \\ "nobody", group \\ "nogroup") do
     pid = Lab.show(unit, "MainPID")
     {children, 0} = Lab.run("cat", ["/proc/#{pid}/task/#{pid}/children"])
 
@@ -55,7 +74,7 @@ defmodule LimitsTest do
       limited = ["prlimit", "--pid", process, "--#{option}=#{limit}:"]
 
       {_, 0} =
-        Lab.run("setpriv", ["--reuid=nobody", "--regid=nogroup", "--clear-groups" | limited])
+        Lab.run("setpriv", ["--reuid=#{user}", "--regid=#{group}", "--clear-groups" | limited])
     end
   end
 end

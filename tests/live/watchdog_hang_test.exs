@@ -3,6 +3,7 @@ defmodule WatchdogHangTest do
   use ExUnit.Case, async: true
 
   @overdue "60a1aff5e5b4472f808cf286e0bd5370"
+  @threads "87b9dbbc7e4249a2a1864625b23895f6"
   @answered "468203152ce647a19f6e7145fb69969c"
   @hangs "575a2a16c73e487f9bc8d0f137a9b4ad"
 
@@ -41,34 +42,45 @@ defmodule WatchdogHangTest do
     assert Lab.show_all(unit, ["ActiveState", "NRestarts"]) ==
              %{"ActiveState" => "active", "NRestarts" => "0"}
 
-    assert [[usec], [message], schedulers, [priority], [run_queues], [memory], dirty] =
+    Lab.await("the entry about the threads", fn ->
+      Lab.fields(pid, @threads, ["MESSAGE"]) != [[]]
+    end)
+
+    assert [[usec], [message], [priority], [run_queues]] =
              Lab.fields(pid, @overdue, [
                "SYSTEMD_BEAM_OVERDUE_USEC",
                "MESSAGE",
-               "SYSTEMD_BEAM_SCHEDULERS",
                "PRIORITY",
-               "SYSTEMD_BEAM_RUN_QUEUES",
-               "SYSTEMD_BEAM_MEMORY",
-               "SYSTEMD_BEAM_DIRTY_IO_SCHEDULERS"
+               "SYSTEMD_BEAM_RUN_QUEUES"
              ])
 
     assert String.to_integer(usec) in 1_000_000..1_500_000
     assert priority == "2"
     assert run_queues =~ ~r/^\d+( \d+)+ \(\d+ ms ago\)$/
-    assert String.to_integer(memory) in 10_000_000..1_000_000_000
     assert message =~ ~r/^watchdog: no answer from the VM for 1\d\d\d ms; it has not taken up the/
-    assert message =~ ~r/; schedulers: 1-\d+ stuck in hrtimer_nanosleep; dirty CPU: /
+
+    assert [[threads], schedulers, ["2"], [memory], dirty] =
+             Lab.fields(pid, @threads, [
+               "MESSAGE",
+               "SYSTEMD_BEAM_SCHEDULERS",
+               "PRIORITY",
+               "SYSTEMD_BEAM_MEMORY",
+               "SYSTEMD_BEAM_DIRTY_IO_SCHEDULERS"
+             ])
+
+    assert String.to_integer(memory) in 10_000_000..1_000_000_000
+    assert threads =~ ~r/^watchdog: schedulers: 1-\d+ stuck in hrtimer_nanosleep; dirty CPU: /
     assert length(schedulers) > 1
     assert length(dirty) > 1
     for line <- schedulers, do: assert(line =~ ~r/S hrtimer_nanosleep 0 ms$/)
-    IO.puts("all blocked: #{message}")
+    IO.puts("all blocked: #{message}\n#{threads}")
     assert_restarted(unit, "watchdog")
   end
 
-  test "a stall of half the timeout: no restart, two entries, the status comes back" do
+  test "a stall of half the timeout: no restart, three entries, the status comes back" do
     {unit, pid} = start("stall", 2)
     :ok = Lab.eval(unit, ~S|systemd:notify({status, "all is well"})|)
-    Lab.cast(unit, "live_service:block(1300)")
+    Lab.cast(unit, "live_service:block(1500)")
     await_report(unit)
     Lab.await_property(unit, "StatusText", "all is well")
     Process.sleep(2500)
@@ -76,14 +88,14 @@ defmodule WatchdogHangTest do
     assert %{"ActiveState" => "active", "NRestarts" => "0"} =
              Lab.show_all(unit, ["ActiveState", "NRestarts"])
 
-    assert [_, _] = Lab.watchdog_journal(pid)
+    assert [_, _, _] = Lab.watchdog_journal(pid)
     assert [["watchdog: no answer" <> _]] = Lab.fields(pid, @overdue, ["MESSAGE"])
 
     assert [[message], [usec]] =
              Lab.fields(pid, @answered, ["MESSAGE", "SYSTEMD_BEAM_STALL_USEC"])
 
     assert message =~ ~r/^watchdog: the VM answered after 1\d\d\d ms that it is well$/
-    assert String.to_integer(usec) in 1_000_000..1_500_000
+    assert String.to_integer(usec) in 1_200_000..1_700_000
     IO.puts("a stall: #{message}")
   end
 
@@ -101,7 +113,7 @@ defmodule WatchdogHangTest do
     hanging_check(unit)
     await_report(unit)
     assert [[message], [check]] = Lab.fields(pid, @overdue, ["MESSAGE", "SYSTEMD_BEAM_CHECK"])
-    assert message =~ "; it is checking #{check}; schedulers: "
+    assert message =~ "; it is checking #{check}; run queues: "
     assert check =~ "#Fun<"
     assert_restarted(unit, "watchdog")
     assert Lab.journal(unit) =~ "watchdog_check has not returned yet, it is at [{"

@@ -1,15 +1,10 @@
 //! What the VM was doing about the watchdog's question, as far as it has said.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Shared by those who work on an answer and the thread that waits for it.
-#[derive(Debug, Default)]
-pub(crate) struct Activity(Mutex<Seen>);
-
 /// What was said last.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Seen {
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
     tick: u64,
     checking: String,
     run_queues: Vec<u64>,
@@ -17,28 +12,17 @@ pub(crate) struct Seen {
 }
 
 impl Activity {
-    pub(crate) fn take_up(&self, tick: u64, run_queues: Vec<u64>) {
+    pub(crate) fn take_up(&mut self, tick: u64, run_queues: Vec<u64>) {
         let taken_up = Some(Instant::now());
-        *self.said() = Seen { tick, checking: String::new(), run_queues, taken_up };
+        *self = Self { tick, checking: String::new(), run_queues, taken_up };
     }
 
-    pub(crate) fn checking(&self, tick: u64, what: &str) {
-        let mut seen = self.said();
-        if seen.tick == tick {
-            what.clone_into(&mut seen.checking);
+    pub(crate) fn check(&mut self, tick: u64, what: String) {
+        if self.tick == tick {
+            self.checking = what;
         }
     }
 
-    pub(crate) fn seen(&self) -> Seen {
-        self.said().clone()
-    }
-
-    fn said(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Seen {
     /// What was being checked for that tick; empty when nothing was said of it.
     pub(crate) fn checking(&self, tick: u64) -> &str {
         if self.tick == tick { &self.checking } else { "" }
@@ -66,18 +50,18 @@ mod tests {
 
     #[test]
     fn what_is_said_counts_for_its_tick() {
-        let activity = Activity::default();
-        assert_eq!(activity.seen().describe(1), "it has not taken up the question");
-        assert_eq!(activity.seen().run_queues(), "unknown");
+        let mut activity = Activity::default();
+        assert_eq!(activity.describe(1), "it has not taken up the question");
+        assert_eq!(activity.run_queues(), "unknown");
         activity.take_up(1, vec![3, 0, 1]);
-        assert_eq!(activity.seen().describe(1), "it has taken up the question");
-        activity.checking(1, "process x");
-        assert_eq!(activity.seen().describe(1), "it is checking process x");
-        assert!(activity.seen().run_queues().starts_with("3 0 1 ("));
-        activity.checking(2, "process y");
-        assert_eq!(activity.seen().describe(2), "it has not taken up the question");
-        assert_eq!(activity.seen().checking(1), "process x");
+        assert_eq!(activity.describe(1), "it has taken up the question");
+        activity.check(1, "process x".to_owned());
+        assert_eq!(activity.describe(1), "it is checking process x");
+        assert!(activity.run_queues().starts_with("3 0 1 ("));
+        activity.check(2, "process y".to_owned());
+        assert_eq!(activity.describe(2), "it has not taken up the question");
+        assert_eq!(activity.checking(1), "process x");
         activity.take_up(2, Vec::new());
-        assert_eq!(activity.seen().checking(2), "");
+        assert_eq!(activity.checking(2), "");
     }
 }

@@ -17,22 +17,18 @@ pub enum Address {
 /// `sun_path` has 108 bytes, one of them for the NUL that ends a path or begins an abstract name.
 const LONGEST_NAME: usize = 107;
 
-/// The value is none of the three forms, or too long for a socket address.
-#[derive(Debug, PartialEq, Eq)]
-pub struct InvalidAddress;
-
 impl Address {
-    /// Reads the value of `$NOTIFY_SOCKET`.
-    pub fn parse(value: &[u8]) -> Result<Self, InvalidAddress> {
+    /// Reads the value of `$NOTIFY_SOCKET`. `None` where it is none of the three forms, or too long for a socket address.
+    pub fn parse(value: &[u8]) -> Option<Self> {
         match value {
             [b'@', name @ ..] if !name.is_empty() && name.len() <= LONGEST_NAME => {
-                UnixAddr::new_abstract(name).map(Address::Unix).map_err(|_| InvalidAddress)
+                UnixAddr::new_abstract(name).map(Address::Unix).ok()
             }
             [b'/', ..] if value.len() <= LONGEST_NAME && !value.contains(&0) => {
                 let path = Path::new(OsStr::from_bytes(value));
-                UnixAddr::new(path).map(Address::Unix).map_err(|_| InvalidAddress)
+                UnixAddr::new(path).map(Address::Unix).ok()
             }
-            _ => parse_vsock(value).map(Address::Vsock).ok_or(InvalidAddress),
+            _ => parse_vsock(value).map(Address::Vsock),
         }
     }
 }
@@ -55,13 +51,16 @@ mod tests {
     fn the_three_forms() {
         assert_eq!(
             Address::parse(b"/run/systemd/notify"),
-            Ok(Address::Unix(UnixAddr::new("/run/systemd/notify").unwrap()))
+            Some(Address::Unix(UnixAddr::new("/run/systemd/notify").unwrap()))
         );
         assert_eq!(
             Address::parse(b"@notify"),
-            Ok(Address::Unix(UnixAddr::new_abstract(b"notify").unwrap()))
+            Some(Address::Unix(UnixAddr::new_abstract(b"notify").unwrap()))
         );
-        assert_eq!(Address::parse(b"vsock:2:1234"), Ok(Address::Vsock(VsockAddr::new(2, 1234))));
+        assert_eq!(
+            Address::parse(b"vsock:2:1234"),
+            Some(Address::Vsock(VsockAddr::new(2, 1234)))
+        );
     }
 
     #[test]
@@ -80,19 +79,19 @@ mod tests {
             "vsock:2:1:1",
             "tcp:1:2",
         ] {
-            assert_eq!(Address::parse(value.as_bytes()), Err(InvalidAddress), "{value:?}");
+            assert_eq!(Address::parse(value.as_bytes()), None, "{value:?}");
         }
-        assert_eq!(Address::parse(b"/run/a\0b"), Err(InvalidAddress));
+        assert_eq!(Address::parse(b"/run/a\0b"), None);
     }
 
     #[test]
     fn the_longest_names_fit_exactly() {
         let path = |len: usize| format!("/{}", "a".repeat(len - 1)).into_bytes();
-        assert!(Address::parse(&path(107)).is_ok());
-        assert_eq!(Address::parse(&path(108)), Err(InvalidAddress));
+        assert!(Address::parse(&path(107)).is_some());
+        assert_eq!(Address::parse(&path(108)), None);
         let name = |len: usize| format!("@{}", "a".repeat(len)).into_bytes();
-        assert!(Address::parse(&name(107)).is_ok());
-        assert_eq!(Address::parse(&name(108)), Err(InvalidAddress));
+        assert!(Address::parse(&name(107)).is_some());
+        assert_eq!(Address::parse(&name(108)), None);
     }
 
     proptest! {
@@ -105,7 +104,7 @@ mod tests {
         fn every_absolute_path_that_fits_is_kept(name in "[a-z/._-]{0,100}") {
             let path = format!("/{name}");
             match Address::parse(path.as_bytes()) {
-                Ok(Address::Unix(address)) => prop_assert_eq!(address.path(), Some(Path::new(&path))),
+                Some(Address::Unix(address)) => prop_assert_eq!(address.path(), Some(Path::new(&path))),
                 other => prop_assert!(false, "{:?}", other),
             }
         }

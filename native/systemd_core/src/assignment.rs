@@ -24,8 +24,10 @@ pub enum Assignment<'a> {
     ExitStatus(u8),
     /// `MAINPID=`: a process of the unit.
     MainPid(i32),
-    /// `NOTIFYACCESS=`: who may notify from now on.
-    NotifyAccess(NotifyAccess),
+    /// `NOTIFYACCESS=`: who may notify from now on, as `NotifyAccess=` in systemd.service(5) has it.
+    NotifyAccess(&'static str),
+    /// `BARRIER=1`: close the descriptor that comes with the message. It must be the only assignment.
+    Barrier,
     /// `WATCHDOG=1`: still alive.
     Watchdog,
     /// `WATCHDOG_USEC=`: a new `WatchdogSec=`, in microseconds.
@@ -51,25 +53,4 @@ pub enum Assignment<'a> {
         /// May be empty.
         value: &'a [u8],
     },
-}
-
-/// The values of `NOTIFYACCESS=`, as for `NotifyAccess=` in systemd.service(5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum NotifyAccess {
-    None,
-    Main,
-    Exec,
-    All,
-}
-
-impl NotifyAccess {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Main => "main",
-            Self::Exec => "exec",
-            Self::All => "all",
-        }
-    }
 }

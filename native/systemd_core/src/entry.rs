@@ -125,6 +125,30 @@ impl Entry {
         Ok(())
     }
 
+    /// As much of it as fits into any datagram: of the first field, which is the message, at most a half of that;
+    /// then the fields that fit. `N_BYTES_CUT=` says how much of the message is missing, and `CUT_BECAUSE=` why.
+    pub(crate) fn cut(&self, because: Errno) -> Self {
+        const MOST: usize = 48 * 1024;
+        let name = |name: &str| FieldName::from_any(name.as_bytes());
+        let mut entry = Self::with_limit(MOST, 2 * MOST);
+        for (place, (field, value)) in Fields(&self.bytes).enumerate() {
+            let rest = MOST.saturating_sub(entry.bytes.len());
+            if place > 0 && field.len() + value.len() > rest {
+                entry.left_out += 1;
+                continue;
+            }
+            let part = value.get(..MOST / 2).unwrap_or(value);
+            entry.push(&name(&String::from_utf8_lossy(field)), part);
+            if part.len() < value.len() {
+                let missing = i64::try_from(value.len() - part.len()).unwrap_or(i64::MAX);
+                entry.push_number(&name("N_BYTES_CUT"), missing);
+            }
+        }
+        entry.push(&name("CUT_BECAUSE"), because.desc().as_bytes());
+        let _ = entry.finish();
+        entry
+    }
+
     /// What goes over the socket.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -169,6 +193,27 @@ fn most_bytes() -> usize {
 }
 
 const MESSAGE: &[u8] = b"MESSAGE=";
+
+/// The names and values of an entry.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = self.0.iter().position(|byte| b"=\n".contains(byte))?;
+        let (name, rest) = self.0.split_at(end);
+        let (separator, rest) = rest.split_first()?;
+        let (value, rest) = if *separator == b'=' {
+            rest.split_at(rest.iter().position(|&byte| byte == b'\n')?)
+        } else {
+            let (length, rest) = rest.split_first_chunk()?;
+            rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?
+        };
+        self.0 = rest.get(1..)?;
+        Some((name, value))
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Start {
@@ -278,6 +323,37 @@ mod tests {
         assert_eq!(entry.push_message(message(b"a text of more than that")), Ok(()));
         entry.push(&name("A"), b"1");
         assert_eq!(entry.finish(), Err(Errno::EMSGSIZE));
+    }
+
+    #[test]
+    fn cut_to_what_any_datagram_holds() {
+        let mut entry = Entry::default();
+        let text = format!("a\n{}", "b".repeat(100_000));
+        let pushed = entry.push_message::<()>(|value| {
+            value.extend_from_slice(text.as_bytes());
+            Ok(())
+        });
+        assert_eq!(pushed, Ok(()));
+        entry.push(&name("SMALL"), b"1");
+        let cut = entry.cut(Errno::EPERM);
+        let fields = parsed(cut.as_bytes());
+        let value = |name: &str| {
+            fields.iter().find(|(of, _)| of == name.as_bytes()).map(|(_, value)| value)
+        };
+        let message = value("MESSAGE").unwrap();
+        assert!(text.as_bytes().starts_with(message) && message.len() == 24 * 1024);
+        let missing = (text.len() - message.len()).to_string();
+        assert_eq!(value("N_BYTES_CUT").unwrap(), missing.as_bytes());
+        assert_eq!(value("SMALL").unwrap(), b"1");
+
+        let mut entry = Entry::default();
+        entry.push(&name("MESSAGE"), b"short");
+        entry.push(&name("LARGE"), &[b'x'; 100_000]);
+        entry.push(&name("SMALL"), b"1\n2");
+        assert_eq!(
+            String::from_utf8_lossy(entry.cut(Errno::EPERM).as_bytes()),
+            "MESSAGE=short\nSMALL\n\u{3}\0\0\0\0\0\0\x001\n2\nCUT_BECAUSE=Operation not permitted\nN_FIELDS_DROPPED=1\n"
+        );
     }
 
     proptest! {

@@ -3,7 +3,6 @@
 use crate::entry::Entry;
 use crate::field_name::FieldName;
 use crate::memfd;
-use crate::notifier::Sent;
 use crate::socket::{Socket, peer_is_gone, wait_for};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
@@ -44,55 +43,54 @@ impl Journal {
         Ok(Self { peer, socket: OnceCell::new(), lost: AtomicBool::new(true) })
     }
 
+    /// Whether it is that to this path.
+    pub fn is_at(&self, path: &Path) -> bool {
+        self.peer.path() == Some(path)
+    }
+
     fn socket(&self) -> Result<&Socket, Errno> {
         self.socket.get_or_try_init(|| {
             let socket = Socket::open(self.peer)?;
             socket.reserve(Self::UNDER_WAY);
+            // Where nobody listens yet, sending connects again.
+            let _ = socket.connect();
             Ok(socket)
         })
     }
 
-    /// Whether somebody listens, by one system call that doesn't block: connecting once more, which senders
-    /// don't feel.
+    /// Whether somebody listens: connecting once more, which doesn't block, is nothing that senders feel.
     pub fn is_reachable(&self) -> bool {
         self.socket().and_then(Socket::connect).is_ok()
     }
 
-    /// Sends by one system call that doesn't block, or not at all.
-    pub fn try_send(&self, entry: &Entry) -> Result<Sent, Errno> {
+    /// Sends by one system call that doesn't block. Any error may pass by [`Self::send`].
+    pub fn try_send(&self, entry: &Entry) -> Result<(), Errno> {
         if entry.as_bytes().len() > Self::LONGEST_AT_ONCE {
-            return Ok(Sent::NotYet);
+            return Err(Errno::EMSGSIZE);
         }
-        match self.socket()?.try_send(entry.as_bytes()) {
-            Ok(()) => {
-                self.reached();
-                Ok(Sent::Done)
-            }
-            Err(errno) if errno == Errno::EAGAIN || errno == Errno::EINTR => Ok(Sent::NotYet),
-            Err(errno) if is_too_large(errno) || peer_is_gone(errno) => Ok(Sent::NotYet),
-            Err(errno) => Err(errno),
-        }
+        self.socket()?.try_send(entry.as_bytes())?;
+        self.reached();
+        Ok(())
     }
 
-    /// Sends, and waits for at most `timeout` while journald's queue is full or its socket is
-    /// missing. What is too large for a datagram goes in a sealed memfd.
+    /// Sends, and waits until `deadline` while journald's queue is full or its socket is missing. What is too large
+    /// for a datagram goes in a sealed memfd, or is cut where there can be none.
     ///
     /// `EAGAIN` when the queue still is full. Nobody waits for a missing socket that was never there, nor once
     /// somebody has done so in vain, until it is there again.
-    pub fn send(&self, entry: &Entry, timeout: Duration) -> Result<(), Errno> {
+    pub fn send(&self, entry: &Entry, deadline: Instant) -> Result<(), Errno> {
         let socket = self.socket()?;
-        let deadline = Instant::now() + timeout;
-        let mut sealed = None;
+        let mut instead = None;
         let mut reconnected = false;
         loop {
-            match send_as(socket, entry, sealed.as_ref()) {
+            match send_as(socket, entry, instead.as_ref()) {
                 Ok(()) => {
                     self.reached();
                     return Ok(());
                 }
                 Err(Errno::EINTR) => (),
-                Err(errno) if is_too_large(errno) && sealed.is_none() => {
-                    sealed = Some(memfd::sealed("journal-entry", entry.as_bytes())?);
+                Err(errno) if is_too_large(errno) && instead.is_none() => {
+                    instead = Some(Instead::of(entry));
                 }
                 Err(Errno::EAGAIN) => {
                     wait_for(socket.as_fd(), PollFlags::POLLOUT, deadline)?;
@@ -120,23 +118,55 @@ impl Journal {
     }
 }
 
-fn send_as(socket: &Socket, entry: &Entry, sealed: Option<&OwnedFd>) -> Result<(), Errno> {
-    match sealed {
-        None => socket.try_send(entry.as_bytes()),
-        Some(file) => socket.send_with_fds(&[], &[file.as_fd()]),
+/// What goes in the place of an entry that is too large for a datagram.
+enum Instead {
+    Sealed(OwnedFd),
+    Cut(Entry),
+}
+
+impl Instead {
+    /// No memfd can be had where a seccomp filter refuses it, under `vm.memfd_noexec=2` in some kernels, above
+    /// `LimitFSIZE=`, or without a descriptor to spare. A file, as libsystemd has in its place, would not get to
+    /// journald from a unit whose `/dev` or `/tmp` is its own.
+    fn of(entry: &Entry) -> Self {
+        let file = memfd::with("journal-entry", entry.as_bytes());
+        match file.and_then(|file| memfd::seal(&file).map(|()| file)) {
+            Ok(file) => Self::Sealed(file),
+            Err(errno) => Self::Cut(entry.cut(errno)),
+        }
     }
 }
 
-/// `MESSAGE=` at a syslog priority, and more fields, for those who log without anybody's help. Never
-/// blocks.
-pub(crate) fn write(priority: i64, message: &str, more: &[(&str, String)]) -> Result<(), Errno> {
-    let mut entry = Entry::default();
-    entry.push_number(&FieldName::from_any(b"PRIORITY"), priority);
-    entry.push(&FieldName::from_any(b"MESSAGE"), message.as_bytes());
-    for (name, value) in more {
-        entry.push(&FieldName::from_any(name.as_bytes()), value.as_bytes());
+fn send_as(socket: &Socket, entry: &Entry, instead: Option<&Instead>) -> Result<(), Errno> {
+    match instead {
+        None => socket.try_send(entry.as_bytes()),
+        Some(Instead::Sealed(file)) => socket.send_with_fds(&[], &[file.as_fd()]),
+        Some(Instead::Cut(entry)) => socket.try_send(entry.as_bytes()),
     }
-    Socket::open(UnixAddr::new(Journal::PATH)?)?.try_send(entry.as_bytes())
+}
+
+/// For threads that log without anybody's help. Open from the start, so that mostly no descriptor is needed later.
+#[derive(Debug)]
+pub(crate) struct Reporter(Journal);
+
+impl Reporter {
+    pub(crate) fn open() -> Result<Self, Errno> {
+        let journal = Journal::new(Path::new(Journal::PATH))?;
+        let _ = journal.socket();
+        Ok(Self(journal))
+    }
+
+    /// `MESSAGE=` at a syslog priority, and more fields. Never blocks.
+    pub(crate) fn write(&self, priority: i64, message: &str, more: &[(&str, String)]) {
+        let mut entry = Entry::default();
+        entry.push_number(&FieldName::from_any(b"PRIORITY"), priority);
+        entry.push(&FieldName::from_any(b"MESSAGE"), message.as_bytes());
+        for (name, value) in more {
+            entry.push(&FieldName::from_any(name.as_bytes()), value.as_bytes());
+        }
+        // Nobody is left to complain to.
+        let _ = self.0.send(&entry, Instant::now());
+    }
 }
 
 /// As sd_journal_send(3) has it, `ENOBUFS` says so too.

@@ -2,8 +2,7 @@
 //!
 //! A [`Notifier`] owns the socket to `$NOTIFY_SOCKET`, a [`Message`] is one datagram made of
 //! [`Assignment`]s, and a [`Watchdog`] is the thread that keeps `WatchdogSec=` satisfied for
-//! as long as its owner answers. An [`Extension`] is one that asks for more time to start or to stop.
-//! See sd_notify(3) and sd_watchdog_enabled(3).
+//! as long as its owner answers. See sd_notify(3) and sd_watchdog_enabled(3).
 //!
 //! [`listen_fds`] are the descriptors that the manager hands over, [`socket_info`] tells what they are,
 //! and [`stored_term`] keeps what is to outlive the process. See sd_listen_fds(3), and `FDSTORE=1` in
@@ -17,16 +16,16 @@
 
 mod activity;
 mod address;
+mod announced;
 mod assignment;
 mod entry;
 mod environment;
 mod errno;
-mod extension;
 mod fd_name;
 mod field_name;
+mod jobs;
 mod journal;
 mod journal_stream;
-mod line;
 mod listen_fds;
 mod memfd;
 mod memory_pressure;
@@ -34,6 +33,7 @@ mod message;
 mod notifier;
 mod overdue;
 mod raw_fd;
+mod resident;
 mod socket;
 mod socket_info;
 mod stall;
@@ -44,22 +44,22 @@ mod vsock;
 mod watchdog;
 mod worker;
 
-pub use address::{Address, InvalidAddress};
-pub use assignment::{Assignment, NotifyAccess};
+pub use address::Address;
+pub use announced::{Announced, Announcement};
+pub use assignment::Assignment;
 pub use entry::Entry;
 pub use environment::{InvalidVariable, watchdog_timeout};
-pub use extension::Extension;
 pub use fd_name::FdName;
 pub use field_name::FieldName;
+pub use jobs::Jobs;
 pub use journal::Journal;
 pub use journal_stream::is_journal_stream;
-pub use line::Line;
 pub use listen_fds::{Named, NotHandedOver, hand_out, listen_fds};
 pub use memory_pressure::{MemoryPressure, Pressure};
 pub use message::{Message, Rejected};
 pub use nix::errno::Errno;
 pub use nix::sys::socket::SockType;
-pub use notifier::{Announced, Announcement, Barrier, Notifier, Sent};
+pub use notifier::{Barrier, Notifier};
 pub use raw_fd::duplicate;
 pub use socket_info::{LocalAddress, SocketInfo, socket_info};
 pub use timestamp::rfc3339;

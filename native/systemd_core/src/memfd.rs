@@ -1,23 +1,37 @@
-//! Files in memory that nobody can change any more, see memfd_create(2).
+//! Files in memory, see memfd_create(2).
 
 use crate::errno::errno_of;
+use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-use nix::{NixPath, libc};
+use nix::sys::resource::{Resource, getrlimit};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
-/// A sealed file with that content, which its reader can trust to stay as it is.
-pub fn sealed(name: &str, bytes: &[u8]) -> Result<OwnedFd, Errno> {
+/// `EFBIG` above `LimitFSIZE=`, where writing would raise SIGXFSZ, and end the process.
+pub(crate) fn with(name: &str, bytes: &[u8]) -> Result<OwnedFd, Errno> {
+    let most = getrlimit(Resource::RLIMIT_FSIZE).map_or(u64::MAX, |(soft, _)| soft);
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > most) {
+        return Err(Errno::EFBIG);
+    }
     let mut file = File::from(create(name)?);
     file.write_all(bytes).map_err(errno_of)?;
+    Ok(file.into())
+}
+
+/// Its reader can trust it to stay as it is.
+pub(crate) fn seal(file: impl AsFd) -> Result<(), Errno> {
     let seals = SealFlag::F_SEAL_SHRINK
         | SealFlag::F_SEAL_GROW
         | SealFlag::F_SEAL_WRITE
         | SealFlag::F_SEAL_SEAL;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
-    Ok(file.into())
+    fcntl(file, FcntlArg::F_ADD_SEALS(seals)).map(drop)
+}
+
+pub(crate) fn is_sealed(file: impl AsFd) -> bool {
+    let seals = fcntl(file, FcntlArg::F_GET_SEALS).map(SealFlag::from_bits_truncate);
+    seals.is_ok_and(|seals| seals.contains(SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK))
 }
 
 /// As `memfd_create` of the C library, which glibc has since 2.27 only.
@@ -39,7 +53,11 @@ mod tests {
 
     #[test]
     fn what_is_sealed_can_be_read_and_not_changed() {
-        let mut file = File::from(sealed("test", b"text").unwrap());
+        let file = with("test", b"text").unwrap();
+        assert!(!is_sealed(&file));
+        seal(&file).unwrap();
+        assert!(is_sealed(&file));
+        let mut file = File::from(file);
         let mut text = String::new();
         file.rewind().unwrap();
         file.read_to_string(&mut text).unwrap();

@@ -1,7 +1,7 @@
 //! The thread that watches what `$MEMORY_PRESSURE_WATCH` names, see "Memory Pressure Handling in systemd".
 
 use crate::errno::errno_of;
-use crate::worker::Joined;
+use crate::worker::spawn;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,11 +15,13 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the thread says to its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pressure {
+    /// It could not be opened. The thread has ended.
+    Failed(Errno),
     /// Memory is short. Said again only after [`MemoryPressure::done`].
     Felt,
     /// The other side has closed it, or the control group is gone. The thread has ended.
@@ -29,23 +31,24 @@ pub enum Pressure {
 /// A running watch. Dropping it ends the thread.
 #[derive(Debug)]
 pub struct MemoryPressure {
-    // Dropped in this order: its end of file is the thread's end.
+    /// Its end of file is the thread's end.
     control: UnixStream,
-    _thread: Joined,
 }
 
 impl MemoryPressure {
-    /// Opens or connects to `path`, writes `data` there, and starts the thread, which calls `tell` and
-    /// otherwise sleeps. `EINVAL` where `path` is none of the three kinds of the protocol.
+    /// Starts the thread, which opens or connects to `path`, writes `data` there, calls `tell`, and otherwise sleeps.
+    /// It fails with `EINVAL` where `path` is none of the three kinds of the protocol.
     pub fn start(
-        path: &Path,
-        data: &[u8],
-        tell: impl FnMut(Pressure) + Send + 'static,
+        path: PathBuf,
+        data: Vec<u8>,
+        mut tell: impl FnMut(Pressure) + Send + 'static,
     ) -> Result<Self, Errno> {
-        let watched = Watched::open(path, data)?;
         let (control, inbox) = UnixStream::pair().map_err(errno_of)?;
-        let thread = Joined::start("sd-pressure", move || run(watched, inbox, tell))?;
-        Ok(Self { control, _thread: thread })
+        spawn("sd-pressure", move || match Watched::open(&path, &data) {
+            Ok(watched) => run(watched, inbox, tell),
+            Err(errno) => tell(Pressure::Failed(errno)),
+        })?;
+        Ok(Self { control })
     }
 
     /// What was to be done about [`Pressure::Felt`] is done. What came meanwhile is said once.

@@ -1,9 +1,9 @@
 //! One datagram to the service manager.
 
+use crate::announced::Announcement;
 use crate::assignment::Assignment;
-use crate::notifier::Announcement;
+use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
-use std::io::Write;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -34,12 +34,14 @@ impl Message {
         Self { bytes: Vec::with_capacity(256), announcements: 0, status: None }
     }
 
-    /// A message of one assignment, which must be one that can't be rejected.
-    pub(crate) fn of(assignment: Assignment<'_>) -> Self {
+    /// A message of one assignment. `EINVAL` or `EMSGSIZE` where that is rejected.
+    pub fn of(assignment: &Assignment<'_>) -> Result<Self, Errno> {
         let mut message = Self::new();
-        let pushed = message.push(&assignment);
-        debug_assert_eq!(pushed, Ok(()));
-        message
+        match message.push(assignment) {
+            Ok(()) => Ok(message),
+            Err(Rejected::InvalidValue) => Err(Errno::EINVAL),
+            Err(Rejected::TooLong) => Err(Errno::EMSGSIZE),
+        }
     }
 
     /// Adds one assignment.
@@ -65,7 +67,8 @@ impl Message {
             ExitStatus(status) => self.number(b"EXIT_STATUS", status.into()),
             MainPid(pid) if pid <= 0 => Err(Rejected::InvalidValue),
             MainPid(pid) => self.line(b"MAINPID", pid.to_string().as_bytes()),
-            NotifyAccess(access) => self.line(b"NOTIFYACCESS", access.as_str().as_bytes()),
+            NotifyAccess(access) => self.line(b"NOTIFYACCESS", access.as_bytes()),
+            Barrier => self.line(b"BARRIER", b"1"),
             Watchdog => self.line(b"WATCHDOG", b"1"),
             WatchdogUsec(usec) => self.number(b"WATCHDOG_USEC", usec),
             ExtendTimeoutUsec(usec) => self.number(b"EXTEND_TIMEOUT_USEC", usec),
@@ -150,12 +153,7 @@ impl Message {
     }
 
     fn number(&mut self, key: &[u8], number: u64) -> Result<(), Rejected> {
-        let mut digits = [0; 20];
-        let mut rest = &mut digits[..];
-        // 20 bytes hold every u64, and writing to memory can't fail otherwise.
-        let _ = write!(rest, "{number}");
-        let length = 20 - rest.len();
-        self.line(key, &digits[..length])
+        self.line(key, number.to_string().as_bytes())
     }
 
     /// The manager takes a backslash for an escape, so that two stand for one.
@@ -203,7 +201,6 @@ fn monotonic_usec() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::assignment::NotifyAccess as Access;
     use crate::fd_name::FdName;
     use proptest::prelude::*;
 
@@ -228,7 +225,8 @@ mod tests {
             (VarlinkError(b"org.a.B"), "VARLINKERROR=org.a.B\n"),
             (ExitStatus(255), "EXIT_STATUS=255\n"),
             (MainPid(4711), "MAINPID=4711\n"),
-            (NotifyAccess(Access::Exec), "NOTIFYACCESS=exec\n"),
+            (NotifyAccess("exec"), "NOTIFYACCESS=exec\n"),
+            (Barrier, "BARRIER=1\n"),
             (Watchdog, "WATCHDOG=1\n"),
             (WatchdogUsec(u64::MAX), "WATCHDOG_USEC=18446744073709551615\n"),
             (ExtendTimeoutUsec(0), "EXTEND_TIMEOUT_USEC=0\n"),

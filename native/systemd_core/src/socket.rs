@@ -1,15 +1,13 @@
 //! A connected, non-blocking AF_UNIX datagram socket.
 
 use nix::errno::Errno;
-use nix::libc::{self, c_long};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, sendmsg,
-    setsockopt, socket, sockopt,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, send,
+    sendmsg, setsockopt, socket, sockopt,
 };
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::ptr;
 use std::time::Instant;
 
 /// Its descriptor stays the same for life: reconnecting is another `connect` on it, so that
@@ -21,13 +19,11 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// A peer that isn't there yet is no error here: [`Socket::send_until`] connects again.
+    /// Not connected yet.
     pub fn open(peer: UnixAddr) -> Result<Self, Errno> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
-        let socket = Self { fd, peer };
-        let _ = socket.connect();
-        Ok(socket)
+        Ok(Self { fd, peer })
     }
 
     /// So many bytes may wait for the peer; fewer where the system doesn't let this process have more.
@@ -38,7 +34,7 @@ impl Socket {
 
     /// One system call that never blocks.
     pub fn try_send(&self, bytes: &[u8]) -> Result<(), Errno> {
-        send(self.fd.as_fd(), bytes)
+        send(self.fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL).map(drop)
     }
 
     /// Waits until the peer's queue has room, and connects once more when the peer is a new one.
@@ -85,25 +81,6 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
-}
-
-/// As `send` of the C library, which is a cancellation point: in a process of many threads that adds
-/// four hundredths to its time.
-fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
-    let flags = c_long::from(libc::MSG_NOSIGNAL);
-    // SAFETY: the kernel reads `bytes`, which outlive the call, and a null pointer is no address.
-    Errno::result(unsafe {
-        libc::syscall(
-            libc::SYS_sendto,
-            c_long::from(fd.as_raw_fd()),
-            bytes.as_ptr(),
-            bytes.len(),
-            flags,
-            ptr::null::<libc::sockaddr>(),
-            0 as c_long,
-        )
-    })
-    .map(drop)
 }
 
 /// True where connecting again is all that can help.

@@ -1,8 +1,5 @@
 //! The watchdog's question that is outstanding, and what is due while no answer comes.
 
-use crate::activity::Activity;
-use crate::overdue;
-use crate::threads::Snapshot;
 use std::time::{Duration, Instant};
 
 /// One question.
@@ -10,21 +7,20 @@ use std::time::{Duration, Instant};
 pub(crate) struct Asked {
     pub(crate) tick: u64,
     since: Instant,
-    /// Taken when the answer is late: what the threads do from then on is compared with it.
-    before: Option<Snapshot>,
     reported: Option<Reported>,
-    hang: Hang,
 }
 
 #[derive(Debug)]
 struct Reported {
-    first: Instant,
     last: Instant,
+    hang: Hang,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 enum Hang {
-    NotYet,
+    /// To be told then, if the service runs.
+    At(Instant),
+    /// To be acted upon then.
     Told(Instant),
     Over,
 }
@@ -44,37 +40,32 @@ pub(crate) struct Deadlines {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Due {
     Nothing,
-    /// The journal has it; this is what it says. One of a stall that goes on is not the first.
-    Report {
-        line: String,
-        is_first: bool,
-    },
+    /// To be reported, for the first time.
+    Overdue,
+    /// The same of a stall that goes on.
+    StillOverdue,
     /// The owner is to be told, which may still do something about it.
     Hang,
     /// The thread is to do something about it.
     Act,
 }
 
-/// A healthy VM is much faster, and the threads are not looked at.
-const LATE: Duration = Duration::from_millis(100);
-
 const BETWEEN_REPORTS: Duration = Duration::from_secs(60);
+
+/// A service that doesn't run is looked at again after this long.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Deadlines {
     /// A hang is what lasts for three quarters of the manager's timeout.
     pub(crate) fn new(timeout: Duration, warn_after: Duration) -> Self {
-        let hang_after = (timeout / 4 * 3).saturating_sub(warn_after);
-        Self { warn: warn_after, hang: hang_after, act: timeout / 20 }
-    }
-
-    fn late(&self) -> Duration {
-        LATE.min(self.warn / 2)
+        let hang = (timeout / 4 * 3).saturating_sub(warn_after);
+        Self { warn: warn_after, hang, act: timeout / 20 }
     }
 }
 
 impl Asked {
     pub(crate) fn new(tick: u64, now: Instant) -> Self {
-        Self { tick, since: now, before: None, reported: None, hang: Hang::NotYet }
+        Self { tick, since: now, reported: None }
     }
 
     pub(crate) fn is_reported(&self) -> bool {
@@ -86,51 +77,44 @@ impl Asked {
     }
 
     pub(crate) fn wake_at(&self, deadlines: &Deadlines) -> Instant {
-        match (&self.before, &self.reported) {
-            (None, _) => self.since + deadlines.late(),
-            (_, None) => self.since + deadlines.warn,
-            (_, Some(Reported { first, last })) => {
-                let next = *last + BETWEEN_REPORTS;
-                match self.hang {
-                    Hang::NotYet => next.min(*first + deadlines.hang),
-                    Hang::Told(when) => next.min(when + deadlines.act),
-                    Hang::Over => next,
-                }
-            }
+        let Some(Reported { last, hang }) = &self.reported else {
+            return self.since + deadlines.warn;
+        };
+        let next = *last + BETWEEN_REPORTS;
+        match hang {
+            Hang::At(when) | Hang::Told(when) => next.min(*when),
+            Hang::Over => next,
         }
     }
 
-    /// One thing at a time.
-    pub(crate) fn due(
-        &mut self,
-        now: Instant,
-        deadlines: &Deadlines,
-        activity: &Activity,
-    ) -> Due {
+    /// One thing at a time. `runs`: neither starts, reloads nor stops, when the manager may have been asked for more
+    /// patience.
+    pub(crate) fn due(&mut self, now: Instant, deadlines: &Deadlines, runs: bool) -> Due {
         if now < self.wake_at(deadlines) {
             return Due::Nothing;
         }
-        let Some(before) = &self.before else {
-            self.before = Some(Snapshot::take());
-            return Due::Nothing;
+        let Some(reported) = &mut self.reported else {
+            self.reported = Some(Reported { last: now, hang: Hang::At(now + deadlines.hang) });
+            return Due::Overdue;
         };
-        let first = match (&self.reported, &self.hang) {
-            (None, _) => now,
-            (Some(reported), Hang::NotYet) if now >= reported.first + deadlines.hang => {
-                self.hang = Hang::Told(now);
-                return Due::Hang;
+        match reported.hang {
+            Hang::At(when) | Hang::Told(when) if now >= when && !runs => {
+                reported.hang = Hang::At(now + LOOK_AGAIN);
+                Due::Nothing
             }
-            (Some(_), Hang::Told(when)) if now >= *when + deadlines.act => {
-                self.hang = Hang::Over;
-                return Due::Act;
+            Hang::At(when) if now >= when => {
+                reported.hang = Hang::Told(now + deadlines.act);
+                Due::Hang
             }
-            (Some(reported), _) => reported.first,
-        };
-        let is_first = self.reported.is_none();
-        self.reported = Some(Reported { first, last: now });
-        let overdue = now - self.since;
-        let line = overdue::report(overdue, self.tick, &activity.seen(), before);
-        Due::Report { line, is_first }
+            Hang::Told(when) if now >= when => {
+                reported.hang = Hang::Over;
+                Due::Act
+            }
+            _ => {
+                reported.last = now;
+                Due::StillOverdue
+            }
+        }
     }
 }
 
@@ -140,18 +124,18 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// What becomes of a question without an answer, second by second.
-    fn story(deadlines: &Deadlines, seconds: u32) -> Vec<(u32, &'static str)> {
+    /// What becomes of a question without an answer, second by second; the service reloads until then.
+    fn story(deadlines: &Deadlines, seconds: u32, reloads: u32) -> Vec<(u32, &'static str)> {
         let start = Instant::now();
         let mut asked = Asked::new(1, start);
         let mut story = Vec::new();
         for second in 0..seconds {
             let now = start + SECOND * second;
             while now >= asked.wake_at(deadlines) {
-                match asked.due(now, deadlines, &Activity::default()) {
+                match asked.due(now, deadlines, second >= reloads) {
                     Due::Nothing => (),
-                    Due::Report { is_first: true, .. } => story.push((second, "first")),
-                    Due::Report { is_first: false, .. } => story.push((second, "again")),
+                    Due::Overdue => story.push((second, "first")),
+                    Due::StillOverdue => story.push((second, "again")),
                     Due::Hang => story.push((second, "hang")),
                     Due::Act => story.push((second, "act")),
                 }
@@ -164,17 +148,23 @@ mod tests {
     fn reported_at_once_then_every_minute_and_a_hang_after_three_quarters() {
         let deadlines = Deadlines::new(SECOND * 20, SECOND * 10);
         assert_eq!(
-            story(&deadlines, 140),
+            story(&deadlines, 140, 0),
             [(10, "first"), (15, "hang"), (16, "act"), (70, "again"), (130, "again")]
         );
         let long = Deadlines::new(SECOND * 1000, SECOND * 700);
-        assert_eq!(story(&long, 790), [(700, "first"), (750, "hang"), (760, "again")]);
+        assert_eq!(story(&long, 790, 0), [(700, "first"), (750, "hang"), (760, "again")]);
     }
 
     #[test]
     fn a_late_warning_is_before_the_hang() {
         let deadlines = Deadlines::new(SECOND * 20, SECOND * 18);
-        assert_eq!(story(&deadlines, 30), [(18, "first"), (18, "hang"), (19, "act")]);
+        assert_eq!(story(&deadlines, 30, 0), [(18, "first"), (18, "hang"), (19, "act")]);
+    }
+
+    #[test]
+    fn a_hang_that_begins_in_a_reload_is_one_when_the_reload_is_over() {
+        let deadlines = Deadlines::new(SECOND * 20, SECOND * 10);
+        assert_eq!(story(&deadlines, 40, 30), [(10, "first"), (30, "hang"), (31, "act")]);
     }
 
     #[test]
@@ -182,11 +172,9 @@ mod tests {
         let deadlines = Deadlines::new(SECOND * 20, SECOND * 10);
         let start = Instant::now();
         let mut asked = Asked::new(1, start);
-        let activity = Activity::default();
         let thawed = start + SECOND * 3600;
-        assert_eq!(asked.due(thawed, &deadlines, &activity), Due::Nothing);
-        assert!(matches!(asked.due(thawed, &deadlines, &activity), Due::Report { .. }));
-        assert_eq!(asked.due(thawed, &deadlines, &activity), Due::Nothing);
+        assert_eq!(asked.due(thawed, &deadlines, true), Due::Overdue);
+        assert_eq!(asked.due(thawed, &deadlines, true), Due::Nothing);
         assert_eq!(asked.wake_at(&deadlines), thawed + SECOND * 5);
     }
 }

@@ -1,116 +1,171 @@
-//! State that outlives this process: each piece under a name, in a sealed memfd. The manager's
-//! store has one descriptor of it, this process another.
+//! State that outlives this process: each piece under a name, in a sealed memfd. The manager's store has one
+//! descriptor of it, this process another.
 //!
-//! That other one is found by the name of its file in `/proc/self/fd`: one that the manager
-//! handed over, and after a restart of the VM in place one that was stored before it.
+//! That other one belongs to the process, and not to this library: it outlives a restart of the VM in place and an
+//! upgrade, and is found by the name of its file in `/proc/self/fd`. Its number says nothing, because others may have
+//! closed it, another copy of this library among them: it is touched only after its file was found to be the one that
+//! was recorded. A file that is on its way to the manager is not sealed yet, and so nobody finds it.
 
 use crate::errno::errno_of;
 use crate::fd_name::FdName;
 use crate::listen_fds::{is_handed_over, release};
-use crate::memfd::sealed;
-use crate::notifier::Sent;
-use crate::raw_fd::borrow;
+use crate::memfd;
+use crate::raw_fd::{borrow, duplicate};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, SealFlag, fcntl};
-use nix::unistd::dup3;
-use std::collections::BTreeMap;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::stat::fstat;
+use nix::unistd::{close, dup3_raw};
 use std::fs::{File, read_dir, read_link};
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const PREFIX: &str = "systemd-term:";
 
-type Terms = BTreeMap<Vec<u8>, OwnedFd>;
+/// One at a time.
+static TERMS: Mutex<()> = Mutex::new(());
 
-/// `None` until they have been looked for.
-static TERMS: Mutex<Option<Terms>> = Mutex::new(None);
-
-/// A file with these bytes, for [`keep`]. `EINVAL` for a name of more than 236 bytes.
-pub fn file(name: FdName<'_>, bytes: &[u8]) -> Result<OwnedFd, Errno> {
-    // Whoever looks for files must not take this one for left over.
-    with_terms(|_| Ok(()))?;
-    sealed(&format!("{PREFIX}{}", String::from_utf8_lossy(name.as_bytes())), bytes)
+/// A descriptor, and the file that it was seen to be of.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    fd: RawFd,
+    file: Identity,
 }
 
-/// Has `send` send the file to the manager's store, and then keeps it for [`fetch`]. One at a time, so
-/// that what is kept is what was sent last: `send` must not wait.
-pub fn keep(
-    name: FdName<'_>,
-    file: &OwnedFd,
-    send: impl FnOnce() -> Result<Sent, Errno>,
-) -> Result<Sent, Errno> {
-    with_terms(|terms| {
-        let kept = file.try_clone().map_err(errno_of)?;
-        let sent = send()?;
-        if sent == Sent::Done {
-            match terms.get_mut(name.as_bytes()) {
-                Some(slot) => dup3(&kept, slot, OFlag::O_CLOEXEC)?,
-                None => drop(terms.insert(name.as_bytes().to_vec(), kept)),
+/// The device and the inode.
+type Identity = (libc::dev_t, libc::ino_t);
+
+/// A term on its way to the manager.
+#[derive(Debug)]
+pub struct Incoming {
+    file: OwnedFd,
+    before: Option<Kept>,
+}
+
+impl Incoming {
+    /// `EINVAL` for a name of more than 236 bytes.
+    pub fn new(name: FdName<'_>, bytes: &[u8]) -> Result<Self, Errno> {
+        let file =
+            memfd::with(&format!("{PREFIX}{}", String::from_utf8_lossy(name.as_bytes())), bytes)?;
+        Ok(Self { file, before: None })
+    }
+
+    /// To be called before it is sent, and fails in its place.
+    pub fn find_before(&mut self, name: FdName<'_>) -> Result<(), Errno> {
+        let _guard = lock();
+        self.before = find(name)?;
+        Ok(())
+    }
+
+    /// What is to be sent.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// The manager has it: [`fetch`] finds it from now on.
+    pub fn keep(self) -> Result<(), Errno> {
+        let _guard = lock();
+        match self.before.filter(Kept::is_there) {
+            None => {
+                memfd::seal(&self.file)?;
+                let _ = self.file.into_raw_fd();
+            }
+            Some(Kept { fd, .. }) => {
+                replace(fd, self.file)?;
+                memfd::seal(borrow(fd)?)?;
             }
         }
-        Ok(sent)
-    })
+        Ok(())
+    }
+
+    /// The manager has removed the one before, and not taken this one: [`fetch`] finds neither from now on.
+    pub fn give_up(self) {
+        let _guard = lock();
+        if let Some(before) = self.before {
+            let _ = before.discard();
+        }
+    }
 }
 
 /// What was kept last under that name, by this process or by the one before it.
 pub fn fetch(name: FdName<'_>) -> Result<Option<Vec<u8>>, Errno> {
-    let file = with_terms(|terms| {
-        terms.get(name.as_bytes()).map(OwnedFd::try_clone).transpose().map_err(errno_of)
-    })?;
+    let file = {
+        let _guard = lock();
+        find(name)?.map(|kept| duplicate(kept.fd)).transpose()?
+    };
     file.map(|file| read(file.into())).transpose()
 }
 
 /// [`fetch`] finds nothing from now on.
 pub fn forget(name: FdName<'_>) -> Result<(), Errno> {
-    with_terms(|terms| terms.remove(name.as_bytes()).map_or(Ok(()), discard))
-}
-
-/// The lock is held for a few system calls that don't wait.
-fn with_terms<T>(action: impl FnOnce(&mut Terms) -> Result<T, Errno>) -> Result<T, Errno> {
-    let mut terms = TERMS.lock().unwrap_or_else(PoisonError::into_inner);
-    match &mut *terms {
-        Some(terms) => action(terms),
-        None => action(terms.insert(find())),
+    let _guard = lock();
+    // The manager may have handed over several of one name.
+    while let Some(kept) = find(name)? {
+        kept.discard()?;
     }
+    Ok(())
 }
 
-fn find() -> Terms {
-    let mut found = BTreeMap::new();
-    for entry in read_dir("/proc/self/fd").into_iter().flatten().flatten() {
-        let link = read_link(entry.path()).unwrap_or_default();
-        let name = link.as_os_str().as_bytes();
-        let name =
-            name.strip_prefix(b"/memfd:").and_then(|name| name.strip_suffix(b" (deleted)"));
-        let Some(name) = name.and_then(|name| name.strip_prefix(PREFIX.as_bytes())) else {
-            continue;
-        };
-        let fd = entry.file_name().to_str().and_then(|fd| fd.parse().ok());
-        if let Some(fd) = fd.filter(|&fd: &RawFd| is_ours(fd)) {
-            found.insert(fd, name.to_vec());
+fn lock() -> MutexGuard<'static, ()> {
+    TERMS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Kept {
+    fn is_there(&self) -> bool {
+        identity(self.fd) == Ok(self.file)
+    }
+
+    fn discard(self) -> Result<(), Errno> {
+        if !self.is_there() {
+            Ok(())
+        } else if is_handed_over(self.fd) {
+            release(self.fd)
+        } else {
+            close(self.fd)
         }
     }
-    let mut terms = Terms::new();
-    for (fd, name) in found {
-        // The manager hands the newest of a name over first.
-        // SAFETY: nobody else opens such a file for writing, see `is_ours`.
-        terms.entry(name).or_insert_with(|| unsafe { OwnedFd::from_raw_fd(fd) });
-    }
-    terms
 }
 
-/// Sealed, and open for writing as memfd_create(2) does it: one that somebody opened to read it isn't.
-fn is_ours(fd: RawFd) -> bool {
-    let Ok(fd) = borrow(fd) else { return false };
-    let access = fcntl(fd, FcntlArg::F_GETFL)
-        .map(|flags| OFlag::from_bits_truncate(flags) & OFlag::O_ACCMODE);
-    if access != Ok(OFlag::O_RDWR) {
-        return false;
-    }
-    let seals = fcntl(fd, FcntlArg::F_GET_SEALS).map(SealFlag::from_bits_truncate);
-    seals.is_ok_and(|seals| seals.contains(SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK))
-        && fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).is_ok()
+/// The one with the lowest number: the manager hands the newest of a name over first.
+fn find(name: FdName<'_>) -> Result<Option<Kept>, Errno> {
+    let file = [b"/memfd:", PREFIX.as_bytes(), name.as_bytes(), b" (deleted)"].concat();
+    let is_it =
+        |path: &Path| read_link(path).is_ok_and(|link| link.as_os_str().as_bytes() == file);
+    let entries = match read_dir("/proc/self/fd").map_err(errno_of) {
+        // Without /proc nothing can be found, and nothing was kept.
+        Err(Errno::ENOENT) => return Ok(None),
+        entries => entries?,
+    };
+    let numbers = entries
+        .flatten()
+        .filter(|entry| is_it(&entry.path()))
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|&fd| is_kept(fd));
+    Ok(numbers.min().and_then(|fd| Some(Kept { fd, file: identity(fd).ok()? })))
+}
+
+/// Sealed, or handed over; and open for writing as memfd_create(2) does it: one that somebody has opened to read it
+/// isn't.
+fn is_kept(fd: RawFd) -> bool {
+    let Ok(file) = borrow(fd) else { return false };
+    let access = fcntl(file, FcntlArg::F_GETFL).map(OFlag::from_bits_truncate);
+    access.is_ok_and(|flags| flags & OFlag::O_ACCMODE == OFlag::O_RDWR)
+        && (memfd::is_sealed(file) || is_handed_over(fd))
+}
+
+fn identity(fd: RawFd) -> Result<Identity, Errno> {
+    let stat = fstat(borrow(fd)?)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// `file` gets that number.
+fn replace(fd: RawFd, file: OwnedFd) -> Result<(), Errno> {
+    // SAFETY: the number goes on to be an open descriptor, and the system call changes it at once.
+    let fd = unsafe { dup3_raw(file, fd, OFlag::O_CLOEXEC) }?;
+    let _ = fd.into_raw_fd();
+    Ok(())
 }
 
 fn read(file: File) -> Result<Vec<u8>, Errno> {
@@ -119,69 +174,94 @@ fn read(file: File) -> Result<Vec<u8>, Errno> {
     Ok(bytes)
 }
 
-fn discard(fd: OwnedFd) -> Result<(), Errno> {
-    if is_handed_over(fd.as_raw_fd()) { release(fd.into_raw_fd()) } else { Ok(()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd;
 
     fn name(name: &str) -> FdName<'_> {
         FdName::parse(name.as_bytes()).unwrap()
     }
 
-    fn store(of: &str, bytes: &[u8], sent: Result<Sent, Errno>) -> Result<Sent, Errno> {
-        keep(name(of), &file(name(of), bytes)?, || sent)
+    fn incoming(of: &str, bytes: &[u8]) -> Incoming {
+        let mut incoming = Incoming::new(name(of), bytes).unwrap();
+        incoming.find_before(name(of)).unwrap();
+        incoming
     }
 
     fn kept(of: &str, bytes: &[u8]) {
-        assert_eq!(store(of, bytes, Ok(Sent::Done)), Ok(Sent::Done));
+        incoming(of, bytes).keep().unwrap();
     }
 
     fn fetched(of: &str) -> Option<Vec<u8>> {
         fetch(name(of)).unwrap()
     }
 
-    /// All in one test: other threads would share the descriptors.
+    fn number(of: &str) -> Option<RawFd> {
+        find(name(of)).unwrap().map(|kept| kept.fd)
+    }
+
     #[test]
-    fn the_last_one_is_fetched_also_by_those_who_look_for_it_anew() {
+    fn the_last_one_is_fetched() {
         kept("state", b"one");
+        let first = number("state");
         kept("state", b"two");
         kept("other", &vec![7; 5_000_000]);
         assert_eq!(fetched("state").as_deref(), Some(&b"two"[..]));
-
-        for fd in TERMS.lock().unwrap().as_ref().unwrap().values() {
-            assert_eq!(fcntl(fd, FcntlArg::F_GETFD), Ok(FdFlag::FD_CLOEXEC.bits()));
-        }
-        // As after a restart in place: the descriptors are all that is left.
-        for (_, fd) in TERMS.lock().unwrap().take().unwrap() {
-            let _ = fd.into_raw_fd();
-        }
-        assert_eq!(fetched("state").as_deref(), Some(&b"two"[..]));
         assert_eq!(fetched("other").map(|bytes| bytes.len()), Some(5_000_000));
-
-        // A reader's own descriptor is left alone.
-        let file = sealed(&format!("{PREFIX}state"), b"two").unwrap();
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let reader = File::open(path).unwrap();
-        assert!(!is_ours(reader.as_raw_fd()));
-        drop(file);
+        assert_eq!(number("state"), first);
 
         forget(name("state")).unwrap();
         forget(name("state")).unwrap();
         assert_eq!(fetched("state"), None);
-        let found = std::mem::ManuallyDrop::new(find());
-        assert!(found.keys().eq([b"other"]));
+        forget(name("other")).unwrap();
 
         let longest = "n".repeat(236);
         kept(&longest, b"");
         assert_eq!(fetched(&longest), Some(vec![]));
-        let too_long = "n".repeat(237);
-        assert_eq!(store(&too_long, b"", Ok(Sent::Done)), Err(Errno::EINVAL));
-        // What was not sent is not kept.
-        assert_eq!(store("failed", b"", Err(Errno::ENOENT)), Err(Errno::ENOENT));
-        assert_eq!(store("failed", b"", Ok(Sent::NotYet)), Ok(Sent::NotYet));
-        assert_eq!(fetched("failed"), None);
+        forget(name(&longest)).unwrap();
+        assert_eq!(Incoming::new(name(&"n".repeat(237)), b"").unwrap_err(), Errno::EINVAL);
+    }
+
+    #[test]
+    fn one_on_its_way_is_not_found_and_one_that_is_given_up_leaves_nothing() {
+        kept("way", b"one");
+        let on_its_way = incoming("way", b"two");
+        assert_eq!(fetched("way").as_deref(), Some(&b"one"[..]));
+        forget(name("way")).unwrap();
+        assert_eq!(fetched("way"), None);
+        on_its_way.keep().unwrap();
+        assert_eq!(fetched("way").as_deref(), Some(&b"two"[..]));
+
+        incoming("way", b"three").give_up();
+        assert_eq!(fetched("way"), None);
+    }
+
+    #[test]
+    fn a_number_that_is_another_file_by_now_is_left_alone() {
+        kept("taken", b"one");
+        let (stays, gone) = (incoming("taken", b"two"), incoming("taken", b"three"));
+        // As another copy of this library would have cleared it, and somebody else have got the number.
+        let fd = number("taken").unwrap();
+        replace(fd, File::open("/dev/null").unwrap().into()).unwrap();
+        let stranger = identity(fd);
+        gone.give_up();
+        stays.keep().unwrap();
+        assert_eq!(identity(fd), stranger);
+        assert_eq!(fetched("taken").as_deref(), Some(&b"two"[..]));
+        forget(name("taken")).unwrap();
+        assert_eq!(identity(fd), stranger);
+        close(fd).unwrap();
+    }
+
+    #[test]
+    fn a_readers_own_descriptor_is_left_alone() {
+        kept("read", b"one");
+        let path = format!("/proc/self/fd/{}", number("read").unwrap());
+        let reader = File::open(path).unwrap();
+        assert!(!is_kept(reader.as_raw_fd()));
+        forget(name("read")).unwrap();
+        assert_eq!(fetched("read"), None);
+        assert!(identity(reader.as_raw_fd()).is_ok());
     }
 }

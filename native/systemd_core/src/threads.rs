@@ -38,9 +38,9 @@ struct Thread {
 const CLOCK_TICK: Duration = Duration::from_millis(10);
 
 impl Snapshot {
-    pub(crate) fn take() -> Self {
+    pub(crate) fn take(process: &Path) -> Self {
         let taken = Instant::now();
-        let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+        let tasks = fs::read_dir(process.join("task")).into_iter().flatten().flatten();
         let mut threads: Vec<_> = tasks.filter_map(|task| Thread::read(&task.path())).collect();
         threads.sort_by_key(|thread| (thread.group, thread.number, thread.id));
         Self { taken, threads }
@@ -94,7 +94,7 @@ impl Thread {
 
     fn cpu_since(&self, before: &Snapshot) -> Duration {
         let earlier = before.threads.iter().find(|thread| thread.id == self.id);
-        self.cpu.saturating_sub(earlier.map_or(Duration::ZERO, |thread| thread.cpu))
+        self.cpu.saturating_sub(earlier.map_or(self.cpu, |thread| thread.cpu))
     }
 
     fn activity(&self, cpu: Duration, passed: Duration) -> String {
@@ -103,12 +103,16 @@ impl Thread {
             'R' if cpu + CLOCK_TICK < passed / 10 => "waiting for a CPU".to_owned(),
             'R' => "running".to_owned(),
             'S' if self.waits_for_work() => "waiting".to_owned(),
-            'S' | 'D' if self.group == Group::Schedulers => format!("stuck in {}", self.place),
-            'S' => format!("sleeping in {}", self.place),
-            'D' => format!("blocked in {}", self.place),
+            'S' | 'D' if self.group == Group::Schedulers => format!("stuck{}", self.within()),
+            'S' => format!("sleeping{}", self.within()),
+            'D' => format!("blocked{}", self.within()),
             'T' | 't' => "stopped".to_owned(),
             other => format!("in state {other}"),
         }
+    }
+
+    fn within(&self) -> String {
+        if self.place.is_empty() { String::new() } else { format!(" in {}", self.place) }
     }
 
     /// Or so it seems: one that waits for a lock is in the same places.
@@ -132,34 +136,27 @@ impl<'a> Stat<'a> {
         let mut fields = tail.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
         // The 14th and the 15th of all: in user mode, and in the kernel.
-        let user: u32 = fields.nth(10)?.parse().ok()?;
-        let system: u32 = fields.next()?.parse().ok()?;
-        Some(Self { name, state, cpu: CLOCK_TICK * user.saturating_add(system) })
+        let user: u64 = fields.nth(10)?.parse().ok()?;
+        let system: u64 = fields.next()?.parse().ok()?;
+        Some(Self {
+            name,
+            state,
+            cpu: Duration::from_millis(user.saturating_add(system).saturating_mul(10)),
+        })
     }
 }
 
 /// The VM numbers its threads: in front (`10_dirty_io_sch`, cut to 15 bytes by the kernel), or
 /// from OTP 26 on behind (`erts_dios_10`).
 fn group_and_number(name: &str) -> (Group, u32) {
-    let number = |digits: &str| digits.parse().unwrap_or(0);
-    if let Some((digits, kind)) = name.split_once('_') {
-        for (prefix, group) in [
-            ("scheduler", Group::Schedulers),
-            ("dirty_cpu", Group::DirtyCpu),
-            ("dirty_io", Group::DirtyIo),
-        ] {
-            if kind.starts_with(prefix) {
-                return (group, number(digits));
-            }
-        }
-    }
-    for (prefix, group) in [
-        ("erts_sched_", Group::Schedulers),
-        ("erts_dcpus_", Group::DirtyCpu),
-        ("erts_dios_", Group::DirtyIo),
+    for (old, new, group) in [
+        ("_scheduler", "erts_sched_", Group::Schedulers),
+        ("_dirty_cpu", "erts_dcpus_", Group::DirtyCpu),
+        ("_dirty_io", "erts_dios_", Group::DirtyIo),
     ] {
-        if let Some(digits) = name.strip_prefix(prefix) {
-            return (group, number(digits));
+        let digits = name.strip_prefix(new).or(name.find(old).and_then(|end| name.get(..end)));
+        if let Some(number) = digits.and_then(|digits| digits.parse().ok()) {
+            return (group, number);
         }
     }
     (Group::Others, 0)
@@ -189,6 +186,9 @@ mod tests {
         let stat = "12 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 300 45 18 19";
         let Stat { name, state, cpu } = Stat::parse(stat).unwrap();
         assert_eq!((name, state, cpu), ("a) b (c", 'S', Duration::from_millis(3450)));
+        // After 497 days of it the ticks no longer fit into 32 bits.
+        let stat = "12 (old) S 1 2 3 4 5 6 7 8 9 10 5000000000 1 18 19";
+        assert_eq!(Stat::parse(stat).unwrap().cpu, Duration::from_millis(50_000_000_010));
         assert!(Stat::parse("garbage").is_none());
         assert!(Stat::parse("12 (short) S 1 2").is_none());
     }
@@ -264,8 +264,9 @@ mod tests {
             .name("7_dirty_io_sche".to_owned())
             .spawn(move || woken.recv())
             .unwrap();
-        let before = Snapshot::take();
-        while Snapshot::take().summary(Group::DirtyIo, &before) != "7 waiting" {
+        let take = || Snapshot::take(Path::new("/proc/self"));
+        let before = take();
+        while take().summary(Group::DirtyIo, &before) != "7 waiting" {
             assert!(!sleeper.is_finished());
             thread::yield_now();
         }

@@ -47,5 +47,7 @@ fn send_over(
             Err(errno) => return Err(errno),
         }
     }
-    shutdown(fd.as_raw_fd(), Shutdown::Write)
+    // All of it is sent: a host that has closed its end by now has read it.
+    let _ = shutdown(fd.as_raw_fd(), Shutdown::Write);
+    Ok(())
 }

@@ -1,14 +1,18 @@
 //! The thread that keeps the manager's watchdog satisfied, see sd_watchdog_enabled(3).
 
 use crate::activity::Activity;
+use crate::announced::Announcement;
 use crate::assignment::Assignment;
+use crate::journal::Reporter;
 use crate::message::Message;
-use crate::notifier::{Announcement, Notifier};
-use crate::overdue;
+use crate::notifier::Notifier;
+use crate::overdue::{self, Threads};
+use crate::resident::keep_code;
 use crate::stall::{Asked, Deadlines, Due};
-use crate::worker::Worker;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crate::worker::spawn;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use nix::errno::Errno;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,97 +68,133 @@ pub struct Settings {
 /// A running watchdog. Pings only on its owner's word: [`Verdict::Well`] for the tick that was asked.
 /// Dropping it ends the thread.
 #[derive(Debug)]
-pub struct Watchdog {
-    worker: Worker<Command>,
-    activity: Arc<Activity>,
+pub struct Watchdog(Sender<Command>);
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
 #[derive(Debug)]
 enum Command {
+    TakeUp { tick: u64, run_queues: Vec<u64> },
+    Check { tick: u64, what: String },
     Answer { tick: u64, verdict: Verdict },
+    Looked { tick: u64, threads: Threads },
     Enable,
     Disable,
     Stop,
 }
 
-/// With a full queue at the manager, for the last word.
+/// For the last word, with a full queue at the manager.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A full queue at the manager is tried again after this long.
 const RETRY: Duration = Duration::from_millis(5);
 
 impl Watchdog {
-    /// Starts the thread, which asks by calling `tell` at once and then every interval, but never
-    /// while an answer is outstanding.
+    /// Starts the thread, which asks at once and then every interval, but never while an answer is outstanding, and
+    /// another one, which calls `tell`.
     pub fn start(
         notifier: Arc<Notifier>,
         settings: Settings,
         tell: impl FnMut(Event) + Send + 'static,
     ) -> Result<Self, Errno> {
-        let activity = Arc::<Activity>::default();
-        let seen = activity.clone();
-        let worker = Worker::start("sd-watchdog", move |inbox| {
+        Self::start_in(PathBuf::from("/proc/self"), notifier, settings, tell)
+    }
+
+    /// [`Self::start`] with the place where proc(5) has this process.
+    fn start_in(
+        process: PathBuf,
+        notifier: Arc<Notifier>,
+        settings: Settings,
+        tell: impl FnMut(Event) + Send + 'static,
+    ) -> Result<Self, Errno> {
+        // By a thread of its own, because the code of the VM that it runs in may be swapped out.
+        let reporter = Reporter::open()?;
+        let (events, said) = unbounded();
+        spawn("sd-tell", move || said.into_iter().for_each(tell))?;
+        let (commands, inbox) = unbounded();
+        let to_itself = commands.clone();
+        spawn("sd-watchdog", move || {
+            keep_code();
             let keeper = Keeper {
                 inbox,
+                to_itself,
                 notifier,
+                reporter,
+                process,
                 interval: settings.interval.max(Duration::from_millis(1)),
+                timeout: settings.timeout,
                 deadlines: Deadlines::new(settings.timeout, settings.warn_after),
                 on_hang: settings.on_hang,
-                activity: seen,
-                tell,
+                activity: Activity::default(),
+                events,
                 enabled: true,
                 tick: 0,
                 next_tick: Instant::now(),
                 asked: None,
                 failure: None,
                 hidden: None,
-                ping_due: false,
+                line: String::new(),
+                is_looking: false,
+                owed: None,
                 unsent: None,
             };
             keeper.run();
         })?;
-        Ok(Self { worker, activity })
+        Ok(Self(commands))
+    }
+
+    fn tell(&self, command: Command) {
+        // A thread that has ended neither needs nor misses it.
+        let _ = self.0.send(command);
     }
 
     /// Answers an [`Event::Tick`]. An answer to any other tick than the last counts for nothing.
     pub fn answer(&self, tick: u64, verdict: Verdict) {
-        self.worker.tell(Command::Answer { tick, verdict });
+        self.tell(Command::Answer { tick, verdict });
     }
 
     /// Says that the owner works on an answer, and how long the VM's run queues are.
     pub fn take_up(&self, tick: u64, run_queues: Vec<u64>) {
-        self.activity.take_up(tick, run_queues);
+        self.tell(Command::TakeUp { tick, run_queues });
     }
 
     /// Says what is being checked for an answer.
     pub fn checking(&self, tick: u64, what: &str) {
-        self.activity.checking(tick, what);
+        self.tell(Command::Check { tick, what: what.to_owned() });
     }
 
     /// Takes up asking again, at once.
     pub fn enable(&self) {
-        self.worker.tell(Command::Enable);
+        self.tell(Command::Enable);
     }
 
     /// Neither asks nor pings until [`Watchdog::enable`].
     pub fn disable(&self) {
-        self.worker.tell(Command::Disable);
+        self.tell(Command::Disable);
     }
 
     /// Ends asking and pinging for good, without waiting for the thread.
     pub fn stop(&self) {
-        self.worker.tell(Command::Stop);
+        self.tell(Command::Stop);
     }
 }
 
-struct Keeper<Tell> {
+struct Keeper {
     inbox: Receiver<Command>,
+    to_itself: Sender<Command>,
     notifier: Arc<Notifier>,
+    reporter: Reporter,
+    process: PathBuf,
     interval: Duration,
+    timeout: Duration,
     deadlines: Deadlines,
     on_hang: OnHang,
-    activity: Arc<Activity>,
-    tell: Tell,
+    activity: Activity,
+    events: Sender<Event>,
     enabled: bool,
     tick: u64,
     next_tick: Instant,
@@ -163,11 +203,22 @@ struct Keeper<Tell> {
     failure: Option<String>,
     /// The user's status that was last replaced by the failure.
     hidden: Option<Vec<u8>>,
-    ping_due: bool,
+    /// What the last report of an answer that is overdue says.
+    line: String,
+    /// A thread looks at the others.
+    is_looking: bool,
+    owed: Option<Owed>,
     unsent: Option<Errno>,
 }
 
-impl<Tell: FnMut(Event)> Keeper<Tell> {
+/// What is to be sent when there is room for it at the manager, unless it is too late then or not true any more.
+#[derive(Debug, Clone, Copy)]
+struct Owed {
+    assignment: Assignment<'static>,
+    until: Instant,
+}
+
+impl Keeper {
     fn run(mut self) {
         loop {
             let received = match self.wake_at() {
@@ -175,7 +226,15 @@ impl<Tell: FnMut(Event)> Keeper<Tell> {
                 None => self.inbox.recv().map_err(RecvTimeoutError::from),
             };
             match received {
+                Ok(Command::TakeUp { tick, run_queues }) => {
+                    self.activity.take_up(tick, run_queues);
+                }
+                Ok(Command::Check { tick, what }) => self.activity.check(tick, what),
                 Ok(Command::Answer { tick, verdict }) => self.answered(tick, verdict),
+                Ok(Command::Looked { tick, threads }) => {
+                    self.is_looking = false;
+                    self.looked(tick, &threads);
+                }
                 Ok(Command::Enable) => self.enable(),
                 Ok(Command::Disable) => self.disable(),
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -184,8 +243,12 @@ impl<Tell: FnMut(Event)> Keeper<Tell> {
         }
     }
 
+    fn tell(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
     fn wake_at(&self) -> Option<Instant> {
-        let retry = self.ping_due.then(|| Instant::now() + RETRY);
+        let retry = self.owed.is_some().then(|| Instant::now() + RETRY);
         let tick = (self.enabled && self.asked.is_none()).then_some(self.next_tick);
         let late = self.asked.as_ref().map(|asked| asked.wake_at(&self.deadlines));
         [retry, tick, late].into_iter().flatten().min()
@@ -193,35 +256,66 @@ impl<Tell: FnMut(Event)> Keeper<Tell> {
 
     fn woken(&mut self) {
         let now = Instant::now();
-        if self.ping_due {
-            self.ping();
+        if let Some(owed) = self.owed.take().filter(|owed| now < owed.until) {
+            self.send(owed);
         }
-        if let Some(asked) = &mut self.asked {
-            match asked.due(now, &self.deadlines, &self.activity) {
-                Due::Nothing => (),
-                Due::Report { line, is_first } => {
-                    send_status(&self.notifier, &line);
-                    if is_first {
-                        (self.tell)(Event::Overdue(self.tick));
-                    }
-                }
-                // At other times the manager may have been asked for more patience.
-                Due::Hang | Due::Act if !self.notifier.is_running() => (),
-                Due::Hang => (self.tell)(Event::Hangs(self.tick)),
-                Due::Act => self.act(),
-            }
+        if self.asked.is_some() {
+            self.wait(now);
         } else if self.enabled && now >= self.next_tick {
             self.tick += 1;
             self.next_tick = now + self.interval;
             self.asked = Some(Asked::new(self.tick, now));
-            (self.tell)(Event::Tick(self.tick));
+            self.tell(Event::Tick(self.tick));
+        }
+    }
+
+    fn wait(&mut self, now: Instant) {
+        let Some(asked) = &mut self.asked else { return };
+        match asked.due(now, &self.deadlines, self.notifier.is_running()) {
+            Due::Nothing => (),
+            due @ (Due::Overdue | Due::StillOverdue) => {
+                // What it answered last is not known to be true any more.
+                self.owed = None;
+                let lasts = asked.lasts();
+                self.line = overdue::report(&self.reporter, lasts, self.tick, &self.activity);
+                send_status(&self.notifier, &self.line);
+                if due == Due::Overdue {
+                    self.tell(Event::Overdue(self.tick));
+                }
+                self.look();
+            }
+            Due::Hang => self.tell(Event::Hangs(self.tick)),
+            Due::Act => self.act(),
+        }
+    }
+
+    /// By another thread, because it may take long.
+    fn look(&mut self) {
+        if self.is_looking {
+            return;
+        }
+        let (tick, process, inbox) = (self.tick, self.process.clone(), self.to_itself.clone());
+        // Without one there is no second entry.
+        let looks = spawn("sd-look", move || {
+            let _ = inbox.send(Command::Looked { tick, threads: Threads::look(&process) });
+        });
+        self.is_looking = looks.is_ok();
+    }
+
+    fn looked(&self, tick: u64, threads: &Threads) {
+        if self.asked.as_ref().is_some_and(|asked| asked.tick == tick) {
+            threads.report(&self.reporter);
+            send_status(&self.notifier, &format!("{}; {}", self.line, threads.line));
         }
     }
 
     fn answered(&mut self, tick: u64, verdict: Verdict) {
         let Some(asked) = self.asked.take_if(|asked| asked.tick == tick) else { return };
         let well = verdict == Verdict::Well;
-        let mut news = asked.is_reported().then(|| overdue::report_answer(asked.lasts(), well));
+        self.owed = None;
+        let mut news = asked
+            .is_reported()
+            .then(|| overdue::report_answer(&self.reporter, asked.lasts(), well));
         match verdict {
             Verdict::Well if self.failure.take().is_some() => {
                 news.get_or_insert_with(|| "watchdog: well again".to_owned());
@@ -242,7 +336,9 @@ impl<Tell: FnMut(Event)> Keeper<Tell> {
             self.show_status(&instead);
         }
         if well {
-            self.ping();
+            // Worth what the answer is worth, until the next one.
+            let until = Instant::now() + self.timeout;
+            self.send(Owed { assignment: Assignment::Watchdog, until });
         }
     }
 
@@ -255,36 +351,40 @@ impl<Tell: FnMut(Event)> Keeper<Tell> {
 
     fn disable(&mut self) {
         self.enabled = false;
-        self.ping_due = false;
+        self.owed = None;
         let is_reported = self.asked.take().is_some_and(|asked| asked.is_reported());
         if self.failure.take().is_some() || is_reported {
             self.show_status("watchdog: disabled");
         }
     }
 
-    fn ping(&mut self) {
-        let result = self.notifier.send_now(&Message::of(Assignment::Watchdog));
-        self.ping_due = result == Err(Errno::EAGAIN);
+    fn send(&mut self, owed: Owed) {
+        let message = Message::of(&owed.assignment);
+        let result = message.and_then(|message| self.notifier.send_now(&message));
+        if result == Err(Errno::EAGAIN) {
+            self.owed = Some(owed);
+        }
         let unsent = result.err();
         if let Some(errno) = unsent
             && self.unsent != unsent
         {
-            (self.tell)(Event::PingFailed(errno));
+            self.tell(Event::PingFailed(errno));
         }
         self.unsent = unsent;
     }
 
     fn act(&mut self) {
         let Some(asked) = &self.asked else { return };
+        let report = |action| overdue::report_hang(&self.reporter, asked.lasts(), action);
         match self.on_hang {
             OnHang::Withhold => (),
             OnHang::Trigger => {
-                overdue::report_hang(asked.lasts(), "watchdog_on_hang: WATCHDOG=trigger is sent");
-                let trigger = Assignment::Custom { key: b"WATCHDOG", value: b"trigger" };
-                let _ = self.notifier.send(&Message::of(trigger), PATIENCE);
+                report("watchdog_on_hang: WATCHDOG=trigger is sent");
+                let assignment = Assignment::Custom { key: b"WATCHDOG", value: b"trigger" };
+                self.send(Owed { assignment, until: Instant::now() + PATIENCE });
             }
             OnHang::Abort => {
-                overdue::report_hang(asked.lasts(), "watchdog_on_hang: the VM is aborted");
+                report("watchdog_on_hang: the VM is aborted");
                 std::process::abort();
             }
         }
@@ -313,4 +413,54 @@ const LONGEST_STATUS: usize = Message::LONGEST / 5;
 fn send_status(notifier: &Notifier, line: &str) {
     let status: String = line.chars().take(LONGEST_STATUS).collect();
     notifier.send_status_now(status.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Address;
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    use std::sync::mpsc::channel;
+
+    /// As in a service above its `MemoryHigh=`, where the kernel has a thread sleep that opens a file.
+    #[test]
+    fn nothing_waits_for_what_is_read() {
+        let name = format!("systemd-core-held-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let manager = UnixDatagram::bind_addr(&address).unwrap();
+        let address = Address::parse(format!("@{name}").as_bytes()).unwrap();
+        let notifier = Arc::new(Notifier::open(address, Box::leak(Box::default())).unwrap());
+        let process = std::env::temp_dir().join(&name);
+        std::fs::create_dir_all(process.join("task/1")).unwrap();
+        // Opening it waits for a writer.
+        mkfifo(&process.join("task/1/stat"), Mode::S_IRWXU).unwrap();
+
+        let second = Duration::from_secs(1);
+        let settings = Settings {
+            timeout: second * 2,
+            interval: second,
+            warn_after: second / 5,
+            on_hang: OnHang::Withhold,
+        };
+        let (tell, events) = channel();
+        let tell = move |event| tell.send(event).unwrap_or_default();
+        let watchdog = Watchdog::start_in(process.clone(), notifier, settings, tell).unwrap();
+        manager.set_read_timeout(Some(second * 5)).unwrap();
+        let mut bytes = [0; 5000];
+        let len = manager.recv(&mut bytes).unwrap();
+        assert!(bytes[..len].starts_with(b"STATUS=watchdog: no answer from the VM for "));
+        assert_eq!(events.recv(), Ok(Event::Tick(1)));
+        assert_eq!(events.recv(), Ok(Event::Overdue(1)));
+        watchdog.answer(1, Verdict::Well);
+        let len = manager.recv(&mut bytes).unwrap();
+        assert_eq!(&bytes[..len], b"STATUS=\n");
+        let len = manager.recv(&mut bytes).unwrap();
+        assert_eq!(&bytes[..len], b"WATCHDOG=1\n");
+        drop(watchdog);
+        std::fs::write(process.join("task/1/stat"), "1 (one) S").unwrap();
+        std::fs::remove_dir_all(process).unwrap();
+    }
 }

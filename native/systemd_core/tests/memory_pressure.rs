@@ -51,11 +51,19 @@ type Said = Receiver<Pressure>;
 fn start(path: &Path, data: &[u8]) -> Result<(MemoryPressure, Said), Errno> {
     let (tell, said) = channel();
     let tell = move |pressure| tell.send(pressure).unwrap_or_default();
-    Ok((MemoryPressure::start(path, data, tell)?, said))
+    Ok((MemoryPressure::start(path.to_owned(), data.to_vec(), tell)?, said))
 }
 
 fn refused(path: &Path) -> Errno {
-    start(path, b"").map(drop).unwrap_err()
+    refused_with(path, b"")
+}
+
+fn refused_with(path: &Path, data: &[u8]) -> Errno {
+    let (_watch, said) = start(path, data).unwrap();
+    match said.recv_timeout(LONG) {
+        Ok(Pressure::Failed(errno)) => errno,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn accepted(listener: &UnixListener) -> UnixStream {
@@ -132,7 +140,7 @@ fn the_kernels_own_file() {
     }
     let (_watch, said) = start(psi, b"some 1900000 2000000\0").unwrap();
     assert_eq!(said.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
-    assert_eq!(start(psi, b"no trigger\0").map(drop), Err(Errno::EINVAL));
+    assert_eq!(refused_with(psi, b"no trigger\0"), Errno::EINVAL);
     let (_watch, said) = start(psi, b"").unwrap();
     assert_eq!(said.recv_timeout(LONG), Ok(Pressure::Closed));
     assert_eq!(said.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
@@ -147,19 +155,19 @@ fn what_is_none_of_the_three() {
     assert_eq!(refused(Path::new("/no/such/file")), Errno::ENOENT);
     let file = Named::new("file");
     write(&file.0, "precious").unwrap();
-    assert_eq!(start(&file.0, b"some").map(drop), Err(Errno::EINVAL));
+    assert_eq!(refused_with(&file.0, b"some"), Errno::EINVAL);
     assert_eq!(read(&file.0).unwrap(), b"precious");
     let (socket, listener) = Named::listener("refused");
     drop(listener);
     assert_eq!(refused(&socket.0), Errno::ECONNREFUSED);
 }
 
-/// Whether it sleeps in `poll`, or waits for its owner: dropped, it is joined; stopped, it ends.
+/// Whether it sleeps in `poll`, or waits for its owner, and whether it is dropped or stopped.
 #[test]
 fn ends_at_once() {
-    let fifo = Named::fifo("ends");
     for press in [false, true] {
         for stop in [false, true] {
+            let fifo = Named::fifo(&format!("ends-{press}-{stop}"));
             let (watch, said) = start(&fifo.0, b"").unwrap();
             if press {
                 fifo.writer().write_all(b"some").unwrap();
@@ -174,7 +182,7 @@ fn ends_at_once() {
                 watch.done();
             }
             drop(watch);
-            assert_eq!(said.try_recv(), Err(std::sync::mpsc::TryRecvError::Disconnected));
+            assert_eq!(said.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
             assert!(since.elapsed() < LONG);
         }
     }

@@ -5,10 +5,13 @@
 mod common;
 
 use common::receive_with_fd;
+use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
-use systemd_core::{Address, Announcement, Assignment, Errno, Message, Notifier, Sent};
+use systemd_core::{Address, Announcement, Assignment, Barrier, Errno, Message, Notifier};
+
+const LONG: Duration = Duration::from_secs(5);
 
 fn bind(name: &str) -> UnixDatagram {
     let manager =
@@ -44,13 +47,13 @@ fn sends_and_remembers_what_it_announced() {
     let manager = bind(&name);
     let notifier = open(&name);
     assert!(!notifier.has_announced(Announcement::Ready));
-    assert_eq!(notifier.try_send(&message(Assignment::Ready)), Ok(Sent::Done));
+    assert_eq!(notifier.try_send(&message(Assignment::Ready)), Ok(()));
     assert_eq!(next(&manager), "READY=1\n");
     assert!(notifier.has_announced(Announcement::Ready));
     assert!(!notifier.has_announced(Announcement::Stopping));
 
     let reloading = |assignment| {
-        assert_eq!(notifier.try_send(&message(assignment)), Ok(Sent::Done));
+        assert_eq!(notifier.try_send(&message(assignment)), Ok(()));
         notifier.has_announced(Announcement::Reloading)
     };
     assert!(reloading(Assignment::Reloading));
@@ -62,7 +65,7 @@ fn sends_and_remembers_what_it_announced() {
 /// Until the manager's queue is full: how many that were.
 fn fill(notifier: &Notifier, message: &Message) -> u64 {
     let mut queued = 0;
-    while notifier.try_send(message) == Ok(Sent::Done) {
+    while notifier.try_send(message) == Ok(()) {
         queued += 1;
     }
     queued
@@ -77,15 +80,15 @@ fn a_full_queue_is_waited_for_and_no_longer_than_told() {
     let queued = fill(&notifier, &ready);
     let started = Instant::now();
     let timeout = Duration::from_millis(100);
-    assert_eq!(notifier.send(&ready, timeout), Err(Errno::EAGAIN));
+    assert_eq!(notifier.send(&ready, started + timeout), Err(Errno::EAGAIN));
     assert!(started.elapsed() >= timeout);
 
     let sent = std::thread::scope(|scope| {
-        let sender = scope.spawn(|| notifier.send(&ready, Duration::from_secs(5)));
+        let sender = scope.spawn(|| notifier.send(&ready, Instant::now() + LONG));
         assert_eq!(next(&manager), "READY=1\n");
         sender.join().unwrap()
     });
-    assert_eq!(sent, Ok(Sent::Done));
+    assert_eq!(sent, Ok(()));
     for _ in 0..queued {
         assert_eq!(next(&manager), "READY=1\n");
     }
@@ -99,10 +102,10 @@ fn counts_what_was_sent_once() {
     let ready = message(Assignment::Ready);
     let queued = fill(&notifier, &ready);
     // What is tried again has not failed yet.
-    assert_eq!(notifier.send(&ready, Duration::ZERO), Err(Errno::EAGAIN));
+    assert_eq!(notifier.send(&ready, Instant::now()), Err(Errno::EAGAIN));
     assert_eq!(notifier.counts(), (queued, 0));
     assert_eq!(next(&manager), "READY=1\n");
-    assert_eq!(notifier.send(&ready, Duration::ZERO), Ok(Sent::Done));
+    assert_eq!(notifier.send(&ready, Instant::now()), Ok(()));
     notifier.count_failed();
     assert_eq!(notifier.counts(), (queued + 1, 1));
 }
@@ -114,10 +117,10 @@ fn finds_a_manager_that_came_back() {
     let notifier = open(&name);
     let ready = message(Assignment::Ready);
     drop(manager);
-    assert_eq!(notifier.try_send(&ready), Ok(Sent::NotYet));
-    assert_eq!(notifier.send(&ready, Duration::ZERO), Err(Errno::ECONNREFUSED));
+    assert_eq!(notifier.try_send(&ready), Err(Errno::ECONNREFUSED));
+    assert_eq!(notifier.send(&ready, Instant::now()), Err(Errno::ECONNREFUSED));
     let manager = bind(&name);
-    assert_eq!(notifier.send(&ready, Duration::ZERO), Ok(Sent::Done));
+    assert_eq!(notifier.send(&ready, Instant::now()), Ok(()));
     assert_eq!(next(&manager), "READY=1\n");
 }
 
@@ -126,9 +129,13 @@ fn a_barrier_is_reached_when_the_manager_closes_its_end() {
     let name = name("barrier");
     let manager = bind(&name);
     let notifier = open(&name);
-    let barrier = notifier.barrier(Duration::ZERO).unwrap().unwrap();
+    let (barrier, closed_then) = Barrier::new().unwrap();
+    let fds = [closed_then.as_fd()];
+    let sent = notifier.send_with_fds(&message(Assignment::Barrier), &fds, Instant::now());
+    assert_eq!(sent, Ok(()));
+    drop(closed_then);
     let (text, fd) = receive_with_fd(&manager);
-    assert_eq!(text, "BARRIER=1");
+    assert_eq!(text, "BARRIER=1\n");
     assert_eq!(barrier.is_reached(), Ok(false));
     drop(fd);
     assert_eq!(barrier.is_reached(), Ok(true));

@@ -6,6 +6,7 @@
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
@@ -97,7 +98,9 @@ impl Lab {
             on_hang: OnHang::Withhold,
         };
         let told = seen.clone();
+        let (running, ended) = channel::<()>();
         let watchdog = Watchdog::start(self.notifier.clone(), settings, move |event| {
+            let _ = &running;
             if let Event::Tick(tick) = event {
                 let before = told.asked.swap(tick.try_into().unwrap(), SeqCst);
                 assert_eq!(before + 1, usize::try_from(tick).unwrap());
@@ -116,7 +119,8 @@ impl Lab {
             }
             drop(watchdog);
         });
-        // The last reference is gone, and with it the thread.
+        // The last reference is gone, and soon the thread with what it was given.
+        assert!(ended.recv().is_err());
         let asked = seen.asked.load(SeqCst);
         let pings = self.pings();
         assert!(pings <= asked.min(seen.answered_well.load(SeqCst)), "{order:?}");

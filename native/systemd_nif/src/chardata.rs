@@ -1,99 +1,57 @@
 //! `unicode:chardata()` and atoms as bytes.
 
+use crate::budget::Budget;
 use rustler::{Atom, Binary, Term, TermType};
 use std::borrow::Cow;
-
-/// Why a term is no text.
-#[derive(Debug, PartialEq, Eq)]
-pub enum NotText {
-    /// It isn't chardata.
-    Invalid,
-    /// It is beyond the [`Limit`].
-    TooLong,
-}
-
-/// How much of a term a scheduler can be asked to read.
-#[derive(Debug, Clone, Copy)]
-pub struct Limit {
-    cells: usize,
-    bytes: usize,
-}
-
-impl Limit {
-    /// More than any message to the manager can hold.
-    const MESSAGE: Self = Self { cells: 16 * 1024, bytes: systemd_core::Message::LONGEST };
-    /// What takes a normal scheduler well below a millisecond.
-    pub const NORMAL: Self = Self { cells: 16 * 1024, bytes: 64 * 1024 };
-    /// For dirty schedulers.
-    pub const NONE: Self = Self { cells: usize::MAX, bytes: usize::MAX };
-
-    /// Whether so many bytes are not beyond it.
-    pub fn allows(self, bytes: usize) -> bool {
-        bytes <= self.bytes
-    }
-
-    /// Whether so many elements of a list are not beyond it.
-    pub fn allows_cells(self, cells: usize) -> bool {
-        cells <= self.cells
-    }
-}
+use systemd_core::Rejected;
 
 /// A binary as it is, a list flattened. Code points become UTF-8.
-pub fn text<'a>(term: Term<'a>) -> Result<Cow<'a, [u8]>, NotText> {
+pub fn text<'a>(term: Term<'a>, budget: &mut Budget) -> Result<Cow<'a, [u8]>, Rejected> {
     match term.get_type() {
-        TermType::Binary => binary(term).map(Cow::Borrowed),
+        TermType::Binary => binary(term, budget).map(Cow::Borrowed),
         _ => {
             let mut bytes = Vec::new();
-            append(&mut bytes, term, Limit::MESSAGE)?;
+            append(&mut bytes, term, budget)?;
             Ok(Cow::Owned(bytes))
         }
     }
 }
 
 /// The name of an atom, or what [`text`] takes.
-pub fn text_or_atom<'a>(term: Term<'a>) -> Result<Cow<'a, [u8]>, NotText> {
+pub fn text_or_atom<'a>(term: Term<'a>, budget: &mut Budget) -> Result<Cow<'a, [u8]>, Rejected> {
     if term.is_atom() {
-        term.atom_to_string().map(|name| name.into_bytes().into()).map_err(|_| NotText::Invalid)
+        let name = term.atom_to_string().map_err(|_| Rejected::InvalidValue)?;
+        Ok(name.into_bytes().into())
     } else {
-        text(term)
+        text(term, budget)
     }
 }
 
 /// Appends a binary or a list.
-pub fn append(bytes: &mut Vec<u8>, term: Term<'_>, limit: Limit) -> Result<(), NotText> {
+pub fn append(bytes: &mut Vec<u8>, term: Term<'_>, budget: &mut Budget) -> Result<(), Rejected> {
     match term.get_type() {
-        TermType::Binary => append_binary(bytes, term, limit),
-        TermType::List => append_list(bytes, term, limit),
-        _ => Err(NotText::Invalid),
+        TermType::Binary => {
+            bytes.extend_from_slice(binary(term, budget)?);
+            Ok(())
+        }
+        TermType::List => append_list(bytes, term, budget),
+        _ => Err(Rejected::InvalidValue),
     }
 }
 
-fn append_binary(bytes: &mut Vec<u8>, term: Term<'_>, limit: Limit) -> Result<(), NotText> {
-    let binary = binary(term)?;
-    if binary.len() > limit.bytes {
-        return Err(NotText::TooLong);
-    }
-    bytes.extend_from_slice(binary);
-    Ok(())
-}
-
-fn append_list(bytes: &mut Vec<u8>, list: Term<'_>, limit: Limit) -> Result<(), NotText> {
-    let start = bytes.len();
+fn append_list(bytes: &mut Vec<u8>, list: Term<'_>, budget: &mut Budget) -> Result<(), Rejected> {
     let mut rests = Vec::new();
     let mut rest = list;
-    let mut cells = 0;
     loop {
         match rest.list_get_cell() {
             Ok((head, tail)) => {
-                cells += 1;
-                if cells > limit.cells || bytes.len() - start > limit.bytes {
-                    return Err(NotText::TooLong);
-                }
+                budget.cells(1)?;
                 rest = tail;
                 if let Ok(point) = head.decode::<u32>() {
+                    budget.bytes(1)?;
                     append_char(bytes, point)?;
                 } else if head.is_binary() {
-                    append_binary(bytes, head, limit)?;
+                    bytes.extend_from_slice(binary(head, budget)?);
                 } else {
                     rests.push(rest);
                     rest = head;
@@ -101,9 +59,9 @@ fn append_list(bytes: &mut Vec<u8>, list: Term<'_>, limit: Limit) -> Result<(), 
             }
             Err(_) => {
                 if rest.is_binary() {
-                    append_binary(bytes, rest, limit)?;
+                    bytes.extend_from_slice(binary(rest, budget)?);
                 } else if !rest.is_empty_list() {
-                    return Err(NotText::Invalid);
+                    return Err(Rejected::InvalidValue);
                 }
                 match rests.pop() {
                     Some(outer) => rest = outer,
@@ -122,22 +80,28 @@ pub fn is_printable(point: u32) -> bool {
     )
 }
 
-pub fn append_char(bytes: &mut Vec<u8>, point: u32) -> Result<(), NotText> {
+pub fn append_char(bytes: &mut Vec<u8>, point: u32) -> Result<(), Rejected> {
     if let Ok(byte @ ..0x80) = u8::try_from(point) {
         bytes.push(byte);
     } else {
-        let point = char::from_u32(point).ok_or(NotText::Invalid)?;
+        let point = char::from_u32(point).ok_or(Rejected::InvalidValue)?;
         bytes.extend_from_slice(point.encode_utf8(&mut [0; 4]).as_bytes());
     }
     Ok(())
 }
 
-pub fn binary(term: Term<'_>) -> Result<&[u8], NotText> {
-    let binary: Binary<'_> = term.decode().map_err(|_| NotText::Invalid)?;
+pub fn binary<'a>(term: Term<'a>, budget: &mut Budget) -> Result<&'a [u8], Rejected> {
+    let binary: Binary<'a> = term.decode().map_err(|_| Rejected::InvalidValue)?;
+    budget.bytes(binary.len())?;
     Ok(binary.as_slice())
 }
 
 /// True for the atom of that name.
 pub fn is_atom(term: Term<'_>, atom: Atom) -> bool {
     atom == term
+}
+
+/// What stands beside the atom that it is.
+pub fn choice<T, const N: usize>(term: Term<'_>, choices: [(Atom, T); N]) -> Option<T> {
+    choices.into_iter().find_map(|(atom, choice)| is_atom(term, atom).then_some(choice))
 }

@@ -1,136 +1,113 @@
 //! The manager's descriptor store.
 
+use crate::budget::Budget;
 use crate::chardata::text_or_atom;
-use crate::notifier::NotifierResource;
-use crate::{atoms, binary, error, list, reason};
-use rustler::{Atom, Binary, Encoder, Env, NifResult, Resource, ResourceArc, Term};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use systemd_core::{Assignment, Errno, FdName, Message, Sent, stored_term};
+use crate::handle::Handle;
+use crate::later::{deadline, later};
+use crate::notifier::Manager;
+use crate::{atoms, binary, done, error, posix};
+use rustler::{Binary, Encoder, Env, Error, NifResult, Term};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use systemd_core::stored_term::{self, Incoming};
+use systemd_core::{Assignment, Errno, FdName, Message, duplicate};
 
 /// A name as the protocol has it: from an atom or `unicode:chardata()`.
 #[rustler::nif]
 fn fd_name<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
-    let text = text_or_atom(name).unwrap_or_default();
+    let text = text_or_atom(name, &mut Budget::MESSAGE.clone()).unwrap_or_default();
     match FdName::parse(&text) {
         Some(name) => (atoms::ok(), binary(env, name.as_bytes())).encode(env),
         None => error(env, (atoms::invalid_fd_name(), name)),
     }
 }
 
-/// Descriptors of our own on the way to the manager: whatever becomes of the numbers that they were
-/// given by.
-pub struct HeldResource(Mutex<Vec<OwnedFd>>);
-
-impl Resource for HeldResource {}
-
-impl HeldResource {
-    fn new(fds: Vec<OwnedFd>) -> ResourceArc<Self> {
-        ResourceArc::new(Self(Mutex::new(fds)))
-    }
-
-    fn fds(&self) -> MutexGuard<'_, Vec<OwnedFd>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// `[[Fd]]` as `{ok, [Held]}`, or nothing is held.
-#[rustler::nif(schedule = "DirtyIo")]
-fn hold<'a>(env: Env<'a>, parts: Term<'a>) -> NifResult<Term<'a>> {
-    let parts = list::proper(parts).ok_or(rustler::Error::BadArg)?;
-    let parts = parts.into_iter().map(numbers).collect::<NifResult<Vec<_>>>()?;
-    let hold = |part: Vec<RawFd>| part.into_iter().map(systemd_core::duplicate).collect();
-    Ok(match parts.into_iter().map(hold).collect::<Result<Vec<_>, _>>() {
-        Ok(parts) => {
-            let held: Vec<_> = parts.into_iter().map(HeldResource::new).collect();
-            (atoms::ok(), held).encode(env)
-        }
-        Err(Errno::EBADF) => error(env, atoms::bad_descriptor()),
-        Err(errno) => error(env, reason::posix(env, errno)),
-    })
-}
-
-fn numbers(fds: Term<'_>) -> NifResult<Vec<RawFd>> {
-    let fds = list::proper(fds).ok_or(rustler::Error::BadArg)?;
-    fds.into_iter().map(|fd| fd.decode()).collect()
-}
-
-/// Closes them: the caller's garbage may wait long.
-#[rustler::nif(schedule = "DirtyIo")]
-fn let_go(held: ResourceArc<HeldResource>) -> Atom {
-    held.fds().clear();
-    atoms::ok()
-}
-
-/// Stores them under one name, or under that of the manager for those without one: `false`.
+/// Stores all of them, or none where one is not open: `[{Name | false, [Fd]}]`, of which each is one message. The
+/// manager has a name for those without one.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_fds<'a>(
     env: Env<'a>,
-    notifier: ResourceArc<NotifierResource>,
-    name: Term<'a>,
+    manager: Handle<Manager>,
+    parts: Term<'a>,
     poll: bool,
-    held: ResourceArc<HeldResource>,
     timeout: u32,
 ) -> NifResult<Term<'a>> {
-    let name = name.decode::<Binary<'a>>().ok();
-    let name = name.map(|name| parse(name.as_slice())).transpose()?;
-    let fds = held.fds();
-    let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-    Ok(send(env, &notifier, &Assignment::FdStore { name, poll }, &fds, timeout))
+    let mut budget = Budget::NONE;
+    let parts = budget.list(parts).map_err(|_| Error::BadArg)?.into_iter();
+    let parts: Vec<_> =
+        parts.map(|term| part(term, poll, &mut budget)).collect::<NifResult<_>>()?;
+    // Of our own, whatever becomes of the numbers that they were given by.
+    let own = |fds: Vec<RawFd>| fds.into_iter().map(duplicate).collect::<Result<Vec<_>, _>>();
+    let parts = parts.into_iter().map(|(message, fds)| Ok((message, own(fds)?)));
+    let parts = match parts.collect::<Result<Vec<_>, Errno>>() {
+        Ok(parts) => parts,
+        Err(errno) => return Ok(error(env, posix(env, errno))),
+    };
+    let (notifier, deadline) = (manager.notifier.clone(), deadline(timeout));
+    Ok(later(env, &manager.jobs, Errno::EAGAIN, move || {
+        parts.iter().try_for_each(|(message, fds)| {
+            let fds: Vec<_> = fds.iter().map(OwnedFd::as_fd).collect();
+            notifier.send_with_fds(message, &fds, deadline)
+        })
+    }))
+}
+
+fn part(term: Term<'_>, poll: bool, budget: &mut Budget) -> NifResult<(Message, Vec<RawFd>)> {
+    let (name, fds): (Term<'_>, Term<'_>) = term.decode()?;
+    let name: Option<Binary<'_>> = name.decode().ok();
+    let name = name.as_ref().map(|name| parse(name.as_slice())).transpose()?;
+    let message = Message::of(&Assignment::FdStore { name, poll }).map_err(|_| Error::BadArg)?;
+    let fds = budget.list(fds).map_err(|_| Error::BadArg)?.into_iter();
+    Ok((message, fds.map(|fd| fd.decode()).collect::<NifResult<_>>()?))
 }
 
 /// Removes those of that name, and what [`store_term`] keeps under it.
-#[rustler::nif(schedule = "DirtyIo")]
+#[rustler::nif]
 fn clear_fds<'a>(
     env: Env<'a>,
-    notifier: ResourceArc<NotifierResource>,
+    manager: Handle<Manager>,
     name: Binary<'a>,
     timeout: u32,
 ) -> NifResult<Term<'a>> {
-    let name = parse(name.as_slice())?;
-    // Without /proc there is nothing to forget.
-    let _ = stored_term::forget(name);
-    Ok(send(env, &notifier, &Assignment::FdStoreRemove(name), &[], timeout))
+    parse(name.as_slice())?;
+    let name = name.as_slice().to_vec();
+    let (notifier, deadline) = (manager.notifier.clone(), deadline(timeout));
+    Ok(later(env, &manager.jobs, Errno::EAGAIN, move || {
+        let name = FdName::parse(&name).ok_or(Errno::EINVAL)?;
+        stored_term::forget(name)?;
+        notifier.send(&Message::of(&Assignment::FdStoreRemove(name))?, deadline)
+    }))
 }
 
-/// `{ok, Held}`, to be [`store_term`]d under the same name.
-#[rustler::nif(schedule = "DirtyIo")]
-fn hold_term<'a>(env: Env<'a>, name: Binary<'a>, bytes: Binary<'a>) -> NifResult<Term<'a>> {
-    Ok(match stored_term::file(parse(name.as_slice())?, bytes.as_slice()) {
-        Ok(file) => (atoms::ok(), HeldResource::new(vec![file])).encode(env),
-        Err(errno) => error(env, reason::posix(env, errno)),
-    })
-}
-
-/// Puts it into the store in the place of an older one, and keeps it here. `busy` while the manager's
-/// queue is full.
+/// Puts it into the store in the place of an older one, and keeps it here. There is no one message for both: a manager
+/// that takes the first and not the second has neither, and so have we.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_term<'a>(
     env: Env<'a>,
-    notifier: ResourceArc<NotifierResource>,
+    manager: Handle<Manager>,
     name: Binary<'a>,
-    held: ResourceArc<HeldResource>,
+    bytes: Binary<'a>,
+    timeout: u32,
 ) -> NifResult<Term<'a>> {
-    let name = parse(name.as_slice())?;
-    let held = held.fds();
-    let [file] = &held[..] else { return Err(rustler::Error::BadArg) };
-    let now = |assignment: &Assignment<'_>, fds: &[BorrowedFd<'_>]| {
-        let mut message = Message::new();
-        message.push(assignment).map_err(|_| Errno::EMSGSIZE)?;
-        notifier.0.send_with_fds(&message, fds, Duration::ZERO)
+    let mut incoming = match Incoming::new(parse(name.as_slice())?, bytes.as_slice()) {
+        Ok(incoming) => incoming,
+        Err(errno) => return Ok(done(env, Err(errno))),
     };
-    let store = Assignment::FdStore { name: Some(name), poll: true };
-    let kept =
-        stored_term::keep(name, file, || match now(&Assignment::FdStoreRemove(name), &[])? {
-            Sent::Done => now(&store, &[file.as_fd()]),
-            Sent::NotYet => Ok(Sent::NotYet),
-        });
-    Ok(match kept {
-        Ok(Sent::Done) => atoms::ok().encode(env),
-        Ok(Sent::NotYet) | Err(Errno::EAGAIN) => atoms::busy().encode(env),
-        Err(errno) => error(env, reason::posix(env, errno)),
-    })
+    let name = name.as_slice().to_vec();
+    let (notifier, until) = (manager.notifier.clone(), deadline(timeout));
+    Ok(later(env, &manager.jobs, Errno::EAGAIN, move || {
+        let name = FdName::parse(&name).ok_or(Errno::EINVAL)?;
+        // What is sent must not fail to be kept.
+        incoming.find_before(name)?;
+        notifier.send(&Message::of(&Assignment::FdStoreRemove(name))?, until)?;
+        let store = Message::of(&Assignment::FdStore { name: Some(name), poll: true })?;
+        match notifier.send_with_fds(&store, &[incoming.as_fd()], deadline(timeout)) {
+            Ok(()) => incoming.keep(),
+            Err(errno) => {
+                incoming.give_up();
+                Err(errno)
+            }
+        }
+    }))
 }
 
 #[rustler::nif(schedule = "DirtyIo")]
@@ -138,30 +115,11 @@ fn fetch_term<'a>(env: Env<'a>, name: Binary<'a>) -> NifResult<Term<'a>> {
     Ok(match stored_term::fetch(parse(name.as_slice())?) {
         Ok(Some(bytes)) => (atoms::ok(), binary(env, &bytes)).encode(env),
         Ok(None) => atoms::undefined().encode(env),
-        Err(errno) => error(env, reason::posix(env, errno)),
+        Err(errno) => error(env, posix(env, errno)),
     })
 }
 
 /// Only what [`fd_name`] returned comes here.
 fn parse(name: &[u8]) -> NifResult<FdName<'_>> {
-    FdName::parse(name).ok_or(rustler::Error::BadArg)
-}
-
-fn send<'a>(
-    env: Env<'a>,
-    notifier: &NotifierResource,
-    assignment: &Assignment<'_>,
-    fds: &[BorrowedFd<'_>],
-    timeout: u32,
-) -> Term<'a> {
-    let mut message = Message::new();
-    if message.push(assignment).is_err() {
-        return error(env, atoms::emsgsize());
-    }
-    let timeout = Duration::from_millis(timeout.into());
-    match notifier.0.send_with_fds(&message, fds, timeout) {
-        Ok(Sent::Done) => atoms::ok().encode(env),
-        Ok(Sent::NotYet) => atoms::busy().encode(env),
-        Err(errno) => error(env, reason::posix(env, errno)),
-    }
+    FdName::parse(name).ok_or(Error::BadArg)
 }

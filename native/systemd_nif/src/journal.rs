@@ -1,63 +1,36 @@
-//! The resource `systemd_journal_h` logs with.
+//! What `systemd_journal_h` logs with.
 
-use crate::chardata::Limit;
-use crate::layout::{Event, Invalid, Layout, NotEncoded};
-use crate::{atoms, binary, error, reason};
-use rustler::{Atom, Binary, Encoder, Env, LocalPid, Resource, ResourceArc, Term};
+use crate::budget::Budget;
+use crate::handle::{Handle, Object, make};
+use crate::later::{deadline, later};
+use crate::layout::{Event, Layout, NotEncoded};
+use crate::{atoms, binary, result};
+use rustler::{Binary, Encoder, Env, LocalPid, NifResult, Term};
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-use systemd_core::{Entry, Errno, Journal, Line, Sent, is_journal_stream, rfc3339};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use systemd_core::{Entry, Errno, Jobs, Journal, is_journal_stream, rfc3339};
 
 /// What a handler of `logger` needs to log.
-pub struct SinkResource {
-    journal: ResourceArc<JournalResource>,
+struct Sink {
+    journal: Arc<Journald>,
     layout: Layout,
 }
 
-impl Resource for SinkResource {}
+impl Object for Sink {}
 
-/// A socket to journald, and what did not get through it. It outlives a handler's configuration.
-pub struct JournalResource {
+/// The way to journald, who waits for it, and what did not get through it. It outlives a handler's configuration.
+struct Journald {
     journal: Journal,
-    line: Line<LocalPid>,
+    jobs: Arc<Jobs>,
     sent: AtomicU64,
     dropped: Mutex<Dropped>,
     /// Since the last entry that was sent it was said why there is no journal.
     missing: AtomicBool,
-}
-
-impl Resource for JournalResource {}
-
-/// A place in the line of those who wait. It is left at the latest when its owner ends.
-pub struct Ticket {
-    number: u64,
-    left: AtomicBool,
-    journal: ResourceArc<JournalResource>,
-}
-
-impl Resource for Ticket {
-    const IMPLEMENTS_DESTRUCTOR: bool = true;
-
-    fn destructor(self, env: Env<'_>) {
-        self.leave(env);
-    }
-}
-
-impl Ticket {
-    /// Tells who is among the first by that: `{systemd_journal, Number}`.
-    fn leave(&self, env: Env<'_>) {
-        if !self.left.swap(true, Ordering::Relaxed) {
-            self.journal.line.leave(self.number, |next, who| {
-                // One who has ended leaves by itself.
-                let _ = env.send(&who, (atoms::systemd_journal(), next));
-            });
-        }
-    }
 }
 
 /// Times are those of the events, in microseconds since 1970.
@@ -71,134 +44,83 @@ struct Dropped {
     teller: Option<LocalPid>,
 }
 
-#[rustler::nif]
-fn journal_open<'a>(env: Env<'a>, path: Binary<'a>) -> Term<'a> {
-    match Journal::new(Path::new(OsStr::from_bytes(path.as_slice()))) {
-        Ok(journal) => {
-            let journal = JournalResource {
-                journal,
-                line: Line::default(),
-                sent: AtomicU64::new(0),
-                dropped: Mutex::default(),
-                missing: AtomicBool::new(false),
-            };
-            (atoms::ok(), ResourceArc::new(journal)).encode(env)
-        }
-        Err(errno) => error(env, reason::posix(env, errno)),
-    }
-}
-
+/// With the socket of the sink before, if that is one to the same path.
 #[rustler::nif]
 fn journal_sink<'a>(
     env: Env<'a>,
-    journal: ResourceArc<JournalResource>,
+    path: Binary<'a>,
     fields: Term<'a>,
     metadata: Term<'a>,
-) -> Term<'a> {
-    match Layout::new(fields, metadata) {
-        Ok(layout) => {
-            (atoms::ok(), ResourceArc::new(SinkResource { journal, layout })).encode(env)
-        }
-        Err(Invalid::Name(name)) => error(env, (atoms::invalid_field_name(), name)),
-        Err(Invalid::Fields(fields)) => error(env, (atoms::invalid_fields(), fields)),
-    }
-}
-
-#[rustler::nif]
-fn journal_of(sink: ResourceArc<SinkResource>) -> ResourceArc<JournalResource> {
-    sink.journal.clone()
+    before: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let layout = Layout::new(fields, metadata).ok_or(rustler::Error::BadArg)?;
+    let path = Path::new(OsStr::from_bytes(path.as_slice()));
+    let before = before.decode::<Handle<Sink>>().map(|sink| sink.journal.clone()).ok();
+    let journal = match before.filter(|before| before.journal.is_at(path)) {
+        Some(journal) => Ok(journal),
+        None => Journal::new(path).map(|journal| Arc::new(Journald::new(journal))),
+    };
+    Ok(result(env, journal.map(|journal| make(env, Arc::new(Sink { journal, layout }), None))))
 }
 
 /// There is no journal: whether this is the first that is heard of it.
 #[rustler::nif]
-fn journal_missing(sink: ResourceArc<SinkResource>) -> bool {
+fn journal_missing(sink: Handle<Sink>) -> bool {
     !sink.journal.missing.swap(true, Ordering::Relaxed)
 }
 
-/// One non-blocking system call; `again` when it takes more, or more time, or many wait already.
+/// By one system call that doesn't block; a reference when it takes more, see [`later`], and `again` when it is too much
+/// for a normal scheduler. The event is `{Level, Metadata, Message, More}`.
 #[rustler::nif]
-#[allow(clippy::too_many_arguments)]
 fn journal_log<'a>(
     env: Env<'a>,
-    sink: ResourceArc<SinkResource>,
-    level: Term<'a>,
-    metadata: Term<'a>,
-    message: Term<'a>,
-    more: Term<'a>,
-    texts: Term<'a>,
-) -> Term<'a> {
-    let event = Event { level, metadata, message, more, texts };
-    sent(env, &sink, sink.layout.entry(&event, Limit::NORMAL), |entry| {
-        if sink.journal.line.is_long() {
-            return Ok(Sent::NotYet);
-        }
-        sink.journal.journal.try_send(entry)
-    })
-}
-
-/// Joins the line: `{Ticket, Number, true}` for one of the first, who may call
-/// [`journal_log_wait`] at once. The others get a message when it is their turn.
-#[rustler::nif]
-fn journal_join<'a>(env: Env<'a>, sink: ResourceArc<SinkResource>) -> Term<'a> {
-    let (number, first) = sink.journal.line.join(env.pid());
-    let ticket = Ticket { number, left: AtomicBool::new(false), journal: sink.journal.clone() };
-    (ResourceArc::new(ticket), number, first).encode(env)
-}
-
-/// To be called on a normal scheduler: from a dirty one a process that is being killed can't tell
-/// the next. The ticket of such a one leaves by itself.
-#[rustler::nif]
-fn journal_leave<'a>(env: Env<'a>, ticket: ResourceArc<Ticket>) -> Atom {
-    ticket.leave(env);
-    atoms::ok()
-}
-
-/// Waits for room in journald's queue.
-#[rustler::nif(schedule = "DirtyIo")]
-#[allow(clippy::too_many_arguments)]
-fn journal_log_wait<'a>(
-    env: Env<'a>,
-    sink: ResourceArc<SinkResource>,
-    level: Term<'a>,
-    metadata: Term<'a>,
-    message: Term<'a>,
-    more: Term<'a>,
+    sink: Handle<Sink>,
+    event: Event<'a>,
     texts: Term<'a>,
     timeout: u32,
 ) -> Term<'a> {
-    let event = Event { level, metadata, message, more, texts };
-    let timeout = Duration::from_millis(timeout.into());
-    sent(env, &sink, sink.layout.entry(&event, Limit::NONE), |entry| {
-        sink.journal.journal.send(entry, timeout).map(|()| Sent::Done)
-    })
+    log(env, &sink, sink.layout.entry(&event, texts, Budget::NORMAL), timeout)
 }
 
-fn sent<'a>(
+/// [`journal_log`] without a limit.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn journal_log_large<'a>(
     env: Env<'a>,
-    sink: &SinkResource,
+    sink: Handle<Sink>,
+    event: Event<'a>,
+    texts: Term<'a>,
+    timeout: u32,
+) -> Term<'a> {
+    log(env, &sink, sink.layout.entry(&event, texts, Budget::NONE), timeout)
+}
+
+fn log<'a>(
+    env: Env<'a>,
+    sink: &Sink,
     encoded: Result<Entry, NotEncoded<'a>>,
-    send: impl FnOnce(&Entry) -> Result<Sent, Errno>,
+    timeout: u32,
 ) -> Term<'a> {
     let entry = match encoded {
         Ok(entry) => entry,
         Err(not_encoded) => return not_encoded.encode(env),
     };
-    match send(&entry) {
-        Ok(Sent::Done) => {
-            sink.journal.sent.fetch_add(1, Ordering::Relaxed);
-            if sink.journal.missing.load(Ordering::Relaxed) {
-                sink.journal.missing.store(false, Ordering::Relaxed);
-            }
-            atoms::ok().encode(env)
-        }
-        Ok(Sent::NotYet) => atoms::again().encode(env),
-        Err(errno) => error(env, reason::posix(env, errno)),
-    }
+    let journald = &sink.journal;
+    let sent = if journald.jobs.are_waiting() {
+        Err(Errno::EAGAIN)
+    } else {
+        journald.journal.try_send(&entry)
+    };
+    let Err(errno) = sent else {
+        journald.count_sent();
+        return atoms::ok().encode(env);
+    };
+    let (journald, deadline) = (journald.clone(), deadline(timeout));
+    later(env, &sink.journal.jobs, errno, move || journald.send(&entry, deadline))
 }
 
 /// Counts an event that did not get through: whether there is nobody yet to tell of it.
 #[rustler::nif]
-fn journal_drop<'a>(env: Env<'a>, sink: ResourceArc<SinkResource>, time: Term<'a>) -> bool {
+fn journal_drop<'a>(env: Env<'a>, sink: Handle<Sink>, time: Term<'a>) -> bool {
     // What is no time for the kernel is none for us.
     let time = time.decode().unwrap_or_default();
     let mut dropped = sink.journal.dropped();
@@ -215,7 +137,7 @@ fn journal_drop<'a>(env: Env<'a>, sink: ResourceArc<SinkResource>, time: Term<'a
 
 /// Makes the caller the one who tells, unless there is one.
 #[rustler::nif]
-fn journal_teller(env: Env<'_>, sink: ResourceArc<SinkResource>) -> bool {
+fn journal_teller(env: Env<'_>, sink: Handle<Sink>) -> bool {
     let mut dropped = sink.journal.dropped();
     if dropped.count == 0 || dropped.teller.is_some_and(|teller| teller.is_alive(env)) {
         return false;
@@ -226,18 +148,15 @@ fn journal_teller(env: Env<'_>, sink: ResourceArc<SinkResource>) -> bool {
 
 /// `{Count, Last, From, To}`: from the first to the last, which is a number for [`journal_told`].
 #[rustler::nif]
-fn journal_dropped<'a>(env: Env<'a>, sink: ResourceArc<SinkResource>) -> Term<'a> {
-    let (count, first, last) = {
-        let dropped = sink.journal.dropped();
-        (dropped.count, dropped.first, dropped.last)
-    };
+fn journal_dropped<'a>(env: Env<'a>, sink: Handle<Sink>) -> Term<'a> {
+    let Dropped { count, first, last, .. } = *sink.journal.dropped();
     (count, last, binary(env, &rfc3339(first)), binary(env, &rfc3339(last))).encode(env)
 }
 
 /// That many have been told of, up to that time: how many there are that have not. When there are
 /// none, the caller is no teller any more.
 #[rustler::nif]
-fn journal_told(sink: ResourceArc<SinkResource>, count: u64, last: i64) -> u64 {
+fn journal_told(sink: Handle<Sink>, count: u64, last: i64) -> u64 {
     let mut dropped = sink.journal.dropped();
     dropped.count = dropped.count.saturating_sub(count);
     dropped.first = last;
@@ -249,13 +168,36 @@ fn journal_told(sink: ResourceArc<SinkResource>, count: u64, last: i64) -> u64 {
 
 /// `{IsReachable, Sent, Dropped}`
 #[rustler::nif]
-fn journal_info(sink: ResourceArc<SinkResource>) -> (bool, u64, u64) {
+fn journal_info(sink: Handle<Sink>) -> (bool, u64, u64) {
     let journal = &sink.journal;
     let dropped = journal.dropped().total;
     (journal.journal.is_reachable(), journal.sent.load(Ordering::Relaxed), dropped)
 }
 
-impl JournalResource {
+impl Journald {
+    fn new(journal: Journal) -> Self {
+        Self {
+            journal,
+            jobs: Jobs::new("sd-journal"),
+            sent: AtomicU64::new(0),
+            dropped: Mutex::default(),
+            missing: AtomicBool::new(false),
+        }
+    }
+
+    fn send(&self, entry: &Entry, deadline: Instant) -> Result<(), Errno> {
+        self.journal.send(entry, deadline)?;
+        self.count_sent();
+        Ok(())
+    }
+
+    fn count_sent(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        if self.missing.load(Ordering::Relaxed) {
+            self.missing.store(false, Ordering::Relaxed);
+        }
+    }
+
     fn dropped(&self) -> std::sync::MutexGuard<'_, Dropped> {
         self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,11 +1,12 @@
 //! Which fields an event of `logger` becomes.
 
-use crate::chardata::{self, Limit, NotText, is_atom};
-use crate::list::proper;
-use crate::value::{self, NotWritten};
-use rustler::{Atom, Binary, Encoder, MapIterator, Term, TermType};
+use crate::budget::Budget;
+use crate::chardata::{self, choice, is_atom};
+use crate::value;
+use rustler::{Atom, Binary, Decoder, Encoder, MapIterator, NifResult, Term, TermType};
+use std::borrow::Cow;
 use std::iter;
-use systemd_core::{Entry, FieldName};
+use systemd_core::{Entry, FieldName, Rejected};
 
 mod atoms {
     rustler::atoms! {
@@ -41,31 +42,27 @@ enum Source {
     Metadata(Vec<Atom>),
 }
 
-/// Why there is no layout, with the term to blame.
-pub enum Invalid<'a> {
-    /// No journal field can have this name.
-    Name(Term<'a>),
-    /// It is no list of fields.
-    Fields(Term<'a>),
-}
-
 /// An event of `logger`, formatted.
 pub struct Event<'a> {
-    pub level: Term<'a>,
-    pub metadata: Term<'a>,
-    pub message: Term<'a>,
+    level: Term<'a>,
+    metadata: Term<'a>,
+    message: Term<'a>,
     /// `[{Name, Value}]`, both binaries.
-    pub more: Term<'a>,
-    /// The texts of the compound values, in the order in which they are come upon: an answer to
-    /// [`NotEncoded::Compound`].
-    pub texts: Term<'a>,
+    more: Term<'a>,
+}
+
+impl<'a> Decoder<'a> for Event<'a> {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        let (level, metadata, message, more) = term.decode()?;
+        Ok(Self { level, metadata, message, more })
+    }
 }
 
 /// Why an event is no entry.
 pub enum NotEncoded<'a> {
     /// The values under these paths in the metadata are to be formatted first.
     Compound(Vec<Vec<Term<'a>>>),
-    /// It is beyond the limit of a normal scheduler.
+    /// It is beyond the budget.
     TooLong,
     /// The message is no chardata.
     InvalidMessage,
@@ -76,52 +73,64 @@ pub enum NotEncoded<'a> {
 }
 
 impl Layout {
-    /// From `[{Name, level | priority | time | {literal, Binary} | [Metakey]}]` and
-    /// `all | scalars | [Metakey]`.
-    pub fn new<'a>(fields: Term<'a>, metadata: Term<'a>) -> Result<Self, Invalid<'a>> {
-        let mut layout = Self { fields: Vec::new(), rest: None };
-        for field in proper(fields).ok_or(Invalid::Fields(fields))? {
-            let (name, source): (Term<'a>, Term<'a>) =
-                field.decode().map_err(|_| Invalid::Fields(field))?;
-            let valid = name
-                .decode::<Binary<'a>>()
-                .ok()
-                .and_then(|name| FieldName::parse(name.as_slice()))
-                .filter(|name| name.as_bytes() != b"MESSAGE")
-                .ok_or(Invalid::Name(name))?;
-            layout.fields.push((valid, Source::new(source).ok_or(Invalid::Fields(field))?));
+    /// From `[{Name, level | priority | time | {literal, Binary} | [Metakey]}]` and `all | scalars | [Metakey]`, which
+    /// the Erlang side has checked.
+    pub fn new(fields: Term<'_>, metadata: Term<'_>) -> Option<Self> {
+        let (mut layout, mut budget) = (Self { fields: Vec::new(), rest: None }, Budget::HANDLER);
+        for field in budget.list(fields).ok()? {
+            let (name, source): (Binary<'_>, Term<'_>) = field.decode().ok()?;
+            let name = FieldName::parse(name.as_slice())?;
+            layout.fields.push((name, Source::new(source, &mut budget)?));
         }
         let scalars = is_atom(metadata, atoms::scalars());
         if scalars || is_atom(metadata, atoms::all()) {
-            let left_out = [logger_keys(), layout.own_keys()].concat();
+            let own = layout.fields.iter().filter_map(|(_, source)| match source {
+                Source::Metadata(path) if path.len() == 1 => path.first().copied(),
+                _ => None,
+            });
+            let left_out = logger_keys().into_iter().chain(own).collect();
             layout.rest = Some(Rest { left_out, scalars });
-            return Ok(layout);
+            return Some(layout);
         }
-        for key in proper(metadata).ok_or(Invalid::Fields(metadata))? {
-            let atom = Atom::from_term(key).map_err(|_| Invalid::Fields(key))?;
-            if !layout.own_keys().contains(&atom) {
-                let name = layout.free_name(&name_of(key).ok_or(Invalid::Fields(key))?);
+        for key in budget.list(metadata).ok()? {
+            budget.cells(Budget::NAMED).ok()?;
+            let atom = Atom::from_term(key).ok()?;
+            if !layout.has_own(atom) {
+                let name = layout.free_name(&name_of(key, &mut budget).ok()?);
                 layout.fields.push((name, Source::Metadata(vec![atom])));
             }
         }
-        Ok(layout)
+        Some(layout)
     }
 
-    pub fn entry<'a>(&self, event: &Event<'a>, limit: Limit) -> Result<Entry, NotEncoded<'a>> {
-        let mut entry = Entry::with_capacity(1024);
-        entry.push_message(|bytes| chardata::append(bytes, event.message, limit)).map_err(
-            |not_text| match not_text {
-                NotText::Invalid => NotEncoded::InvalidMessage,
-                NotText::TooLong => NotEncoded::TooLong,
-            },
-        )?;
-        let mut values = Values { limit, texts: event.texts, compound: Vec::new() };
+    /// `texts` are those of the compound values, in the order in which they are come upon: an answer to
+    /// [`NotEncoded::Compound`].
+    pub fn entry<'a>(
+        &self,
+        event: &Event<'a>,
+        texts: Term<'a>,
+        budget: Budget,
+    ) -> Result<Entry, NotEncoded<'a>> {
+        let mut values =
+            Values { entry: Entry::with_capacity(1024), budget, texts, compound: Vec::new() };
+        let Values { entry, budget, .. } = &mut values;
+        let message = |bytes: &mut _| chardata::append(bytes, event.message, budget);
+        entry.push_message(message).map_err(|rejected| match rejected {
+            Rejected::InvalidValue => NotEncoded::InvalidMessage,
+            Rejected::TooLong => NotEncoded::TooLong,
+        })?;
         for (name, source) in &self.fields {
+            values.spend()?;
+            let entry = &mut values.entry;
             match source {
-                Source::Literal(value) => entry.push(name, value),
+                Source::Literal(value) => {
+                    values.budget.bytes(value.len())?;
+                    entry.push(name, value);
+                }
                 Source::Level => {
-                    let _ =
-                        entry.push_with(name, |bytes| value::append(bytes, event.level, limit));
+                    let _ = entry.push_with(name, |bytes| {
+                        value::append(bytes, event.level, &mut values.budget)
+                    });
                 }
                 Source::Priority => {
                     let priority = priority(event.level).ok_or(NotEncoded::NoEvent)?;
@@ -135,46 +144,46 @@ impl Layout {
                 Source::Metadata(path) => {
                     if let Some(value) = at_path(event.metadata, path) {
                         let keys = path.iter().map(|key| key.to_term(value.get_env()));
-                        values.push(&mut entry, name, value, keys, false)?;
+                        values.push(name, value, keys, false)?;
                     }
                 }
             }
         }
-        for field in proper(event.more).ok_or(NotEncoded::NoEvent)? {
-            let (name, value): (Binary<'a>, Binary<'a>) =
+        for field in values.budget.list(event.more)? {
+            values.spend()?;
+            let (name, value): (Term<'a>, Term<'a>) =
                 field.decode().map_err(|_| NotEncoded::NoEvent)?;
-            if !limit.allows(entry.as_bytes().len() + value.len()) {
-                return Err(NotEncoded::TooLong);
-            }
-            entry.push(&self.free_name(name.as_slice()), value.as_slice());
+            let budget = &mut values.budget;
+            let (name, value) =
+                (chardata::binary(name, budget)?, chardata::binary(value, budget)?);
+            values.entry.push(&self.free_name(name), value);
         }
         if let Some(Rest { left_out, scalars }) = &self.rest {
             let metadata = MapIterator::new(event.metadata).ok_or(NotEncoded::NoEvent)?;
             for (key, value) in metadata {
+                values.spend()?;
+                // Each is compared with the names of all fields.
+                values.budget.cells(self.fields.len() / Budget::NAMED)?;
                 if left_out.iter().any(|&atom| atom == key) {
                     continue;
                 }
-                if let Some(name) = name_of(key) {
-                    let name = self.free_name(&name);
-                    values.push(&mut entry, &name, value, iter::once(key), *scalars)?;
+                match name_of(key, &mut values.budget) {
+                    Ok(name) => {
+                        let name = self.free_name(&name);
+                        values.push(&name, value, iter::once(key), *scalars)?;
+                    }
+                    Err(Rejected::InvalidValue) => (),
+                    Err(Rejected::TooLong) => return Err(NotEncoded::TooLong),
                 }
             }
         }
-        if values.compound.is_empty() {
-            entry.finish().map_err(|_| NotEncoded::TooLarge)?;
-            Ok(entry)
-        } else {
-            Err(NotEncoded::Compound(values.compound))
-        }
+        values.finish()
     }
 
-    /// The keys of the metadata that are fields of their own.
-    fn own_keys(&self) -> Vec<Atom> {
-        let own = self.fields.iter().filter_map(|(_, source)| match source {
-            Source::Metadata(path) if path.len() == 1 => path.first().copied(),
-            _ => None,
-        });
-        own.collect()
+    fn has_own(&self, key: Atom) -> bool {
+        self.fields.iter().any(
+            |(_, source)| matches!(source, Source::Metadata(path) if path.as_slice() == [key]),
+        )
     }
 
     /// `priority` in the metadata is not the `PRIORITY=` of the entry.
@@ -187,23 +196,25 @@ impl Layout {
 }
 
 impl Source {
-    fn new(source: Term<'_>) -> Option<Self> {
+    fn new(source: Term<'_>, budget: &mut Budget) -> Option<Self> {
         if source.get_type() == TermType::List {
-            let path: Option<Vec<Atom>> =
-                proper(source)?.into_iter().map(|key| Atom::from_term(key).ok()).collect();
+            let keys = budget.list(source).ok()?.into_iter();
+            let path: Option<Vec<Atom>> = keys.map(|key| Atom::from_term(key).ok()).collect();
             return path.filter(|path| !path.is_empty()).map(Self::Metadata);
         }
         if let Ok((tag, value)) = source.decode::<(Term<'_>, Binary<'_>)>() {
+            budget.bytes(value.len()).ok()?;
             return is_atom(tag, atoms::literal())
                 .then(|| Self::Literal(value.as_slice().to_vec()));
         }
-        [
-            (atoms::level(), Self::Level),
-            (atoms::priority(), Self::Priority),
-            (atoms::time(), Self::Time),
-        ]
-        .into_iter()
-        .find_map(|(atom, known)| is_atom(source, atom).then_some(known))
+        choice(
+            source,
+            [
+                (atoms::level(), Self::Level),
+                (atoms::priority(), Self::Priority),
+                (atoms::time(), Self::Time),
+            ],
+        )
     }
 }
 
@@ -219,17 +230,21 @@ fn logger_keys() -> Vec<Atom> {
     ]
 }
 
-/// The values of the metadata, on their way into an entry.
+/// An entry in the making.
 struct Values<'a> {
-    limit: Limit,
+    entry: Entry,
+    budget: Budget,
     texts: Term<'a>,
     compound: Vec<Vec<Term<'a>>>,
 }
 
 impl<'a> Values<'a> {
+    fn spend(&mut self) -> Result<(), Rejected> {
+        self.budget.cells(Budget::NAMED)
+    }
+
     fn push(
         &mut self,
-        entry: &mut Entry,
         name: &FieldName,
         value: Term<'a>,
         path: impl DoubleEndedIterator<Item = Term<'a>> + Clone,
@@ -240,29 +255,46 @@ impl<'a> Values<'a> {
         if only_scalars && value.is_fun() {
             return Ok(());
         }
+        let Self { entry, budget, texts, compound } = self;
         let written = entry.push_with(name, |bytes| {
             if value.is_tuple() && (is_key(atoms::mfa()) || is_key(atoms::initial_call())) {
                 value::append_function(bytes, value)
             } else if value.is_list() && is_key(atoms::domain()) {
-                value::append_path(bytes, value, self.limit)
+                value::append_path(bytes, value, budget)
             } else {
-                value::append(bytes, value, self.limit)
+                value::append(bytes, value, budget)
             }
         });
         match written {
-            Err(NotWritten::TooLong) => return Err(NotEncoded::TooLong),
-            Err(NotWritten::Compound) if only_scalars && !is_named_or_numbered(value) => (),
-            Err(NotWritten::Compound) => match self.texts.list_get_cell() {
+            Err(Rejected::TooLong) => return Err(NotEncoded::TooLong),
+            Err(Rejected::InvalidValue) if only_scalars && !is_named_or_numbered(value) => (),
+            Err(Rejected::InvalidValue) => match texts.list_get_cell() {
                 Ok((text, rest)) => {
-                    self.texts = rest;
-                    let text: Binary<'a> = text.decode().map_err(|_| NotEncoded::NoEvent)?;
-                    entry.push(name, text.as_slice());
+                    *texts = rest;
+                    entry.push(name, chardata::binary(text, budget)?);
                 }
-                Err(_) => self.compound.push(path.collect()),
+                Err(_) => compound.push(path.collect()),
             },
             Ok(()) => (),
         }
-        if self.limit.allows(entry.as_bytes().len()) { Ok(()) } else { Err(NotEncoded::TooLong) }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Entry, NotEncoded<'a>> {
+        if !self.compound.is_empty() {
+            return Err(NotEncoded::Compound(self.compound));
+        }
+        self.entry.finish().map_err(|_| NotEncoded::TooLarge)?;
+        Ok(self.entry)
+    }
+}
+
+impl From<Rejected> for NotEncoded<'_> {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::InvalidValue => Self::NoEvent,
+            Rejected::TooLong => Self::TooLong,
+        }
     }
 }
 
@@ -272,11 +304,11 @@ fn is_named_or_numbered(value: Term<'_>) -> bool {
 }
 
 /// The text of a key of the metadata, which is an atom or text.
-fn name_of(key: Term<'_>) -> Option<Vec<u8>> {
-    match chardata::text_or_atom(key) {
-        Ok(name) => Some(name.into_owned()),
+fn name_of(key: Term<'_>, budget: &mut Budget) -> Result<Vec<u8>, Rejected> {
+    match chardata::text_or_atom(key, budget) {
         // Rustler reads no atom that is not Latin-1.
-        Err(_) => key.is_atom().then(|| format!("{key:?}").into_bytes()),
+        Err(_) if key.is_atom() => Ok(format!("{key:?}").into_bytes()),
+        name => name.map(Cow::into_owned),
     }
 }
 
@@ -290,18 +322,19 @@ fn time(metadata: Term<'_>) -> Option<i64> {
 
 /// As syslog(3) numbers the levels.
 fn priority(level: Term<'_>) -> Option<i64> {
-    [
-        (atoms::info(), 6),
-        (atoms::debug(), 7),
-        (atoms::notice(), 5),
-        (atoms::warning(), 4),
-        (atoms::error(), 3),
-        (atoms::critical(), 2),
-        (atoms::alert(), 1),
-        (atoms::emergency(), 0),
-    ]
-    .into_iter()
-    .find_map(|(atom, priority)| is_atom(level, atom).then_some(priority))
+    choice(
+        level,
+        [
+            (atoms::info(), 6),
+            (atoms::debug(), 7),
+            (atoms::notice(), 5),
+            (atoms::warning(), 4),
+            (atoms::error(), 3),
+            (atoms::critical(), 2),
+            (atoms::alert(), 1),
+            (atoms::emergency(), 0),
+        ],
+    )
 }
 
 impl Encoder for NotEncoded<'_> {

@@ -1,24 +1,25 @@
 //! The NIF library of the Erlang module `systemd_nif`: terms in, terms out.
 
+mod announced;
+mod budget;
 mod chardata;
-mod dirty;
 mod environment;
-mod extension;
 mod fd_store;
+mod handle;
 mod immediate;
 mod journal;
+mod later;
 mod layout;
 mod library;
-mod list;
 mod listen;
 mod memory_pressure;
 mod notifier;
-mod reason;
 mod states;
 mod value;
 mod watchdog;
 
-use rustler::{Encoder, Env, NewBinary, Term};
+use rustler::{Atom, Encoder, Env, NewBinary, Term};
+use systemd_core::Errno;
 
 mod atoms {
     rustler::atoms! {
@@ -27,18 +28,15 @@ mod atoms {
         undefined,
         // results
         again,
-        busy,
         format,
         badarg,
         invalid_state,
         invalid_value,
         invalid_notify_socket,
         emsgsize,
+        no_thread,
         invalid_message,
-        invalid_field_name,
-        invalid_fields,
         invalid_fd_name,
-        bad_descriptor,
         other_process,
         closed,
         // announcements
@@ -54,9 +52,8 @@ mod atoms {
         dgram,
         seqpacket,
         raw,
-        // messages to the owner of a watchdog, and to one who waits for the journal
+        // messages to the owner of a watchdog
         systemd_watchdog,
-        systemd_journal,
         tick,
         overdue,
         hangs,
@@ -64,11 +61,38 @@ mod atoms {
         // messages to the owner of a watch on memory pressure
         systemd_memory_pressure,
         pressure,
+        // orders to a watchdog
+        enable,
+        disable,
+        stop,
         // what to do about a VM that hangs
         withhold,
         trigger,
         abort,
     }
+}
+
+/// `{ok, Value} | {error, Posix}`
+fn result<'a>(env: Env<'a>, result: Result<impl Encoder, Errno>) -> Term<'a> {
+    match result {
+        Ok(value) => (atoms::ok(), value).encode(env),
+        Err(errno) => error(env, posix(env, errno)),
+    }
+}
+
+/// `ok | {error, Posix}`
+fn done(env: Env<'_>, result: Result<(), Errno>) -> Term<'_> {
+    match result {
+        Ok(()) => atoms::ok().encode(env),
+        Err(errno) => error(env, posix(env, errno)),
+    }
+}
+
+/// `ENOENT` as `enoent`, which is what `file` and `inet` use.
+fn posix(env: Env<'_>, errno: Errno) -> Atom {
+    let name = format!("{errno:?}").to_ascii_lowercase();
+    // A name of the C library is always a valid atom.
+    Atom::from_str(env, &name).unwrap_or_else(|_| atoms::error())
 }
 
 fn error<'a>(env: Env<'a>, reason: impl Encoder) -> Term<'a> {

@@ -1,6 +1,6 @@
 //! What the manager handed over, and what it is.
 
-use crate::{atoms, binary, environment, error, reason};
+use crate::{atoms, binary, done, environment, error, result};
 use rustler::{Encoder, Env, Term};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -28,10 +28,7 @@ fn listen_fds<'a>(env: Env<'a>, fds: Term<'a>, pid: Term<'a>, names: Term<'a>) -
 /// `{Family, Type, IsListening, IsConnected, Address}`, the address as `inet:sockname/1` has it.
 #[rustler::nif(schedule = "DirtyIo")]
 fn socket_info<'a>(env: Env<'a>, fd: RawFd) -> Term<'a> {
-    match systemd_core::socket_info(fd) {
-        Ok(info) => (atoms::ok(), encode(env, &info)).encode(env),
-        Err(errno) => error(env, reason::posix(env, errno)),
-    }
+    result(env, systemd_core::socket_info(fd).map(|info| encode(env, &info)))
 }
 
 fn encode<'a>(env: Env<'a>, info: &SocketInfo) -> Term<'a> {
@@ -66,8 +63,5 @@ fn encode<'a>(env: Env<'a>, info: &SocketInfo) -> Term<'a> {
 /// Whether one who has opened it may keep it. `enotsock` when another one was first.
 #[rustler::nif(schedule = "DirtyIo")]
 fn hand_out<'a>(env: Env<'a>, fd: RawFd) -> Term<'a> {
-    match systemd_core::hand_out(fd) {
-        Ok(()) => atoms::ok().encode(env),
-        Err(errno) => error(env, reason::posix(env, errno)),
-    }
+    done(env, systemd_core::hand_out(fd))
 }

@@ -1,9 +1,10 @@
 //! `systemd:state()` as assignments.
 
-use crate::chardata::{NotText, is_atom, text, text_or_atom};
+use crate::budget::Budget;
+use crate::chardata::{choice, is_atom, text, text_or_atom};
 use rustler::{Term, TermType};
 use std::borrow::Cow;
-use systemd_core::{Assignment, Message, NotifyAccess, Rejected};
+use systemd_core::{Assignment, Message, Rejected};
 
 mod atoms {
     rustler::atoms! {
@@ -28,99 +29,112 @@ pub enum Refused<'a> {
 
 /// One state, or a list of them.
 pub fn message(states: Term<'_>) -> Result<Message, Refused<'_>> {
-    let mut message = Message::new();
+    let (mut message, mut budget) = (Message::new(), Budget::MESSAGE);
     if states.get_type() != TermType::List {
-        push(&mut message, states)?;
+        push(&mut message, states, &mut budget)?;
         return Ok(message);
     }
     let mut rest = states;
     while let Ok((state, tail)) = rest.list_get_cell() {
-        push(&mut message, state)?;
+        budget.cells(1).map_err(|_| Refused::TooLong)?;
+        push(&mut message, state, &mut budget)?;
         rest = tail;
     }
     if rest.is_empty_list() { Ok(message) } else { Err(Refused::State(rest)) }
 }
 
-fn push<'a>(message: &mut Message, state: Term<'a>) -> Result<(), Refused<'a>> {
+fn push<'a>(
+    message: &mut Message,
+    state: Term<'a>,
+    budget: &mut Budget,
+) -> Result<(), Refused<'a>> {
     if state.is_atom() {
         let assignment = atom_state(state).ok_or(Refused::State(state))?;
-        return pushed(message.push(&assignment), state);
+        return message.push(&assignment).map_err(|rejected| refused(rejected, state));
     }
     let (key, value) =
         state.decode::<(Term<'a>, Term<'a>)>().map_err(|_| Refused::State(state))?;
     let is = |atom| is_atom(key, atom);
-    let refused = |_| Refused::Value(key);
+    let no_value = |_| Refused::Value(key);
     let result = if is(atoms::status()) {
-        message.push(&Assignment::Status(&text_of(key, value)?))
+        message.push(&Assignment::Status(&text_of(key, value, budget)?))
     } else if is(atoms::errno()) {
-        message.push(&Assignment::Errno(value.decode().map_err(refused)?))
+        message.push(&Assignment::Errno(value.decode().map_err(no_value)?))
     } else if is(atoms::buserror()) {
-        message.push(&Assignment::BusError(&text_of(key, value)?))
+        message.push(&Assignment::BusError(&text_of(key, value, budget)?))
     } else if is(atoms::varlinkerror()) {
-        message.push(&Assignment::VarlinkError(&text_of(key, value)?))
+        message.push(&Assignment::VarlinkError(&text_of(key, value, budget)?))
     } else if is(atoms::exit_status()) {
         // Rustler's u8 would take 256 for 0.
-        let status = value.decode::<u32>().map_err(refused)?;
+        let status = value.decode::<u32>().map_err(no_value)?;
         let status = u8::try_from(status).map_err(|_| Refused::Value(key))?;
         message.push(&Assignment::ExitStatus(status))
     } else if is(atoms::mainpid()) {
-        message.push(&Assignment::MainPid(value.decode().map_err(refused)?))
+        message.push(&Assignment::MainPid(value.decode().map_err(no_value)?))
     } else if is(atoms::notify_access()) {
-        let access = notify_access(value).ok_or(Refused::Value(key))?;
+        let access = choice(
+            value,
+            [
+                (atoms::none(), "none"),
+                (atoms::main(), "main"),
+                (atoms::exec(), "exec"),
+                (atoms::all(), "all"),
+            ],
+        );
+        let access = access.ok_or(Refused::Value(key))?;
         message.push(&Assignment::NotifyAccess(access))
     } else if is(atoms::watchdog_usec()) {
-        message.push(&Assignment::WatchdogUsec(value.decode().map_err(refused)?))
+        message.push(&Assignment::WatchdogUsec(value.decode().map_err(no_value)?))
     } else if is(atoms::extend_timeout()) {
         let usec = microseconds(value).ok_or(Refused::Value(key))?;
         message.push(&Assignment::ExtendTimeoutUsec(usec))
     } else {
-        let name = text_or_atom(key).map_err(|_| Refused::State(state))?;
-        message.push(&Assignment::Custom { key: &name, value: &custom_value(key, value)? })
+        let name = text_or_atom(key, budget).map_err(|rejected| match rejected {
+            Rejected::InvalidValue => Refused::State(state),
+            Rejected::TooLong => Refused::TooLong,
+        })?;
+        let value = custom_value(key, value, budget)?;
+        message.push(&Assignment::Custom { key: &name, value: &value })
     };
-    pushed(result, key)
+    result.map_err(|rejected| refused(rejected, key))
 }
 
-fn pushed<'a>(result: Result<(), Rejected>, key: Term<'a>) -> Result<(), Refused<'a>> {
-    result.map_err(|rejected| match rejected {
+fn refused(rejected: Rejected, key: Term<'_>) -> Refused<'_> {
+    match rejected {
         Rejected::InvalidValue => Refused::Value(key),
         Rejected::TooLong => Refused::TooLong,
-    })
-}
-
-fn atom_state(state: Term<'_>) -> Option<Assignment<'static>> {
-    [
-        (atoms::ready(), Assignment::Ready),
-        (atoms::stopping(), Assignment::Stopping),
-        (atoms::reloading(), Assignment::Reloading),
-        (atoms::restart_reset(), Assignment::RestartReset),
-    ]
-    .into_iter()
-    .find_map(|(atom, assignment)| is_atom(state, atom).then_some(assignment))
-}
-
-fn text_of<'a>(key: Term<'a>, value: Term<'a>) -> Result<Cow<'a, [u8]>, Refused<'a>> {
-    text(value).map_err(|not_text| match not_text {
-        NotText::Invalid => Refused::Value(key),
-        NotText::TooLong => Refused::TooLong,
-    })
-}
-
-fn custom_value<'a>(key: Term<'a>, value: Term<'a>) -> Result<Cow<'a, [u8]>, Refused<'a>> {
-    match value.decode::<i64>() {
-        Ok(number) => Ok(number.to_string().into_bytes().into()),
-        Err(_) => text_of(key, value),
     }
 }
 
-fn notify_access(value: Term<'_>) -> Option<NotifyAccess> {
-    [
-        (atoms::none(), NotifyAccess::None),
-        (atoms::main(), NotifyAccess::Main),
-        (atoms::exec(), NotifyAccess::Exec),
-        (atoms::all(), NotifyAccess::All),
-    ]
-    .into_iter()
-    .find_map(|(atom, access)| is_atom(value, atom).then_some(access))
+fn atom_state(state: Term<'_>) -> Option<Assignment<'static>> {
+    choice(
+        state,
+        [
+            (atoms::ready(), Assignment::Ready),
+            (atoms::stopping(), Assignment::Stopping),
+            (atoms::reloading(), Assignment::Reloading),
+            (atoms::restart_reset(), Assignment::RestartReset),
+        ],
+    )
+}
+
+fn text_of<'a>(
+    key: Term<'a>,
+    value: Term<'a>,
+    budget: &mut Budget,
+) -> Result<Cow<'a, [u8]>, Refused<'a>> {
+    text(value, budget).map_err(|rejected| refused(rejected, key))
+}
+
+fn custom_value<'a>(
+    key: Term<'a>,
+    value: Term<'a>,
+    budget: &mut Budget,
+) -> Result<Cow<'a, [u8]>, Refused<'a>> {
+    match value.decode::<i64>() {
+        Ok(number) => Ok(number.to_string().into_bytes().into()),
+        Err(_) => text_of(key, value, budget),
+    }
 }
 
 /// `{Time, Unit}` with an `erlang:time_unit()`, rounded up. The VM's native unit is the

@@ -1,22 +1,19 @@
-//! The resource behind `systemd:watchdog/1`. It belongs to the process that started it.
+//! The thread behind `systemd:watchdog/1`.
 
+use crate::budget::Budget;
+use crate::chardata::choice;
 use crate::environment::value;
-use crate::notifier::NotifierResource;
-use crate::{atoms, error, list, reason};
-use rustler::{
-    Atom, Encoder, Env, Error, LocalPid, Monitor, NifResult, OwnedEnv, Resource, ResourceArc,
-    Term,
-};
+use crate::handle::{Handle, Object, make};
+use crate::notifier::Manager;
+use crate::{atoms, error, posix, result};
+use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, OwnedEnv, Term};
+use std::sync::Arc;
 use std::time::Duration;
 use systemd_core::{Event, OnHang, Settings, Verdict, Watchdog, watchdog_timeout};
 
-pub struct WatchdogResource(Watchdog);
-
-impl Resource for WatchdogResource {
-    const IMPLEMENTS_DOWN: bool = true;
-
-    fn down<'a>(&'a self, _env: Env<'a>, _owner: LocalPid, _monitor: Monitor) {
-        self.0.stop();
+impl Object for Watchdog {
+    fn owner_is_gone(&self) {
+        self.stop();
     }
 }
 
@@ -32,11 +29,12 @@ fn watchdog_usec<'a>(env: Env<'a>, usec: Term<'a>, pid: Term<'a>) -> Term<'a> {
     }
 }
 
-/// Starts the thread, which sends `{systemd_watchdog, tick, Tick}` and the like to the caller.
+/// Starts the thread, which sends `{systemd_watchdog, tick, Tick}` and the like to the caller, and ends with `owner`.
 #[rustler::nif]
 fn watchdog_start<'a>(
     env: Env<'a>,
-    notifier: ResourceArc<NotifierResource>,
+    manager: Handle<Manager>,
+    owner: LocalPid,
     timeout_usec: u64,
     interval_usec: u64,
     warn_after_usec: u64,
@@ -46,97 +44,88 @@ fn watchdog_start<'a>(
         timeout: Duration::from_micros(timeout_usec),
         interval: Duration::from_micros(interval_usec),
         warn_after: Duration::from_micros(warn_after_usec),
-        on_hang: on_hang_of(on_hang)?,
+        on_hang: choice(
+            on_hang,
+            [
+                (atoms::withhold(), OnHang::Withhold),
+                (atoms::trigger(), OnHang::Trigger),
+                (atoms::abort(), OnHang::Abort),
+            ],
+        )
+        .ok_or(Error::BadArg)?,
     };
-    let owner = env.pid();
+    let caller = env.pid();
     let mut mailbox = OwnedEnv::new();
     let tell = move |event| {
-        // An owner that is gone is noticed by the monitor.
-        let _ = mailbox.send_and_clear(&owner, |env| {
+        // The owner ends with the caller.
+        let _ = mailbox.send_and_clear(&caller, |env| {
             let (what, about) = match event {
                 Event::Tick(tick) => (atoms::tick(), tick.encode(env)),
                 Event::Overdue(tick) => (atoms::overdue(), tick.encode(env)),
                 Event::Hangs(tick) => (atoms::hangs(), tick.encode(env)),
-                Event::PingFailed(errno) => {
-                    (atoms::ping_failed(), reason::posix(env, errno).encode(env))
-                }
+                Event::PingFailed(errno) => (atoms::ping_failed(), posix(env, errno).encode(env)),
             };
             (atoms::systemd_watchdog(), what, about).encode(env)
         });
     };
-    Ok(match Watchdog::start(notifier.0.clone(), settings, tell) {
-        Ok(watchdog) => {
-            let watchdog = ResourceArc::new(WatchdogResource(watchdog));
-            if env.monitor(&watchdog, &owner).is_none() {
-                watchdog.0.stop();
-            }
-            (atoms::ok(), watchdog).encode(env)
-        }
-        Err(errno) => error(env, reason::posix(env, errno)),
-    })
-}
-
-fn on_hang_of(term: Term<'_>) -> NifResult<OnHang> {
-    if atoms::withhold() == term {
-        Ok(OnHang::Withhold)
-    } else if atoms::trigger() == term {
-        Ok(OnHang::Trigger)
-    } else if atoms::abort() == term {
-        Ok(OnHang::Abort)
-    } else {
-        Err(Error::BadArg)
-    }
+    let watchdog = Watchdog::start(manager.notifier.clone(), settings, tell);
+    Ok(result(env, watchdog.map(|watchdog| make(env, Arc::new(watchdog), Some(&owner)))))
 }
 
 /// The lengths are for the report of an answer that is overdue.
 #[rustler::nif]
 fn watchdog_take_up(
-    watchdog: ResourceArc<WatchdogResource>,
+    watchdog: Handle<Watchdog>,
     tick: u64,
     run_queues: Term<'_>,
 ) -> NifResult<Atom> {
-    let lengths = list::proper(run_queues).ok_or(Error::BadArg)?;
+    let mut budget = Budget::NORMAL;
+    let lengths = budget.list(run_queues).map_err(|_| Error::BadArg)?;
     let lengths = lengths.into_iter().map(|length| length.decode()).collect::<NifResult<_>>()?;
-    watchdog.0.take_up(tick, lengths);
+    watchdog.take_up(tick, lengths);
     Ok(atoms::ok())
 }
 
 #[rustler::nif]
-fn watchdog_checking(watchdog: ResourceArc<WatchdogResource>, tick: u64, what: &str) -> Atom {
-    watchdog.0.checking(tick, what);
+fn watchdog_checking(watchdog: Handle<Watchdog>, tick: u64, what: &str) -> Atom {
+    watchdog.checking(tick, what);
     atoms::ok()
 }
 
 /// `true`, `false`, or what has failed, as a text for `STATUS=`.
 #[rustler::nif]
-fn watchdog_answer(
-    watchdog: ResourceArc<WatchdogResource>,
-    tick: u64,
-    answer: Term<'_>,
-) -> NifResult<Atom> {
+fn watchdog_answer(watchdog: Handle<Watchdog>, tick: u64, answer: Term<'_>) -> NifResult<Atom> {
     let verdict = match answer.decode() {
         Ok(true) => Verdict::Well,
         Ok(false) => Verdict::NotWell,
         Err(_) => Verdict::Failed(answer.decode()?),
     };
-    watchdog.0.answer(tick, verdict);
+    watchdog.answer(tick, verdict);
     Ok(atoms::ok())
 }
 
 #[rustler::nif]
-fn watchdog_enable(watchdog: ResourceArc<WatchdogResource>) -> Atom {
-    watchdog.0.enable();
+fn watchdog_order(watchdog: Handle<Watchdog>, what: Term<'_>) -> NifResult<Atom> {
+    let order: fn(&Watchdog) = choice(
+        what,
+        [
+            (atoms::enable(), Watchdog::enable as _),
+            (atoms::disable(), Watchdog::disable as _),
+            (atoms::stop(), Watchdog::stop as _),
+        ],
+    )
+    .ok_or(Error::BadArg)?;
+    order(&watchdog);
+    Ok(atoms::ok())
+}
+
+/// A job that does nothing: one that is done tells that the pool runs what it is given.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn dirty_cpu() -> Atom {
     atoms::ok()
 }
 
-#[rustler::nif]
-fn watchdog_disable(watchdog: ResourceArc<WatchdogResource>) -> Atom {
-    watchdog.0.disable();
-    atoms::ok()
-}
-
-#[rustler::nif]
-fn watchdog_stop(watchdog: ResourceArc<WatchdogResource>) -> Atom {
-    watchdog.0.stop();
+#[rustler::nif(schedule = "DirtyIo")]
+fn dirty_io() -> Atom {
     atoms::ok()
 }

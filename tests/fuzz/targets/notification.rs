@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use systemd_core::{Assignment, FdName, Message, NotifyAccess, Rejected};
+use systemd_core::{Assignment, FdName, Message, Rejected};
 
 #[derive(Arbitrary, Debug)]
 enum Push<'a> {
@@ -75,7 +75,7 @@ fn assignment<'a>(push: &Push<'a>) -> Option<Assignment<'a>> {
         Push::Plain(Plain::Reloading) => Assignment::Reloading,
         Push::Plain(Plain::Watchdog) => Assignment::Watchdog,
         Push::Plain(Plain::RestartReset) => Assignment::RestartReset,
-        Push::Plain(Plain::NotifyAccess) => Assignment::NotifyAccess(NotifyAccess::Exec),
+        Push::Plain(Plain::NotifyAccess) => Assignment::NotifyAccess("exec"),
         Push::Status(text) => Assignment::Status(text),
         Push::Errno(number) => Assignment::Errno(number),
         Push::BusError(name) => Assignment::BusError(name),

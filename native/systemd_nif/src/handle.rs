@@ -1,0 +1,120 @@
+//! Terms that stand for what is made here, all of one resource type: see "Resource objects" in erl_nif(3).
+//!
+//! Rustler's own resources can't be had: it registers their types once only, and not again when the module is loaded
+//! anew.
+
+use rustler::codegen_runtime::{ErlNifEnv, c_void};
+use rustler::sys::{
+    ErlNifMonitor, ErlNifPid, ErlNifResourceFlags, ErlNifResourceType, ErlNifResourceTypeInit,
+    enif_alloc_resource, enif_get_resource, enif_make_resource, enif_monitor_process,
+    enif_open_resource_type_x, enif_release_resource,
+};
+use rustler::{Decoder, Env, Error, LocalPid, NifResult, Term};
+use std::any::Any;
+use std::ffi::CString;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{null, null_mut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// What a term can stand for.
+pub trait Object: Any + Send + Sync {
+    /// The owner has ended.
+    fn owner_is_gone(&self) {}
+}
+
+/// The memory of a resource.
+struct Memory(Arc<dyn Object>);
+
+static TYPE: AtomicPtr<ErlNifResourceType> = AtomicPtr::new(null_mut());
+
+/// To be called while the VM loads this library: a type of this copy's own, or the one that it has already, with all
+/// that is of it.
+pub fn register(env: *mut ErlNifEnv) -> bool {
+    // The address of a static is this copy's alone, because no copy is ever unmapped.
+    let Ok(name) = CString::new(format!("systemd@{:p}", &raw const TYPE)) else { return false };
+    let init = ErlNifResourceTypeInit {
+        dtor: destructor as *const _,
+        stop: null(),
+        down: down as *const _,
+    };
+    let flags =
+        [ErlNifResourceFlags::ERL_NIF_RT_CREATE, ErlNifResourceFlags::ERL_NIF_RT_TAKEOVER];
+    // SAFETY: the VM's, in a callback that may register types, and the name ends with a NUL.
+    let opened = flags.into_iter().find_map(|flag| unsafe {
+        let opened = enif_open_resource_type_x(env, name.as_ptr(), &init, flag, null_mut());
+        (!opened.is_null()).then_some(opened)
+    });
+    if let Some(opened) = opened {
+        TYPE.store(opened.cast_mut(), Ordering::Release);
+    }
+    opened.is_some()
+}
+
+/// A term for an object, which is told when its owner ends, if it has one. To be called on a scheduler, and not a dirty
+/// one: no version of the module that runs there can be purged meanwhile, with its type.
+pub fn make<'a>(env: Env<'a>, object: Arc<dyn Object>, owner: Option<&LocalPid>) -> Term<'a> {
+    let told = object.clone();
+    // SAFETY: the VM gives memory for a `Memory`, aligned for any type of C, which is written before anybody sees it,
+    // and keeps it for as long as there is a term of it.
+    unsafe {
+        let memory = enif_alloc_resource(TYPE.load(Ordering::Acquire), size_of::<Memory>());
+        memory.cast::<Memory>().write(Memory(object));
+        let term = Term::new(env, enif_make_resource(env.as_c_arg(), memory));
+        if let Some(owner) = owner
+            && enif_monitor_process(env.as_c_arg(), memory, owner.as_c_arg(), null_mut()) != 0
+        {
+            told.owner_is_gone();
+        }
+        enif_release_resource(memory);
+        term
+    }
+}
+
+/// What a term stands for. `badarg` for one of another copy.
+pub struct Handle<T>(Arc<T>);
+
+impl<T> Deref for Handle<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<'a, T: Object> Decoder<'a> for Handle<T> {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        let (env, mut memory) = (term.get_env(), null::<c_void>());
+        // SAFETY: what is of this type is a `Memory`, which lives for as long as the term.
+        let object = unsafe {
+            let resource_type = TYPE.load(Ordering::Acquire);
+            if enif_get_resource(env.as_c_arg(), term.as_c_arg(), resource_type, &mut memory) == 0
+            {
+                return Err(Error::BadArg);
+            }
+            (*memory.cast::<Memory>()).0.clone()
+        };
+        (object as Arc<dyn Any + Send + Sync>).downcast().map(Self).map_err(|_| Error::BadArg)
+    }
+}
+
+unsafe extern "C" fn destructor(_env: *mut ErlNifEnv, memory: *mut c_void) {
+    // A panic must not get into the VM, and nobody is there to hear of it.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `make` has written it, and nobody uses it any more.
+        drop(unsafe { memory.cast::<Memory>().read() });
+    }));
+}
+
+unsafe extern "C" fn down(
+    _env: *mut ErlNifEnv,
+    memory: *mut c_void,
+    _owner: *const ErlNifPid,
+    _monitor: *const ErlNifMonitor,
+) {
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `make` has written it, and it lives for as long as this callback.
+        unsafe { &*memory.cast::<Memory>() }.0.owner_is_gone();
+    }));
+}

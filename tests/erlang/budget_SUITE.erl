@@ -1,0 +1,92 @@
+%% No call holds a normal scheduler for long, however large what it is given is.
+-module(budget_SUITE).
+-compile([export_all, nowarn_export_all]).
+
+-include_lib("stdlib/include/assert.hrl").
+
+all() -> [no_scheduler_is_held].
+
+suite() -> [{timetrap, {minutes, 3}}].
+
+init_per_testcase(_, Config) ->
+    Recorder = recorder:start(),
+    Journald = recorder:start(),
+    Readers = [recorder:drain(Each) || Each <- [Recorder, Journald]],
+    os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
+    ok = application:start(systemd),
+    ok = logger:add_handler(journal, systemd_journal_h, #{
+        level => error,
+        filters => [{here, {fun(#{meta := Meta} = Event, _) -> case Meta of #{budget := true} -> Event; _ -> stop end end, []}}],
+        config => #{path => recorder:path(Journald), metadata => all}
+    }),
+    %% Others would make lists of the characters.
+    Others = [{Id, Level} || #{id := Id, level := Level} <- logger:get_handler_config(), Id =/= journal],
+    [ok = logger:set_handler_config(Id, level, none) || {Id, _} <- Others],
+    [{others, Others}, {recorders, [Recorder, Journald]}, {readers, Readers} | Config].
+
+end_per_testcase(_, Config) ->
+    [ok = logger:set_handler_config(Id, level, Level) || {Id, Level} <- proplists:get_value(others, Config)],
+    ok = logger:remove_handler(journal),
+    ok = application:stop(systemd),
+    os:unsetenv("NOTIFY_SOCKET"),
+    [begin unlink(Reader), exit(Reader, kill) end || Reader <- proplists:get_value(readers, Config)],
+    [recorder:stop(Recorder) || Recorder <- proplists:get_value(recorders, Config)].
+
+no_scheduler_is_held(_) ->
+    Table = [{What, longest(Call)} || {What, Call} <- calls()],
+    io:format(user, "~nthe longest that a native call held a normal scheduler, in microseconds:~n", []),
+    [io:format(user, "~8b  ~s~n", [Micros, What]) || {What, Micros} <- Table],
+    ?assertEqual([], [Row || {_, Micros} = Row <- Table, Micros >= 1000]).
+
+calls() ->
+    Log = fun(Meta) -> logger:error("text", Meta#{budget => true}) end,
+    Keys = fun(Count, Value) -> maps:from_list([{N, Value} || N <- names(Count)]) end,
+    Many = lists:duplicate(1000000, undefined),
+    Huge = binary:copy(<<"x">>, 50000000),
+    [
+        {"metadata with a list of 10^6 undefined", fun() -> Log(#{list => Many}) end},
+        {"a domain of 10^5 atoms", fun() -> Log(#{domain => lists:duplicate(100000, a)}) end},
+        {"10^5 metadata keys", fun() -> Log(Keys(100000, 1)) end},
+        {"10^5 compound values", fun() -> Log(Keys(100000, {1})) end},
+        {"a key of 50 MB", fun() -> Log(#{Huge => 1}) end},
+        {"a value of 50 MB", fun() -> Log(#{large => Huge}) end},
+        {"a message of 50 MB", fun() -> logger:error([Huge], #{budget => true}) end},
+        {"a message of 10^6 lists", fun() -> logger:error([[] || _ <- lists:seq(1, 1000000)], #{budget => true}) end},
+        {"notify({<<\"x_foo\">>, 50 MB})", fun() -> systemd:notify({<<"x_foo">>, Huge}) end},
+        {"notify({50 MB, 1})", fun() -> systemd:notify({Huge, 1}) end},
+        {"notify({status, 50 MB})", fun() -> systemd:notify({status, Huge}) end},
+        {"500 states of 16,000 empty binaries", fun() ->
+            systemd:notify(lists:duplicate(500, {status, lists:duplicate(16000, <<>>)}))
+        end},
+        {"10^6 states", fun() -> systemd:notify(lists:duplicate(1000000, {"X", 1})) end},
+        {"a name of 50 MB", fun() -> catch systemd:store_fds([{0, Huge}]) end},
+        {"a term of 50 MB", fun() -> systemd:store_term(large, Huge) end},
+        {"10^6 descriptors", fun() -> systemd:store_fds(lists:duplicate(1000000, 0)) end}
+    ].
+
+names(Count) -> [list_to_binary("key" ++ integer_to_list(N)) || N <- lists:seq(1, Count)].
+
+%% Of three calls, in a process of its own: what the least of them shows is not another's doing.
+longest(Call) -> lists:min([held(Call) || _ <- [1, 2, 3]]).
+
+held(Call) ->
+    Dirty = [notify_large, journal_log_large, store_fds, fetch_term, dirty_cpu, dirty_io],
+    Self = self(),
+    Tracer = spawn_link(fun() -> collect(Self, none, 0) end),
+    _ = erlang:trace_pattern({systemd_nif, '_', '_'}, [{'_', [], [{return_trace}]}], [local]),
+    [erlang:trace_pattern({systemd_nif, Name, '_'}, false, [local]) || Name <- Dirty],
+    {Pid, Monitor} = spawn_monitor(fun() -> receive go -> Call() end end),
+    1 = erlang:trace(Pid, true, [call, arity, monotonic_timestamp, {tracer, Tracer}]),
+    Pid ! go,
+    receive {'DOWN', Monitor, process, Pid, _} -> ok end,
+    Tracer ! {stop, Pid},
+    receive {held, Nanos} -> erlang:convert_time_unit(Nanos, native, microsecond) end.
+
+collect(Owner, Since, Most) ->
+    receive
+        {trace_ts, _, call, _, From} -> collect(Owner, From, Most);
+        {trace_ts, _, return_from, _, _, To} -> collect(Owner, none, max(Most, To - Since));
+        {stop, Pid} ->
+            Delivered = erlang:trace_delivered(Pid),
+            receive {trace_delivered, Pid, Delivered} -> Owner ! {held, Most} end
+    end.
