@@ -13,7 +13,7 @@ use crate::worker::spawn;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use nix::errno::Errno;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 /// What the thread says to its owner.
@@ -118,7 +118,8 @@ impl Watchdog {
         let (commands, inbox) = unbounded();
         let to_itself = commands.clone();
         spawn("sd-watchdog", move || {
-            keep_code();
+            static KEPT: Once = Once::new();
+            KEPT.call_once(keep_code);
             let keeper = Keeper {
                 inbox,
                 to_itself,
