@@ -17,7 +17,7 @@ init_per_testcase(_, Config) ->
     ok = logger:add_handler(journal, systemd_journal_h, #{
         level => error,
         filters => [{here, {fun(#{meta := Meta} = Event, _) -> case Meta of #{budget := true} -> Event; _ -> stop end end, []}}],
-        config => #{path => recorder:path(Journald), metadata => all}
+        config => #{path => recorder:path(Journald), metadata => all, fields => [{"LITERAL", lists:duplicate(60000, $x)}]}
     }),
     %% Others would make lists of the characters.
     Others = [{Id, Level} || #{id := Id, level := Level} <- logger:get_handler_config(), Id =/= journal],

@@ -15,7 +15,7 @@ all() ->
         lines, large_messages, map_report, report_cb, report_cb_with_prefix, crash_of_gen_server,
         crash_of_process, crash_of_child, crash_reason_of_elixir, own_formatter, strings_as_its_formatter_has_them, formatter_raises,
         formatter_returns_nonsense, report_cb_fails, invalid_configuration, no_journald, nobody_reads_standard_error, library_missing,
-        add_handlers, changes_of_configuration, configuration_as_given, of_kernel
+        add_handlers, many_keys, changes_of_configuration, configuration_as_given, of_kernel
     ].
 
 init_per_testcase(_, Config) ->
@@ -680,6 +680,14 @@ add_handlers(Config) ->
         ],
         journald:next(recorder(Config))
     ).
+
+%% As many as an entry has fields.
+many_keys(Config) ->
+    Keys = [list_to_atom("key" ++ integer_to_list(N)) || N <- lists:seq(1, 900)],
+    Entry = logged(#{metadata => Keys}, info, "text", maps:from_list([{Key, 1} || Key <- Keys]), Config),
+    ?assertEqual(900, length([Name || {<<"KEY", _/binary>> = Name, _} <- Entry])),
+    More = [list_to_atom("key" ++ integer_to_list(N)) || N <- lists:seq(1, 5000)],
+    ?assertMatch({error, _}, logger:add_handler(journal, systemd_journal_h, #{config => #{metadata => More}})).
 
 %% From ten processes, while handlers come and go: nothing is lost, and nothing crashes.
 changes_of_configuration(Config) ->

@@ -10,7 +10,7 @@ all() ->
         ends_with_its_owner, a_thousand_threads, the_check_has_a_process_of_its_own,
         what_failed_is_the_status_until_all_is_well, an_invalid_setting_is_told_of, no_check_while_it_goes_down,
         still_failing_when_it_goes_down, no_check_while_disabled, quiet_when_asked_before_ready, info,
-        started_without_descriptors, its_owner_is_killed
+        started_without_descriptors, its_owner_is_killed, an_owner_heeds_nobody_else
     ].
 
 init_per_testcase(_, Config) ->
@@ -251,9 +251,6 @@ started_without_descriptors(Config) ->
     Recorder = proplists:get_value(recorder, Config),
     os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
     os:putenv("WATCHDOG_USEC", "1000000"),
-    ok = application:load(systemd),
-    {ok, Modules} = application:get_key(systemd, modules),
-    ok = code:ensure_modules_loaded(Modules),
     Before = threads(),
     {ok, {error, emfile}, {error, emfile}} = limits:without_descriptors(fun() ->
         {application:start(systemd), systemd:notify({status, "early"}), systemd:barrier()}
@@ -275,3 +272,16 @@ its_owner_is_killed(Config) ->
     _ = recorder:all(Recorder),
     ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(Recorder)),
     ?assertEqual(1, threads()).
+
+%% What others send it, by mistake, neither wakes it for good nor ends it.
+an_owner_heeds_nobody_else(_) ->
+    {ok, {Owner, thread}} = systemd_owner:start_link(fun(_) -> {ok, thread} end),
+    Owner ! stray,
+    timer:sleep(100),
+    {reductions, Before} = process_info(Owner, reductions),
+    timer:sleep(100),
+    ?assertEqual([{reductions, Before}, {message_queue_len, 0}], process_info(Owner, [reductions, message_queue_len])),
+    ?assertError(oops, systemd_owner:start_link(fun(_) -> error(oops) end)),
+    ?assertEqual({error, eagain}, systemd_owner:start_link(fun(_) -> {error, eagain} end)),
+    ok = systemd_owner:stop(Owner),
+    ?assertEqual([], [Pid || Pid <- processes(), {initial_call, {systemd_owner, init, 1}} <- [process_info(Pid, initial_call)]]).

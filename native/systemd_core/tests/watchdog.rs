@@ -193,12 +193,10 @@ fn a_ping_that_could_not_be_sent_is_forgotten_when_all_is_not_well_any_more() {
             }
             None => assert_eq!(lab.event(), Some(Event::Overdue(tick))),
         }
-        lab.watchdog.disable();
-        for _ in 0..queued {
-            assert_eq!(lab.received(LONG).as_deref(), Some("X_A=1\n"), "{test}");
-        }
-        let rest: Vec<_> = std::iter::from_fn(|| lab.received(SILENCE)).collect();
-        assert!(!rest.iter().any(|text| text == "WATCHDOG=1\n"), "{rest:?}");
+        // It goes on asking, and nobody answers: with room at the manager it would send what it still owes.
+        let said: Vec<_> = std::iter::from_fn(|| lab.received(SILENCE)).collect();
+        assert_eq!(said.iter().filter(|text| *text == "X_A=1\n").count(), queued, "{test}");
+        assert!(!said.iter().any(|text| text == "WATCHDOG=1\n"), "{test}: {said:?}");
     }
 }
 
