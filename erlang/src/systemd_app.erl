@@ -14,9 +14,10 @@ start(_Type, _Args) ->
     systemd_info:open(Variables),
     {ok, Supervisor, Variables}.
 
-%% Comes after a crash too, which the service may survive.
+%% The service goes on when only this application stops, and from systemd 259 on `STOPPING=1' is final.
 prep_stop(Variables) ->
-    _ = whereis(systemd_sup) =/= undefined andalso systemd_shutdown:stopping(),
+    {Status, _} = init:get_status(),
+    _ = Status =:= stopping andalso systemd_shutdown:stopping(),
     Variables.
 
 stop(Variables) ->

@@ -66,14 +66,14 @@ defmodule TimeoutTest do
         {"unextended-stop", [{:drain, 15_000}, :ready], @stop, "stop"}
       ])
 
-    for {millis, 0, result, unit} <- [slow, slow_child] do
-      assert result == "success"
+    for stopped <- [slow, slow_child] do
+      assert {millis, 0, "success", unit} = stopped
       assert millis >= 15_000
       assert ["STOPPING=1"] in Lab.notifications(unit)
     end
 
-    for {millis, 0, result, unit} <- [hangs, hanging_child] do
-      assert result == "timeout"
+    for stopped <- [hangs, hanging_child] do
+      assert {millis, 0, "timeout", unit} = stopped
       assert millis in 9_500..14_000
       assert Lab.journal(unit) =~ said("TimeoutStopSec=")
     end
