@@ -13,6 +13,8 @@
 %% no more.
 -define(AT_A_TIME, 10000).
 -define(INTERVAL, 1000).
+%% So long after the limit the manager ends the service: what is said at the limit must be in the log by then.
+-define(TO_TELL, 1000).
 
 %% @doc The options as they are used; `error' where one is none.
 -spec options([systemd:extension()]) -> {Limit :: pos_integer(), [systemd:state()]} | error.
@@ -76,7 +78,7 @@ ask(Monitor, Limit, Deadline) ->
             tell(Limit, Setting);
         {Setting, Rest} ->
             _ = Setting =:= none orelse
-                systemd_notify:send({extend_timeout, {min(Rest, ?AT_A_TIME), millisecond}}),
+                systemd_notify:send({extend_timeout, {min(Rest + ?TO_TELL, ?AT_A_TIME), millisecond}}),
             receive {'DOWN', Monitor, process, _, _} -> ok
             after min(Rest, ?INTERVAL) -> ?MODULE:ask(Monitor, Limit, Deadline)
             end
