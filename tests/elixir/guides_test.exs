@@ -53,7 +53,7 @@ defmodule GuidesTest do
   end
 
   defp found(regex, sources) do
-    for path <- Path.wildcard("erlang/src/#{sources}.erl"),
+    for path <- Path.wildcard("erlang/src/**/#{sources}.erl"),
         match <- Regex.scan(regex, File.read!(path), capture: :all_but_first),
         do: List.last(match)
   end

@@ -1,21 +1,16 @@
 //! The NIF library of the Erlang module `systemd_nif`: terms in, terms out.
 
-mod announced;
 mod budget;
 mod chardata;
 mod environment;
-mod fd_store;
 mod handle;
 mod immediate;
 mod journal;
 mod later;
-mod layout;
 mod library;
-mod listen;
-mod memory_pressure;
-mod notifier;
-mod states;
-mod value;
+mod memory;
+mod notify;
+mod sockets;
 mod watchdog;
 
 use rustler::{Atom, Encoder, Env, NewBinary, Term};

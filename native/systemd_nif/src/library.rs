@@ -8,7 +8,7 @@
 //! - *Nothing is unmapped.* Each file that was ever loaded stays mapped (`build.rs`), so that its threads and the
 //!   destructors of what it has made can run whenever they do. The dynamic linker takes the same file for the copy that
 //!   it has, statics and all; the Erlang side sees to it that another file has another path.
-//! - *Nothing is shared* but one byte, see [`announced`](crate::announced). Terms that one copy has made are `badarg`
+//! - *Nothing is shared* but one byte, see [`announced`](crate::notify::announced). Terms that one copy has made are `badarg`
 //!   to another, upon which the Erlang side opens anew what it needs. Nobody but the copy that has made a socket or a
 //!   thread ever touches it: a socket is closed when its last term is garbage, and a thread ends when its owner does,
 //!   which is a process of the Erlang side.
@@ -16,8 +16,8 @@
 //! - *Nobody uses a resource type that is gone.* It lives for as long as a version of the module that has it, or a term
 //!   of it. Terms are made by NIFs on normal schedulers only, and no version of a module is purged under those.
 
-use crate::announced::share;
 use crate::handle::register;
+use crate::notify::announced::share;
 use rustler::codegen_runtime::{
     ErlNifEntry, ErlNifEnv, ErlNifTerm, c_int, c_void, internal_write_symbols, inventory,
 };

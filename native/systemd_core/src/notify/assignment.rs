@@ -1,6 +1,6 @@
 //! The assignments that sd_notify(3) knows, each with its rule.
 
-use crate::fd_name::FdName;
+use crate::sockets::fd_name::FdName;
 
 /// One `KEY=value` of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! The descriptors that the manager hands over, as sd_listen_fds(3) defines them.
 
+use super::socket_info::socket_info;
 use crate::environment::{InvalidVariable, positive};
 use crate::errno::errno_of;
 use crate::raw_fd::borrow;
-use crate::socket_info::socket_info;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::stat::{SFlag, fstat, makedev};

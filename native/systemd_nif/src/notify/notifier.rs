@@ -1,10 +1,10 @@
 //! What `systemd:notify/1` sends with.
 
-use crate::announced::announced;
+use super::announced::announced;
+use super::states::{Refused, message};
 use crate::chardata::choice;
 use crate::handle::{Handle, Object, make};
 use crate::later::{deadline, later};
-use crate::states::{Refused, message};
 use crate::{atoms, binary, error, posix, result};
 use rustler::{Binary, Encoder, Env, NifResult, Term};
 use std::os::fd::AsFd;

@@ -1,7 +1,7 @@
 //! One entry for the journal, in the native protocol of systemd-journald.service(8).
 
-use crate::field_name::FieldName;
-use crate::timestamp;
+use super::field_name::FieldName;
+use super::timestamp;
 use nix::errno::Errno;
 use nix::unistd::Uid;
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! One datagram to the service manager.
 
-use crate::announced::Announcement;
-use crate::assignment::Assignment;
+use super::announced::Announcement;
+use super::assignment::Assignment;
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 use std::ops::Range;
@@ -201,7 +201,7 @@ fn monotonic_usec() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fd_name::FdName;
+    use crate::sockets::fd_name::FdName;
     use proptest::prelude::*;
 
     fn encoded(assignments: &[Assignment<'_>]) -> Result<String, Rejected> {

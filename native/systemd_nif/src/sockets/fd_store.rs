@@ -4,7 +4,7 @@ use crate::budget::Budget;
 use crate::chardata::text_or_atom;
 use crate::handle::Handle;
 use crate::later::{deadline, later};
-use crate::notifier::Manager;
+use crate::notify::notifier::Manager;
 use crate::{atoms, binary, done, error, posix};
 use rustler::{Binary, Encoder, Env, Error, NifResult, Term};
 use std::os::fd::{AsFd, OwnedFd, RawFd};

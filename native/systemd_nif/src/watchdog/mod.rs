@@ -4,7 +4,7 @@ use crate::budget::Budget;
 use crate::chardata::choice;
 use crate::environment::value;
 use crate::handle::{Handle, Object, make};
-use crate::notifier::Manager;
+use crate::notify::notifier::Manager;
 use crate::{atoms, error, posix, result};
 use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, OwnedEnv, Term};
 use std::sync::Arc;

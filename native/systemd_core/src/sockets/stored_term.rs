@@ -6,9 +6,9 @@
 //! closed it, another copy of this library among them: it is touched only after its file was found to be the one that
 //! was recorded. A file that is on its way to the manager is not sealed yet, and so nobody finds it.
 
+use super::fd_name::FdName;
+use super::listen_fds::{is_handed_over, release};
 use crate::errno::errno_of;
-use crate::fd_name::FdName;
-use crate::listen_fds::{is_handed_over, release};
 use crate::memfd;
 use crate::raw_fd::{borrow, duplicate};
 use nix::errno::Errno;

@@ -1,12 +1,12 @@
 //! The way to the service manager.
 
-use crate::address::Address;
-use crate::announced::{Announced, Announcement};
-use crate::assignment::Assignment;
+use super::address::Address;
+use super::announced::{Announced, Announcement};
+use super::assignment::Assignment;
+use super::message::{Message, decoded};
+use super::vsock;
 use crate::errno::errno_of;
-use crate::message::{Message, decoded};
 use crate::socket::{Socket, wait_for};
-use crate::vsock;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::VsockAddr;

@@ -1,10 +1,13 @@
 //! What `systemd_journal_h` logs with.
 
+pub(crate) mod layout;
+pub(crate) mod value;
+
 use crate::budget::Budget;
 use crate::handle::{Handle, Object, make};
 use crate::later::{deadline, later};
-use crate::layout::{Event, Layout, NotEncoded};
 use crate::{atoms, binary, result};
+use layout::{Event, Layout, NotEncoded};
 use rustler::{Binary, Encoder, Env, LocalPid, NifResult, Term};
 use std::ffi::OsStr;
 use std::os::fd::AsFd;

@@ -1,8 +1,8 @@
 //! What the watchdog's thread tells of an answer that is overdue, without the VM's help.
 
-use crate::activity::Activity;
+use super::activity::Activity;
+use super::threads::{Group, Snapshot};
 use crate::journal::Reporter;
-use crate::threads::{Group, Snapshot};
 use std::fs;
 use std::path::Path;
 use std::thread;

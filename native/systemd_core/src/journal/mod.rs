@@ -1,9 +1,14 @@
 //! The way to journald, see systemd-journald.service(8).
 
-use crate::entry::Entry;
-use crate::field_name::FieldName;
+pub(crate) mod entry;
+pub(crate) mod field_name;
+pub(crate) mod journal_stream;
+pub(crate) mod timestamp;
+
 use crate::memfd;
 use crate::socket::{Socket, peer_is_gone, wait_for};
+use entry::Entry;
+use field_name::FieldName;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::UnixAddr;

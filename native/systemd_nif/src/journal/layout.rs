@@ -1,8 +1,8 @@
 //! Which fields an event of `logger` becomes.
 
+use super::value;
 use crate::budget::Budget;
 use crate::chardata::{self, choice, is_atom};
-use crate::value;
 use rustler::{Atom, Binary, Decoder, Encoder, MapIterator, NifResult, Term, TermType};
 use std::borrow::Cow;
 use std::iter;

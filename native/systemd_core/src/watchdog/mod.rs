@@ -1,17 +1,23 @@
 //! The thread that keeps the manager's watchdog satisfied, see sd_watchdog_enabled(3).
 
-use crate::activity::Activity;
-use crate::announced::Announcement;
-use crate::assignment::Assignment;
+pub(crate) mod activity;
+pub(crate) mod overdue;
+pub(crate) mod resident;
+pub(crate) mod stall;
+pub(crate) mod threads;
+
 use crate::journal::Reporter;
-use crate::message::Message;
-use crate::notifier::Notifier;
-use crate::overdue::{self, Threads};
-use crate::resident::keep_code;
-use crate::stall::{Asked, Deadlines, Due};
+use crate::notify::announced::Announcement;
+use crate::notify::assignment::Assignment;
+use crate::notify::message::Message;
+use crate::notify::notifier::Notifier;
 use crate::worker::spawn;
+use activity::Activity;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use nix::errno::Errno;
+use overdue::Threads;
+use resident::keep_code;
+use stall::{Asked, Deadlines, Due};
 use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
@@ -419,7 +425,7 @@ fn send_status(notifier: &Notifier, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::Address;
+    use crate::notify::address::Address;
     use nix::sys::stat::Mode;
     use nix::unistd::mkfifo;
     use std::os::linux::net::SocketAddrExt;

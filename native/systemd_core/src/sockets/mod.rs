@@ -1,0 +1,4 @@
+pub(crate) mod fd_name;
+pub(crate) mod listen_fds;
+pub(crate) mod socket_info;
+pub mod stored_term;

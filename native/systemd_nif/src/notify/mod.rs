@@ -1,0 +1,3 @@
+pub(crate) mod announced;
+pub(crate) mod notifier;
+pub(crate) mod states;

@@ -1,0 +1,2 @@
+pub(crate) mod fd_store;
+pub(crate) mod listen;
