@@ -27,7 +27,10 @@ defmodule Mix.Tasks.Compile.SystemdDocs do
   @impl true
   def run(_args) do
     chunks = Path.join(@root, "doc/chunks")
-    sources = for name <- ["systemd", "journal/systemd_journal_h"], do: "#{@root}/erlang/src/#{name}.erl"
+
+    sources =
+      for name <- ["systemd", "journal/systemd_journal_h"], do: "#{@root}/erlang/src/#{name}.erl"
+
     made = Enum.map(sources, &"#{chunks}/#{Path.basename(&1, ".erl")}.chunk")
 
     if Mix.Utils.stale?(sources, made) and edoc?() do

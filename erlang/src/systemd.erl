@@ -90,6 +90,9 @@
 %% <li>`{error, Reason}', `error', an exception: it has failed. `STATUS=reload failed: ...', and the whole of
 %% it in the log. The service goes on.</li>
 %% </ul>
+%% One that is not done after the config key `reload_timeout' (90000 ms) is ended, and has failed;
+%% {@link extend_timeout_while/2} in it gives it more time.
+%%
 %% Before the service is ready it is called without `RELOADING=1' and `READY=1', which would end the
 %% start-up; when it goes down, not at all, and one that ends then says nothing to the manager.
 
@@ -226,11 +229,11 @@
 %% A send that fails is logged, and never fails the supervisor. Where the application `systemd' was not started before,
 %% which is an error in the log, `READY=1' is sent all the same.
 -spec ready() -> supervisor:child_spec().
-ready() -> systemd_ready:child_spec(default).
+ready() -> systemd_status:ready(default).
 
 %% @doc {@link ready/0} with a status of your own. With `undefined' or `nil', without one.
 -spec ready(Status :: unicode:chardata() | undefined | nil) -> supervisor:child_spec().
-ready(Status) -> systemd_ready:child_spec(Status).
+ready(Status) -> systemd_status:ready(Status).
 
 %% @doc A child that notifies when it is started, and when it is stopped in a shutdown of the service:
 %% `systemd:set_status([{down, {status, "draining"}}])' behind a drainer tells the operator when draining begins, and
@@ -341,7 +344,7 @@ watchdog(Command) -> error(badarg, [Command]).
 %% `{error, {reload_failed, Reason}}' when it failed, `{error, stopping}' when the service goes down.
 %% Outside of systemd nothing is called.
 -spec reload() -> ok | {error, reason()}.
-reload() -> systemd_notify:unless_absent(fun systemd_reload:reload/0).
+reload() -> systemd_notify:under_systemd(reloading, fun(_, _) -> systemd_reload:reload() end).
 
 %% @doc Restarts the VM as {@link reload/0} does by default, with the options of `init:restart/1', and
 %% whatever the config key `reload' says.
@@ -354,7 +357,7 @@ reload(Options) ->
     error(badarg, [Options]).
 
 restart(Restart, Args) ->
-    systemd_notify:unless_absent(fun() -> systemd_reload:restart(Restart, Args) end).
+    systemd_notify:under_systemd(reloading, fun(_, _) -> systemd_reload:restart(Restart, Args) end).
 
 %% @doc Whether the system was booted with systemd, see sd_booted(3). Says nothing about this
 %% process: no other function needs it.
@@ -392,7 +395,7 @@ info() -> systemd_info:read().
 %% ```
 %% USE_NODETOOL=1 bin/my_release rpc systemd doctor
 %% '''
-%% It asks `systemctl' about the unit, and says so where it can't.
+%% It asks systemctl(1) about the unit, and says so where it can't.
 -spec doctor() -> ok.
 doctor() -> systemd_doctor:run().
 
@@ -491,12 +494,12 @@ clear_fds(Names) -> error(badarg, [Names]).
 %% may be swapped out, and that processes of the same user can read under `/proc', as they can read the
 %% VM's own.
 -spec store_term(fd_name(), term()) -> ok | {error, reason()}.
-store_term(Name, Term) -> systemd_term:store(Name, Term).
+store_term(Name, Term) -> systemd_fd_store:store_term(Name, Term).
 
 %% @doc The term that was stored last under that name, by this process or by the one before it.
 %% `{error, {no_such_fd, Name}}' when there is none, and outside of systemd.
 -spec fetch_term(fd_name()) -> {ok, term()} | {error, reason()}.
-fetch_term(Name) -> systemd_term:fetch(Name).
+fetch_term(Name) -> systemd_fd_store:fetch_term(Name).
 
 %% @doc The path of a credential, see `LoadCredential=' in systemd.exec(5) and
 %% `$CREDENTIALS_DIRECTORY'. `{error, enoent}' when there is none of that name, and outside of

@@ -2,7 +2,7 @@
 -module(systemd_app).
 -behaviour(application).
 
--export([start/2, prep_stop/1, stop/1]).
+-export([start/2, prep_stop/1, stop/1, config_change/3]).
 
 start(_Type, _Args) ->
     systemd_logger:install(),
@@ -12,21 +12,27 @@ start(_Type, _Args) ->
     systemd_fd_store:open(Variables),
     {ok, Supervisor} = systemd_sup:start_link(children(Opened, Variables)),
     systemd_info:open(Variables),
+    systemd_config:tell(),
     {ok, Supervisor, Variables}.
 
 %% The service goes on when only this application stops, and from systemd 259 on `STOPPING=1' is final.
 prep_stop(Variables) ->
     {Status, _} = init:get_status(),
-    _ = Status =:= stopping andalso systemd_shutdown:stopping(),
+    _ = Status =:= stopping andalso systemd_lifecycle:going_down(),
     Variables.
 
 stop(Variables) ->
     systemd_sighup:uninstall(),
-    systemd_watchdog:forget(),
+    systemd_lifecycle:close(),
     systemd_notify:close(),
     systemd_fd_store:close(),
     systemd_info:close(),
     systemd_env:restore(Variables).
+
+%% Comes in the application controller, which has to set what this sets.
+config_change(_Changed, _New, _Removed) ->
+    _ = spawn(fun systemd_lifecycle:install/0),
+    ok.
 
 children(not_under_systemd, Variables) ->
     %% It has a variable of its own, which units of any Type= have.
@@ -41,25 +47,29 @@ children({error, Reason}, Variables) ->
         false -> [log() | systemd_memory_pressure:child_spec(Variables)]
     end;
 children(ok, Variables) ->
-    systemd_shutdown:install(),
-    systemd_sighup:install(),
     systemd_main_pid:claim(),
-    [log() | systemd_readiness:child_spec() ++ watchdog(Variables)] ++
-        [systemd_reload:child_spec() | systemd_memory_pressure:child_spec(Variables)].
+    Timeout = watchdog(Variables),
+    systemd_lifecycle:open(Timeout),
+    Requests = systemd_sighup:install(),
+    [log() | systemd_readiness:child_spec()] ++
+        [systemd_watchdog:child_spec(Timeout) || Timeout =/= none] ++
+        [systemd_reload:child_spec(Requests) | systemd_memory_pressure:child_spec(Variables)].
 
 log() -> #{id => systemd_log, start => {systemd_log, start_link, []}}.
 
+%% In microseconds.
+-spec watchdog(systemd_env:variables()) -> pos_integer() | none.
 watchdog(Variables) ->
     Usec = systemd_env:value("WATCHDOG_USEC", Variables),
     Pid = systemd_main_pid:heir(systemd_env:value("WATCHDOG_PID", Variables)),
     case systemd_nif:watchdog_usec(Usec, Pid) of
         {ok, Timeout} ->
-            [systemd_watchdog:child_spec(Timeout)];
+            Timeout;
         undefined ->
-            [];
+            none;
         {error, {invalid_value, Name}} ->
             logger:error("systemd: the watchdog is off: ~ts=~0tp is invalid", [
                 Name, systemd_env:value(binary_to_list(Name), Variables)
             ]),
-            []
+            none
     end.

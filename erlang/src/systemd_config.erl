@@ -1,82 +1,100 @@
 %% @private
-%% Config keys, and what they may be.
+%% The config keys. Nobody else reads one, or knows its default and what it may be.
 -module(systemd_config).
 
--export([value/2, optional/1, problems/1]).
+-export([value/1, function/1, all/0, keys/0, problems/1, tell/0]).
 
-%% @doc The default also in the place of one that makes no sense, of which the log tells.
--spec value(Key :: atom(), Default) -> Default when Default :: term().
-value(Key, Default) ->
-    Value = application:get_env(systemd, Key, Default),
-    case problem({Key, Value}) of
-        [] ->
-            Value;
-        [Problem] ->
-            systemd_log:say(error, "systemd: ~ts; ~0tp is used", [Problem, Default]),
-            Default
-    end.
+-type key() :: {Key :: atom(), Default :: term(), What :: string(), Fits :: fun((term()) -> boolean())}.
 
-%% @doc `undefined' also for `nil', by which Elixir says that there is none.
--spec optional(Key :: atom()) -> undefined | term().
-optional(Key) ->
-    case application:get_env(systemd, Key, undefined) of
-        nil -> undefined;
-        Value -> Value
-    end.
+%% As docs/reference.md has them.
+-spec keys() -> [key()].
+keys() ->
+    [
+        {watchdog_check, undefined, "a check of systemd_check", fun systemd_check:is_check/1},
+        {watchdog_scale, 10, "an integer from 2 to 1000", in(2, 1000)},
+        {watchdog_warn_after, undefined, "milliseconds", in(1, 1 bsl 32 - 1)},
+        {watchdog_on_hang, withhold, "withhold, trigger or abort", one_of([withhold, trigger, abort])},
+        {watchdog_crash_dump, undefined, "a path", fun is_path/1},
+        {reload, restart, "restart, {M, F, A} or fun/0", or_callable(restart)},
+        {reload_timeout, 90000, "milliseconds or infinity", or_in(infinity, 1, 1 bsl 32 - 1)},
+        {restart_timeout, 120000, "milliseconds", in(1, 1 bsl 32 - 1)},
+        {memory_pressure, undefined, "{M, F, A}, fun/0 or false", or_callable(false)},
+        {handle_event, sighup, "sighup or false", one_of([sighup, false])},
+        {warn_about_readiness_message, 10000, "milliseconds or false", or_in(false, 0, 1 bsl 32 - 1)},
+        {install_journal, false, "true, false or options of systemd_journal_h", fun is_journal/1},
+        {install_kmsg, true, "true or false", fun is_boolean/1},
+        {unset_env, true, "true or false", fun is_boolean/1}
+    ].
 
-%% @doc What is wrong with all the keys of this application, in words.
--spec problems([{Key :: atom(), Value :: term()}]) -> [io_lib:chars()].
-problems(Config) -> lists:flatmap(fun problem/1, Config).
+one_of(Values) -> fun(Value) -> lists:member(Value, Values) end.
 
-problem({Key, Value}) ->
-    case what_fits(Key) of
-        unknown ->
-            [io_lib:format("config key ~0tp: there is none of that name", [Key])];
-        {What, Fits} ->
-            [io_lib:format("config key ~ts is ~0tP, and not ~ts", [Key, systemd_elixir:redacted(Value), 20, What]) || not Fits(Value)]
-    end.
+in(Least, Most) -> fun(Value) -> is_integer(Value) andalso Value >= Least andalso Value =< Most end.
 
-what_fits(install_journal) ->
-    {"true, false or options of systemd_journal_h", fun(Value) ->
-        is_boolean(Value) orelse is_map(Value) orelse (is_list(Value) andalso lists:all(fun is_option/1, Value))
-    end};
-what_fits(Key) when Key =:= install_kmsg; Key =:= unset_env ->
-    {"true or false", fun is_boolean/1};
-what_fits(handle_event) ->
-    {"sighup or false", fun(Value) -> lists:member(Value, [sighup, false]) end};
-what_fits(warn_about_readiness_message) ->
-    {"milliseconds or false", fun(Value) -> Value =:= false orelse is_at_least(0, Value) end};
-what_fits(watchdog_scale) ->
-    {"an integer of at least 2", fun(Value) -> is_at_least(2, Value) end};
-what_fits(Key) when Key =:= restart_timeout; Key =:= watchdog_warn_after ->
-    {"milliseconds", fun(Value) -> is_at_least(1, Value) end};
-what_fits(watchdog_on_hang) ->
-    {"withhold, trigger or abort", fun(Value) -> lists:member(Value, [withhold, trigger, abort]) end};
-what_fits(watchdog_crash_dump) ->
-    {"a path", fun(Value) -> is_none(Value) orelse is_path(Value) end};
-what_fits(watchdog_check) ->
-    {"a check of systemd_check", fun(Value) -> is_none(Value) orelse systemd_check:is_check(Value) end};
-what_fits(memory_pressure) ->
-    {"{M, F, A}, fun/0 or false", fun(Value) ->
-        is_none(Value) orelse Value =:= false orelse systemd_function:is_callable(Value)
-    end};
-what_fits(reload) ->
-    {"restart, {M, F, A} or fun/0", fun(Value) -> Value =:= restart orelse systemd_function:is_callable(Value) end};
-%% Of `logger:add_handlers/1', of rebar3, and what the VM adds.
-what_fits(Key) when Key =:= logger; Key =:= providers; Key =:= included_applications ->
-    {"a list", fun is_list/1};
-what_fits(_) ->
-    unknown.
+or_in(Other, Least, Most) -> fun(Value) -> Value =:= Other orelse (in(Least, Most))(Value) end.
 
-is_option({Key, _}) -> is_atom(Key);
-is_option(_) -> false.
+or_callable(Other) -> fun(Value) -> Value =:= Other orelse systemd_function:is_callable(Value) end.
 
-is_none(Value) -> Value =:= undefined orelse Value =:= nil.
-
-is_at_least(Least, Value) -> is_integer(Value) andalso Value >= Least.
+is_journal(Value) when is_list(Value) -> lists:all(fun(Option) -> is_tuple(Option) andalso tuple_size(Option) =:= 2 end, Value);
+is_journal(Value) -> is_boolean(Value) orelse is_map(Value).
 
 %% Not of atoms, which `file' takes as well.
 is_path(Value) ->
     try iolist_size(unicode:characters_to_binary(Value)) > 0
     catch error:_ -> false
+    end.
+
+%% Of `logger:add_handlers/1', of rebar3, of `systemd_lifecycle', and what the VM adds.
+-define(OTHERS, [logger, providers, kernel_shutdown_func, included_applications]).
+
+%% @doc The default also in the place of what does not fit, as the log says once.
+-spec value(Key :: atom()) -> term().
+%% Before there is one, tell/0 is still to come.
+value(Key) -> value(Key, whereis(systemd_log) =/= undefined).
+
+value(Key, Tells) ->
+    Value = function(Key),
+    case problem(Key, Value) of
+        none -> Value;
+        Problem -> _ = Tells andalso tell(Key, Value, Problem), default(Key)
+    end.
+
+%% @doc What is to be called, as it is: where it can't be, that fails, and nothing else is called.
+-spec function(Key :: atom()) -> term().
+function(Key) ->
+    case application:get_env(systemd, Key) of
+        {ok, Value} when Value =/= nil -> Value;
+        _ -> default(Key)
+    end.
+
+default(Key) ->
+    {Key, Default, _, _} = lists:keyfind(Key, 1, keys()),
+    Default.
+
+%% @doc Logs what does not fit.
+-spec tell() -> ok.
+tell() -> lists:foreach(fun({Key, _, _, _}) -> value(Key, true) end, keys()).
+
+tell(Key, Value, Problem) ->
+    IsCalled = lists:member(Key, [watchdog_check, reload, memory_pressure]),
+    Then = case IsCalled of true -> "it can't be called"; false -> "the default is used" end,
+    systemd_log:once({config, Key, erlang:phash2(Value)}, error, "systemd: ~ts; ~ts", [Problem, Then]).
+
+-spec all() -> [{Key :: atom(), Value :: term()}].
+all() -> application:get_all_env(systemd).
+
+%% @doc What is wrong with them, in words.
+-spec problems([{Key :: atom(), Value :: term()}]) -> [io_lib:chars()].
+problems(Config) -> [Problem || {Key, Value} <- Config, Problem <- [problem(Key, Value)], Problem =/= none].
+
+problem(Key, Value) ->
+    case {lists:keyfind(Key, 1, keys()), lists:member(Key, ?OTHERS)} of
+        {_, true} ->
+            none;
+        {false, _} ->
+            io_lib:format("config key ~0tp: there is none of that name", [Key]);
+        {{_, Default, What, Fits}, _} ->
+            case Value =:= nil orelse Value =:= Default orelse Fits(Value) of
+                true -> none;
+                false -> io_lib:format("config key ~ts is ~0tP, and not ~ts", [Key, systemd_elixir:redacted(Value), 20, What])
+            end
     end.

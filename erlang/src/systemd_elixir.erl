@@ -2,7 +2,11 @@
 %% What only Elixir knows of its terms and its reports, where there is Elixir.
 -module(systemd_elixir).
 
--export([is_there/0, redacted/1, inspect/1, to_text/1, message/3, translated/1]).
+-export([is_there/0, language/1, redacted/1, inspect/1, to_text/1, message/3, translated/1]).
+
+-export_type([language/0]).
+
+-type language() :: elixir | erlang.
 
 %% In elements, and in bytes of text.
 -define(LIMIT, 100).
@@ -11,6 +15,14 @@
 %% @doc Whether its application is started, or any of its terms was looked at.
 -spec is_there() -> boolean().
 is_there() -> erlang:module_loaded(elixir) orelse erlang:module_loaded('Elixir.Inspect').
+
+%% @doc In whose language a module is written.
+-spec language(module()) -> language().
+language(Module) ->
+    case atom_to_binary(Module) of
+        <<"Elixir.", _/binary>> -> elixir;
+        _ -> erlang
+    end.
 
 %% @doc The term with each struct in it, however deep, as the text that its `Inspect' makes of it: a struct may
 %% keep fields from being shown, which Erlang's `~p' knows nothing of.
@@ -90,7 +102,7 @@ message_text({Format, Args}, _, Limit) ->
 %% One of Elixir's may want the struct, and knows how to write it.
 given(Report, Callback) ->
     {module, Module} = erlang:fun_info(Callback, module),
-    case systemd_journal_value:language_of(Module) of
+    case language(Module) of
         elixir -> Report;
         erlang -> redacted(Report)
     end.

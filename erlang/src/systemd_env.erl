@@ -30,10 +30,7 @@ read() -> maps:from_list([{Name, Value} || Name <- ?NAMES ++ ?SHARED, (Value = r
 -spec take() -> variables().
 take() ->
     Variables = read(),
-    case application:get_env(systemd, unset_env, true) of
-        false -> ok;
-        _ -> unset(?NAMES)
-    end,
+    _ = systemd_config:value(unset_env) andalso unset(?NAMES),
     Variables.
 
 %% @doc Sets them again, for the next start of the application.

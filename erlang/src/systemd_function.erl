@@ -1,25 +1,156 @@
 %% @private
-%% Calls functions of the user's in processes of their own, which may hang or crash without harm.
+%% Runs functions of the user's. Each has a process of its own, which may hang or crash without harm, and another one that
+%% watches over it.
 -module(systemd_function).
 
--export([start_link/2, call/1, outcome/1, is_callable/1, describe/2, summary/1]).
--export([run/2]).
+-export([start_link/3, stop/1, outcome/1, current/0, extend/1, tell_where/1]).
+-export([call/1, is_callable/1, describe/1, summary/1, complain/3]).
+-export([watch/4, run/2, look/1]).
 
--export_type([outcome/0, failure/0]).
+-export_type([options/0, outcome/0, failure/0]).
+
+-type options() :: #{
+    priority => erlang:priority_level(),
+    %% After so many milliseconds the log tells where it is.
+    late => pos_integer(),
+    %% After so many it is ended.
+    limit => timeout()
+}.
 
 -type outcome() :: {returned, term()} | failure().
 
--type failure() :: raised() | {ended, Reason :: term()} | {invalid, Config :: term()}.
+-type failure() ::
+    raised()
+    | {ended, ExitReason :: term()}
+    | {not_done, Millis :: pos_integer(), stack()}
+    | {invalid, Config :: term()}.
+
+-type complaint() :: failure() | {late, Millis :: pos_integer(), stack()} | {no_text, Returned :: term()}.
 
 -type raised() :: {raised, error | exit | throw, Reason :: term(), Text :: io_lib:chars()}.
 
-%% @doc Calls it. The caller, which traps exits, gets an `EXIT' whose reason is for {@link outcome/1}.
--spec start_link(Function :: term(), erlang:priority_level()) -> pid().
-start_link(Function, Priority) -> spawn_link(?MODULE, run, [Function, Priority]).
+-type stack() :: [tuple()].
+
+-record(watch, {
+    what :: atom(),
+    function :: term(),
+    owner :: pid(),
+    runner :: pid(),
+    since :: integer(),
+    late :: systemd_wait:deadline(),
+    deadline :: systemd_wait:deadline()
+}).
+
+%% A process that is long in native code doesn't tell where it is, in milliseconds.
+-define(LONGEST_LOOK, 1000).
+
+%% @doc Calls the function of that config key, or in that place. The caller, which traps exits, gets an `EXIT' from the
+%% returned process, whose reason is for {@link outcome/1}.
+-spec start_link(What :: atom(), Function :: term(), options()) -> pid().
+start_link(What, Function, Options) -> spawn_link(?MODULE, watch, [What, Function, Options, self()]).
+
+%% @doc Ends it.
+-spec stop(pid()) -> ok.
+stop(Watch) -> tell(Watch, stop).
+
+%% @doc Has the log tell where it is.
+-spec tell_where(pid()) -> ok.
+tell_where(Watch) -> tell(Watch, tell_where).
+
+%% @doc Gives the function that calls this so many milliseconds at least, if it has a limit.
+-spec extend(Millis :: pos_integer()) -> ok.
+extend(Millis) -> tell(current(), {extend, Millis}).
+
+%% @doc What has started the function that calls this.
+-spec current() -> pid() | undefined.
+current() -> get(?MODULE).
+
+tell(undefined, _) -> ok;
+tell(Watch, Message) -> Watch ! {?MODULE, Message}, ok.
 
 -spec outcome(ExitReason :: term()) -> outcome().
-outcome({?MODULE, Outcome}) -> Outcome;
+outcome({shutdown, {?MODULE, Outcome}}) -> Outcome;
 outcome(Reason) -> {ended, Reason}.
+
+-spec watch(atom(), term(), options(), pid()) -> no_return().
+watch(What, Function, Options, Owner) ->
+    _ = process_flag(trap_exit, true),
+    _ = process_flag(priority, high),
+    Since = now_millis(),
+    Deadline = fun(Key) -> case Options of #{Key := Millis} when is_integer(Millis) -> Since + Millis; #{} -> infinity end end,
+    Runner = spawn_opt(?MODULE, run, [Function, self()], [link, {priority, maps:get(priority, Options, normal)}]),
+    watch(#watch{
+        what = What,
+        function = Function,
+        owner = Owner,
+        runner = Runner,
+        since = Since,
+        late = Deadline(late),
+        deadline = Deadline(limit)
+    }).
+
+watch(#watch{owner = Owner, runner = Runner, late = Late, deadline = Deadline} = Watch) ->
+    receive
+        {'EXIT', Runner, Reason} ->
+            hand_over(outcome(Reason));
+        {'EXIT', Owner, _} ->
+            stopped(Runner);
+        {?MODULE, stop} ->
+            stopped(Runner);
+        {?MODULE, tell_where} ->
+            log_where(now_millis() - Watch#watch.since, Watch),
+            watch(Watch);
+        {?MODULE, {extend, Millis}} ->
+            watch(Watch#watch{deadline = max(Deadline, systemd_wait:deadline(Millis))});
+        _ ->
+            watch(Watch)
+    after systemd_wait:rest(min(Late, Deadline)) ->
+        case systemd_wait:rest(Deadline) of
+            0 ->
+                Stack = stack(Runner),
+                exit(Runner, kill),
+                hand_over({not_done, Deadline - Watch#watch.since, Stack});
+            _ ->
+                log_where(Late - Watch#watch.since, Watch),
+                watch(Watch#watch{late = infinity})
+        end
+    end.
+
+-spec stopped(pid()) -> no_return().
+stopped(Runner) ->
+    exit(Runner, kill),
+    exit(shutdown).
+
+%% What the function has left linked ends without the report of a crash.
+-spec hand_over(outcome()) -> no_return().
+hand_over(Outcome) -> exit({shutdown, {?MODULE, Outcome}}).
+
+-spec run(Function :: term(), Watch :: pid()) -> no_return().
+run(Function, Watch) ->
+    _ = put(?MODULE, Watch),
+    hand_over(call(Function)).
+
+%% Nobody waits for a process that can't tell.
+log_where(Millis, #watch{what = What, function = Function, runner = Runner}) ->
+    _ = spawn(fun() -> complain(What, Function, {late, Millis, stack(Runner)}) end),
+    ok.
+
+-spec stack(pid()) -> stack().
+stack(Pid) ->
+    {Looking, Monitor} = spawn_monitor(?MODULE, look, [Pid]),
+    receive
+        {'DOWN', Monitor, process, Looking, {?MODULE, {_, Stack}}} -> Stack;
+        {'DOWN', Monitor, process, Looking, _} -> []
+    after ?LONGEST_LOOK ->
+        true = demonitor(Monitor, [flush]),
+        exit(Looking, kill),
+        []
+    end.
+
+-spec look(pid()) -> no_return().
+look(Pid) -> exit({?MODULE, process_info(Pid, current_stacktrace)}).
+
+now_millis() -> erlang:monotonic_time(millisecond).
 
 %% @doc Whether it has the form of one: `{Module, Function, Args}' or `fun/0'.
 -spec is_callable(term()) -> boolean().
@@ -27,11 +158,6 @@ is_callable({Module, Function, Args}) ->
     is_atom(Module) andalso is_atom(Function) andalso is_list(Args);
 is_callable(Function) ->
     is_function(Function, 0).
-
--spec run(Function :: term(), erlang:priority_level()) -> no_return().
-run(Function, Priority) ->
-    process_flag(priority, Priority),
-    exit({?MODULE, call(Function)}).
 
 %% @doc Calls it in the caller's process.
 -spec call(Function :: term()) -> {returned, term()} | raised() | {invalid, Config :: term()}.
@@ -63,19 +189,36 @@ without_arguments({Module, Function, Args, Location}) when is_list(Args) ->
 without_arguments(Frame) ->
     Frame.
 
-%% @doc What became of the function of that config key, or in that place.
--spec describe(failure(), What :: atom()) -> {io:format(), [term()]}.
-describe({raised, _, _, Text}, _) ->
+%% @doc Logs it, once while it goes on.
+-spec complain(What :: atom(), Function :: term(), complaint()) -> ok.
+complain(What, Function, Failure) ->
+    {Format, Args} = describe(Failure),
+    systemd_log:once(
+        {What, erlang:phash2(Function), Format}, error, "systemd: the function of ~ts " ++ Format, [What | Args]
+    ).
+
+-spec describe(complaint()) -> {io:format(), [term()]}.
+describe({no_text, Result}) ->
+    {"returned ~0tP, which is no text", [systemd_elixir:redacted(Result), 20]};
+describe({late, Millis, Stack}) ->
+    {"has not returned for ~b ms, and is at ~0tP", [Millis, Stack, 30]};
+describe({raised, _, _, Text}) ->
     {"raised ~ts", [Text]};
-describe({ended, Reason}, _) ->
+describe({ended, Reason}) ->
     {"was ended by an exit signal: ~0tP", [systemd_elixir:redacted(Reason), 20]};
-describe({invalid, Config}, What) ->
-    {"can't be called: ~ts is ~0tP, and neither {M, F, A} nor fun/0", [What, systemd_elixir:redacted(Config), 20]}.
+describe({not_done, Millis, Stack}) ->
+    {"not done after ~b ms, at ~0tP", [Millis, Stack, 30]};
+describe({invalid, Config}) ->
+    {"can't be called: ~0tP is neither {M, F, A} nor fun/0", [systemd_elixir:redacted(Config), 20]}.
 
 %% @doc The same without what may be long, or secret: everybody may read the status.
 -spec summary(failure()) -> io_lib:chars().
 summary({raised, Class, Reason, _}) -> io_lib:format("raised ~ts ~0tp", [Class, kind(Reason)]);
 summary({ended, Reason}) -> io_lib:format("was ended by an exit signal ~0tp", [kind(Reason)]);
+summary({not_done, Millis, [{Module, Function, Arity, _} | _]}) ->
+    io_lib:format("not done after ~b ms, at ~0tp:~0tp/~b", [Millis, Module, Function, Arity]);
+summary({not_done, Millis, _}) ->
+    io_lib:format("not done after ~b ms", [Millis]);
 summary({invalid, _}) -> "can't be called".
 
 kind(#{'__struct__' := Exception}) -> Exception;

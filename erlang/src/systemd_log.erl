@@ -1,6 +1,6 @@
 %% @private
-%% Logs on behalf of those who must not wait for a logger handler, and each thing only once
-%% while it goes on.
+%% Logs on behalf of those who must not wait for a logger handler, and what goes on only once. Whoever logs counts, so that
+%% a handler that is stuck has a bounded number of messages in front of it.
 -module(systemd_log).
 -behaviour(gen_server).
 
@@ -11,23 +11,66 @@
 
 %% What has not happened for this long, in milliseconds, is news again.
 -define(QUIET, 60000).
-%% More different things at a time are not remembered, nor logged.
--define(MOST, 100).
+%% So many kinds of things are remembered at a time. All others are one kind.
+-define(MOST_KINDS, 100).
+%% So many lines wait for a handler at a time.
+-define(MOST_WAITING, 100).
 
 start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
+%% @doc Where there is no room for it, the next line that there is room for tells that there was none.
 -spec say(logger:level(), io:format(), [term()]) -> ok.
-say(Level, Format, Args) -> gen_server:cast(?MODULE, {say, Level, Format, Args}).
-
-%% @doc The same `What' is logged once for as long as it keeps coming.
--spec once(What :: term(), logger:level(), io:format(), [term()]) -> ok.
-once(What, Level, Format, Args) ->
-    case whereis(?MODULE) of
-        undefined -> once_without_server(What, Level, Format, Args);
-        _ -> gen_server:cast(?MODULE, {once, What, Level, Format, Args})
+say(Level, Format, Args) ->
+    try
+        case ets:update_counter(?MODULE, waiting, 1) =< ?MOST_WAITING of
+            true -> gen_server:cast(?MODULE, {Level, Format, Args});
+            false -> count(waiting, -1), count(unsaid, 1)
+        end
+    catch
+        %% The application does not run.
+        error:badarg -> ok
     end.
 
-%% Where the application does not run, which is a mistake: once in the life of the VM.
+%% @doc The same `What' is logged once for as long as it keeps coming, and then with how often it came.
+-spec once(What :: term(), logger:level(), io:format(), [term()]) -> ok.
+once(What, Level, Format, Args) ->
+    try once(erlang:monotonic_time(millisecond), What, Level, Format, Args)
+    catch
+        %% The application does not run, which is a mistake.
+        error:badarg -> once_without_server(What, Level, Format, Args)
+    end.
+
+once(Now, What, Level, Format, Args) ->
+    case ets:lookup(?MODULE, {kind, What}) of
+        [{Kind, Last, _}] when Now - Last < ?QUIET ->
+            _ = ets:update_counter(?MODULE, Kind, {3, 1}),
+            _ = ets:update_element(?MODULE, Kind, {2, Now}),
+            ok;
+        [{Kind, _, More}] ->
+            true = ets:insert(?MODULE, {Kind, Now, 0}),
+            say(Level, Format ++ again(More), Args);
+        [] ->
+            case has_room(Now) of
+                true ->
+                    true = ets:insert(?MODULE, {{kind, What}, Now, 0}),
+                    say(Level, Format, Args);
+                false ->
+                    count(unsaid, 1)
+            end
+    end.
+
+again(0) -> "";
+again(More) -> io_lib:format(" (~b more before)", [More]).
+
+has_room(Now) ->
+    ets:info(?MODULE, size) < ?MOST_KINDS + 2 orelse
+        ets:select_delete(?MODULE, [{{{kind, '_'}, '$1', '_'}, [{'<', '$1', Now - ?QUIET}], [true]}]) > 0.
+
+count(Counter, By) ->
+    _ = ets:update_counter(?MODULE, Counter, By),
+    ok.
+
+%% Once in the life of the VM.
 once_without_server(What, Level, Format, Args) ->
     case persistent_term:get({?MODULE, What}, unsaid) of
         unsaid ->
@@ -44,27 +87,19 @@ to_stderr(Format, Args) ->
     _ = systemd_journal_stderr:write(error, ["systemd: " | io_lib:format(Format, Args)], 0),
     ok.
 
-init([]) -> {ok, #{}}.
+init([]) ->
+    ?MODULE = ets:new(?MODULE, [named_table, public, {write_concurrency, true}]),
+    true = ets:insert(?MODULE, [{waiting, 0}, {unsaid, 0}]),
+    {ok, none}.
 
-handle_call(_, _, Seen) -> {reply, {error, badarg}, Seen}.
+handle_call(_, _, State) -> {reply, {error, badarg}, State}.
 
-handle_cast({say, Level, Format, Args}, Seen) ->
+handle_cast({Level, Format, Args}, State) ->
     ?LOG(Level, Format, Args),
-    {noreply, Seen};
-handle_cast({once, What, Level, Format, Args}, Seen) ->
-    Now = erlang:monotonic_time(millisecond),
-    case Seen of
-        #{What := Last} when Now - Last < ?QUIET ->
-            {noreply, Seen#{What := Now}};
-        #{} ->
-            Recent = maps:filter(fun(_, Last) -> Now - Last < ?QUIET end, Seen),
-            case map_size(Recent) < ?MOST of
-                true ->
-                    ?LOG(Level, Format, Args),
-                    {noreply, Recent#{What => Now}};
-                false ->
-                    {noreply, Recent}
-            end
-    end;
-handle_cast(_, Seen) ->
-    {noreply, Seen}.
+    count(waiting, -1),
+    Unsaid = ets:lookup_element(?MODULE, unsaid, 2),
+    count(unsaid, -Unsaid),
+    _ = Unsaid > 0 andalso ?LOG(warning, "systemd: ~b more lines of this library were not logged", [Unsaid]),
+    {noreply, State};
+handle_cast(_, State) ->
+    {noreply, State}.

@@ -46,7 +46,8 @@
     fetch_term/1,
     dirty_cpu/0,
     dirty_io/0,
-    load_error/0
+    load_error/0,
+    priv_dir/0
 ]).
 
 -export_type([notifier/0, barrier/0, watchdog/0, memory_pressure/0]).
@@ -93,6 +94,7 @@ path(File) ->
             File
     end.
 
+-spec priv_dir() -> file:filename_all().
 priv_dir() ->
     case code:priv_dir(systemd) of
         {error, bad_name} -> filename:join(filename:dirname(code:which(?MODULE)), "../priv");

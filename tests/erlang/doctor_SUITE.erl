@@ -104,6 +104,9 @@ rules(_) ->
             {warning, "Restart=on-abnormal:", [
                 {[unit, "Restart"], "on-abnormal"}, {[config], [{watchdog_check, {m, f, []}}, {watchdog_crash_dump, "/x"}]}
             ]},
+            {error, "notify-reload with the config key handle_event.*262", [
+                {[unit, "Type"], "notify-reload"}, {[config], [{watchdog_check, {m, f, []}}, {handle_event, false}]}
+            ]},
             {warning, "KillMode=process", [{[unit, "KillMode"], "process"}]},
             {warning, "KillMode=none", [{[unit, "KillMode"], "none"}]},
             {notice, "MemoryDenyWriteExecute=yes.*JPperf", [{[unit, "MemoryDenyWriteExecute"], "yes"}]},
@@ -156,14 +159,15 @@ config_keys(_) ->
         ]
     ],
     [Text] = systemd_config:problems([{watchdog_scale, 1}, {reload, restart}]),
-    ?assertEqual("config key watchdog_scale is 1, and not an integer of at least 2", lists:flatten(Text)).
+    ?assertEqual("config key watchdog_scale is 1, and not an integer from 2 to 1000", lists:flatten(Text)).
 
 %% Every key that there is is known, and its default is fit.
 default_config(_) ->
     _ = application:load(systemd),
-    Config = application:get_all_env(systemd),
-    ?assert(length(Config) > 5),
-    ?assertEqual([], systemd_config:problems(Config)).
+    ?assertEqual([], systemd_config:problems(systemd_config:all())),
+    Defaults = [{Key, Default} || {Key, Default, _, _} <- systemd_config:keys()],
+    ?assert(length(Defaults) > 5),
+    ?assertEqual([], systemd_config:problems(Defaults)).
 
 unit_files(_) ->
     Settings = fun(Lines) -> systemd_unit:parse(lists:join("\n", ["[Service]" | Lines])) end,

@@ -268,7 +268,7 @@ failed_sends(Config) ->
      || Result <- [systemd:store_fds([Fd]), systemd:clear_fds([a]), systemd:store_term(a, 1)]
     ],
     ?assertEqual({error, {no_such_fd, a}}, systemd:fetch_term(a)),
-    ?assertMatch([_, _, _], log_counter:messages()).
+    ?assertMatch([_], log_counter:messages()).
 
 %% However many do it at once: the manager has one, and it is the one that is kept.
 one_of_many(Config) ->

@@ -241,7 +241,7 @@ api_without_systemd(_) ->
 
 calls(Term) ->
     is_map(systemd:ready(Term)) andalso
-        ignore =:= systemd_ready:start_link(Term) andalso
+        ignore =:= systemd_status:ready_link(Term) andalso
         is_map(systemd:set_status(Term)) andalso
         up_and_down(Term) andalso
         is_answer(result(fun() -> systemd:barrier(not_long(Term)) end)) andalso
@@ -277,8 +277,8 @@ watchdog(Term) ->
 %% What is one could run anything.
 no_check(Term) ->
     systemd_check:is_check(Term) orelse
-        case systemd_check:run([Term], #{}, fun(_) -> ok end) of
-            {{failed, _, Text, Log}, #{}} -> is_list(unicode:characters_to_list([Text, Log]));
+        case systemd_check_run:run(systemd_check_run:prepare([Term]), none, fun(_) -> ok end) of
+            {failed, _, Text, Log} -> is_list(unicode:characters_to_list([Text, Log]));
             _ -> false
         end.
 

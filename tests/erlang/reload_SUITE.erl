@@ -17,6 +17,10 @@ all() ->
         by_itself,
         interrupted,
         asked_for_by_a_signal_and_interrupted,
+        hangs,
+        hangs_with_more_time,
+        many_signals_while_one_runs,
+        leaves_a_process_behind,
         while_the_queue_is_full,
         without_systemd,
         restart_bridges_the_watchdog
@@ -33,7 +37,7 @@ init_per_testcase(_, Config) ->
 end_per_testcase(_, Config) ->
     _ = application:stop(systemd),
     os:unsetenv("NOTIFY_SOCKET"),
-    [application:unset_env(systemd, Key) || Key <- [warn_about_readiness_message, reload]],
+    [application:unset_env(systemd, Key) || Key <- [warn_about_readiness_message, reload, reload_timeout]],
     log_counter:stop(),
     recorder:stop(proplists:get_value(recorder, Config)).
 
@@ -135,7 +139,7 @@ failures(Config) ->
                 {no, "secret"},
                 {no, "secret"},
                 "it can't be called, see the log",
-                "can't be called: reload is {no,\"secret\"}, and neither {M, F, A} nor fun/0"
+                "can't be called: {no,\"secret\"} is neither {M, F, A} nor fun/0"
             }
         ]
     ].
@@ -146,7 +150,7 @@ one_at_a_time(Config) ->
     ready(fun() -> Test ! {begun, self()}, receive go -> ok end end, Config),
     First = spawn_link(fun() -> ok = systemd:reload(), Test ! {self(), done} end),
     Runner = receive {begun, Pid} -> Pid end,
-    systemd_reload:request(),
+    gen_event:notify(erl_signal_server, sighup),
     Others = [spawn_link(fun() -> ok = systemd:reload(), Test ! {self(), done} end) || _ <- "12345"],
     [await_waiting(Other) || Other <- Others],
     Runner ! go,
@@ -200,7 +204,7 @@ ends_while_restarting(Config) ->
         end,
         Config
     ),
-    systemd_shutdown:restarting(false).
+    persistent_term:erase(systemd_lifecycle).
 
 ends(Begin, Config) ->
     Test = self(),
@@ -239,7 +243,7 @@ asked_for_by_a_signal_and_interrupted(Config) ->
     ready(fun() -> Test ! called, ok end, Config),
     Pid = whereis(systemd_reload),
     ok = sys:suspend(Pid),
-    systemd_reload:request(),
+    gen_event:notify(erl_signal_server, sighup),
     await_messages(Pid),
     exit(Pid, kill),
     receive called -> ok after 2000 -> error(not_called) end,
@@ -251,6 +255,89 @@ await_messages(Pid) ->
         {_, 0} -> await_messages(Pid);
         {_, _} -> ok
     end.
+
+%% The next one is none the worse for it.
+hangs(Config) ->
+    Test = self(),
+    application:set_env(systemd, reload_timeout, 100),
+    ready(fun() -> Test ! {begun, self()}, timer:sleep(infinity) end, Config),
+    Asking = spawn_link(fun() -> Test ! {self(), systemd:reload()} end),
+    Runner = receive {begun, Pid} -> Pid end,
+    gen_event:notify(erl_signal_server, sighup),
+    await_waiting_signal(),
+    application:set_env(systemd, reload, fun() -> ok end),
+    receive {Asking, Result} -> ?assertEqual({error, {reload_failed, timeout}}, Result) end,
+    ?assertNot(is_process_alive(Runner)),
+    _ = reloading(Config),
+    ?assertEqual(
+        <<"READY=1\nSTATUS=reload failed: not done after 100 ms, at timer:sleep/1\n">>, next(Config)
+    ),
+    _ = reloading(Config),
+    ?assertEqual(<<"READY=1\nSTATUS=reloaded\n">>, next(Config)),
+    ?assertMatch(
+        [
+            "systemd: reload failed, and the service goes on: not done after 100 ms, at [{timer,sleep,1," ++ _,
+            "systemd: reloaded"
+        ],
+        log_counter:messages()
+    ).
+
+await_waiting_signal() ->
+    case sys:get_state(systemd_reload) of
+        State when element(4, State) =:= none -> await_waiting_signal();
+        _ -> ok
+    end.
+
+hangs_with_more_time(Config) ->
+    application:set_env(systemd, reload_timeout, 100),
+    Slow = fun() -> systemd:extend_timeout_while(fun() -> timer:sleep(400) end, [{limit, 5000}]), timer:sleep(400), ok end,
+    ready(Slow, Config),
+    ?assertEqual(ok, systemd:reload()),
+    ?assert(lists:member(<<"READY=1\nSTATUS=reloaded\n">>, recorder:all(proplists:get_value(recorder, Config)))).
+
+%% They are one more reload, and take no process meanwhile.
+many_signals_while_one_runs(Config) ->
+    Test = self(),
+    ready(fun() -> Test ! {begun, self()}, receive go -> ok end end, Config),
+    gen_event:notify(erl_signal_server, sighup),
+    First = receive {begun, Pid} -> Pid end,
+    Before = erlang:system_info(process_count),
+    [gen_event:notify(erl_signal_server, sighup) || _ <- lists:seq(1, 200)],
+    await_waiting_signal(),
+    ?assert(erlang:system_info(process_count) - Before < 20),
+    First ! go,
+    receive {begun, Second} -> Second ! go end,
+    receive {begun, _} -> error(once_too_often) after 200 -> ok end.
+
+%% What is linked to a function ends with it, and that is no crash.
+leaves_a_process_behind(Config) ->
+    Test = self(),
+    ready(fun() -> {ok, Pid} = gen_event:start_link(), Test ! {left, Pid}, ok end, Config),
+    logger:set_primary_config(level, all),
+    Reports = crash_reports(fun() ->
+        ?assertEqual(ok, systemd:reload()),
+        receive {left, Pid} ->
+            Monitor = monitor(process, Pid),
+            receive {'DOWN', Monitor, process, Pid, _} -> ok end
+        end
+    end),
+    logger:set_primary_config(level, notice),
+    ?assertEqual([], Reports).
+
+crash_reports(Fun) ->
+    Test = self(),
+    ok = logger:add_handler(?MODULE, ?MODULE, #{config => Test}),
+    Fun(),
+    timer:sleep(100),
+    ok = logger:remove_handler(?MODULE),
+    crash_reports().
+
+crash_reports() -> receive {crash_report, Report} -> [Report | crash_reports()] after 0 -> [] end.
+
+log(#{msg := {report, #{label := {_, Label}} = Report}}, #{config := Test}) when Label =:= crash; Label =:= terminate ->
+    Test ! {crash_report, Report};
+log(_, _) ->
+    ok.
 
 %% Nobody reads: what can't be said is logged, and the function is called all the same.
 while_the_queue_is_full(Config) ->
@@ -284,8 +371,9 @@ restart_bridges_the_watchdog(Config) ->
         receive restarted -> ok end,
         <<"RELOADING=1\nMONOTONIC_USEC=", Rest/binary>> = next(Config),
         ?assertMatch([_, <<"WATCHDOG_USEC=5000000">>, <<>>], binary:split(Rest, <<"\n">>, [global])),
-        %% As the next VM does it: its check may fail until it is ready.
+        %% As the next VM does it, which has announced nothing: its check may fail until it is ready.
         ok = application:stop(systemd),
+        persistent_term:erase({systemd_notify, announced_to}),
         application:set_env(systemd, watchdog_check, {persistent_term, get, [well, false]}),
         ok = application:start(systemd),
         ?assertEqual(nothing, recorder:next(proplists:get_value(recorder, Config), 1000)),
@@ -300,7 +388,7 @@ restart_bridges_the_watchdog(Config) ->
     after
         [application:unset_env(systemd, Key) || Key <- [restart_timeout, watchdog_check]],
         persistent_term:erase(well),
-        systemd_shutdown:restarting(false),
+        persistent_term:erase(systemd_lifecycle),
         ok = application:stop(systemd),
         os:unsetenv("WATCHDOG_USEC")
     end.

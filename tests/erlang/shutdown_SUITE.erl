@@ -4,7 +4,11 @@
 
 -include_lib("stdlib/include/assert.hrl").
 
-all() -> [once_when_shutdown_begins, calls_the_function_set_before_us, reload_sends_none].
+all() ->
+    [
+        once_when_shutdown_begins, calls_the_function_set_before_us, reload_sends_none, after_a_hot_upgrade,
+        when_the_application_is_down, when_another_function_is_set_after_us
+    ].
 
 init_per_testcase(_, Config) ->
     Recorder = recorder:start(),
@@ -15,6 +19,9 @@ init_per_testcase(_, Config) ->
 end_per_testcase(_, Config) ->
     service:stop(proplists:get_value(service, Config)),
     recorder:stop(proplists:get_value(recorder, Config)).
+
+-define(RECORDER, proplists:get_value(recorder, Config)).
+-define(SERVICE, proplists:get_value(service, Config)).
 
 %% An application that takes a second to go down is still there when STOPPING=1 arrives.
 -define(SLOW_APPLICATION,
@@ -67,3 +74,42 @@ reload_sends_none(Config) ->
     service:signal(Service, "TERM"),
     0 = service:await_end(Service),
     ?assertEqual([<<"STOPPING=1\n">>], recorder:all(Recorder)).
+
+%% Whatever an upgrade does to the environments of applications.
+after_a_hot_upgrade(Config) ->
+    service:eval(?SERVICE, ?SLOW_APPLICATION ", shutdown_SUITE:upgrade(), systemd:notify({status, \"upgraded\"})"),
+    ?assertEqual(<<"STATUS=slow\n">>, service:next(?RECORDER)),
+    ?assertEqual(<<"STATUS=upgraded\n">>, service:next(?RECORDER)),
+    service:signal(?SERVICE, "TERM"),
+    0 = service:await_end(?SERVICE),
+    ?assertEqual([<<"STOPPING=1\n">>, <<"STATUS=slow is down\n">>], recorder:all(?RECORDER)).
+
+%% As release_handler does it, with files in which nothing has changed.
+upgrade() ->
+    Before = application_controller:prep_config_change(),
+    ok = application_controller:change_application_data([application_file(App) || App <- [kernel, stdlib, systemd]], []),
+    ok = application_controller:config_change(Before),
+    installed().
+
+application_file(App) ->
+    {ok, [Application]} = file:consult(filename:join(code:lib_dir(App, ebin), atom_to_list(App) ++ ".app")),
+    Application.
+
+installed() ->
+    case application:get_env(kernel, shutdown_func) of
+        undefined -> timer:sleep(10), installed();
+        {ok, _} -> ok
+    end.
+
+%% Then nobody says anything, and nothing is wrong with that.
+when_the_application_is_down(Config) ->
+    service:eval(?SERVICE, "ok = application:stop(systemd), init:stop()"),
+    0 = service:await_end(?SERVICE),
+    ?assertEqual([], recorder:all(?RECORDER)),
+    ?assertEqual(nomatch, string:find(service:log(?SERVICE), "nothing is sent")).
+
+%% It comes a little late then: when this application goes down.
+when_another_function_is_set_after_us(Config) ->
+    service:eval(?SERVICE, "application:set_env(kernel, shutdown_func, {erlang, display}), init:stop()"),
+    0 = service:await_end(?SERVICE),
+    ?assertEqual([<<"STOPPING=1\n">>], recorder:all(?RECORDER)).

@@ -167,8 +167,8 @@ an_invalid_setting_is_told_of(Config) ->
     log_counter:stop(),
     ?assertMatch(
         [
-            "systemd: config key watchdog_warn_after is soon, and not milliseconds; 50 is used",
-            "systemd: config key watchdog_on_hang is explode, and not withhold, trigger or abort; withhold is used"
+            "systemd: config key watchdog_warn_after is soon, and not milliseconds; the default is used",
+            "systemd: config key watchdog_on_hang is explode, and not withhold, trigger or abort; the default is used"
         ],
         Messages
     ).
@@ -197,7 +197,7 @@ still_failing_when_it_goes_down(Config) ->
     ok = systemd:notify(stopping),
     wait(fun() -> recorder:next(Recorder) =:= <<"STOPPING=1\n">> end),
     wait(fun() -> recorder:next(Recorder) =:= <<"WATCHDOG=1\n">> end),
-    #{last_result := Text, overdue := false} = systemd_watchdog_info:read(),
+    #{last_result := Text, overdue := false} = systemd_watchdog:info(),
     Messages = log_counter:messages(),
     log_counter:stop(),
     ?assertMatch(["systemd: watchdog_check: " ++ _], Messages),
@@ -226,25 +226,25 @@ quiet_when_asked_before_ready(Config) ->
     ?assertMatch(<<"STATUS=watchdog: ", _/binary>>, recorder:next(Recorder)).
 
 info(Config) ->
-    ?assertEqual(false, systemd_watchdog_info:read()),
+    ?assertEqual(false, systemd_watchdog:info()),
     start_asking(Config, [{watchdog_warn_after, 300}]),
     First = asked(),
     ?assertMatch(
         #{timeout := 100, enabled := true, last_answer := never, last_result := not_checked, overdue := false},
-        systemd_watchdog_info:read()
+        systemd_watchdog:info()
     ),
-    wait(fun() -> maps:get(overdue, systemd_watchdog_info:read()) =/= false end),
-    ?assert(maps:get(overdue, systemd_watchdog_info:read()) >= 300),
+    wait(fun() -> maps:get(overdue, systemd_watchdog:info()) =/= false end),
+    ?assert(maps:get(overdue, systemd_watchdog:info()) >= 300),
     First ! true,
     Second = asked(),
-    ?assertMatch(#{last_answer := N, last_result := ok} when is_integer(N), systemd_watchdog_info:read()),
+    ?assertMatch(#{last_answer := N, last_result := ok} when is_integer(N), systemd_watchdog:info()),
     Second ! false,
     _ = asked(),
-    #{last_result := Text, last_duration := Duration} = systemd_watchdog_info:read(),
+    #{last_result := Text, last_duration := Duration} = systemd_watchdog:info(),
     ?assertMatch({match, _}, re:run(Text, "returned false")),
     ?assert(is_integer(Duration)),
     ok = systemd:watchdog(disable),
-    ?assertMatch(#{enabled := false, overdue := false}, systemd_watchdog_info:read()).
+    ?assertMatch(#{enabled := false, overdue := false}, systemd_watchdog:info()).
 
 %% The socket is opened when there is a descriptor for it, and the thread is started.
 started_without_descriptors(Config) ->

@@ -48,7 +48,7 @@ defmodule ChaosTest do
             Victims = [Pid || Pid <- Children(), rand:uniform(2) =:= 1],
             [exit(Pid, kill) || {_, Pid} <- lists:sort([{rand:uniform(), Pid} || Pid <- Victims])],
             systemd:notify({status, integer_to_list(Count)}),
-            systemd_reload:request(),
+            gen_event:notify(erl_signal_server, sighup),
             timer:sleep(rand:uniform(100)),
             Kill(Count + length(Victims));
           false -> Count

@@ -1,13 +1,18 @@
 %% @private
-%% The way from any process to journald, with no process in between.
+%% The way from any process to journald, with no process in between; and how many lines journald has missed, which it is
+%% told as soon as it takes lines again.
 -module(systemd_journal).
 
--export([send/5]).
+-export([send/5, drop/3]).
+-export([tell/2]).
 
 -export_type([more/0, reason/0]).
 
 -type more() :: [{Name :: binary(), Value :: binary()}].
--type reason() :: invalid_message | badarg | no_thread | file:posix().
+-type reason() :: nif_not_loaded | invalid_message | badarg | no_thread | file:posix().
+
+%% Between two tries, in milliseconds.
+-define(RETRY, 100).
 
 %% @doc Sends one entry, and waits for journald up to its `send_timeout'.
 -spec send(systemd_journal_config:ready(), logger:level(), logger:metadata(), Message :: unicode:chardata(), more()) ->
@@ -25,3 +30,68 @@ log(Log, #{sink := Sink, send_timeout := Timeout} = Config, {_, Meta, _, _} = Ev
 texts(Paths, Meta) ->
     Language = systemd_journal_value:language(Meta),
     [systemd_journal_value:text(lists:foldl(fun maps:get/2, Meta, Path), Language) || Path <- Paths].
+
+%% @doc Counts one line that could not be sent. Where nobody tells of such lines yet, a process is
+%% started that does, and then ends.
+-spec drop(systemd_journal_config:ready(), logger:metadata(), reason()) -> ok.
+drop(#{sink := none}, _, _) ->
+    ok;
+drop(#{sink := Sink} = Config, Meta, Reason) ->
+    case systemd_nif:journal_drop(Sink, maps:get(time, Meta, os:system_time(microsecond))) of
+        true ->
+            %% There may be no room for a process: the next one that is dropped tries again.
+            _ = catch spawn(?MODULE, tell, [Config, Reason]),
+            ok;
+        false ->
+            ok
+    end.
+
+%% @doc The process that tells.
+-spec tell(systemd_journal_config:ready(), reason()) -> term().
+tell(#{sink := Sink, path := Path} = Config, Reason) ->
+    case systemd_nif:journal_teller(Sink) of
+        true ->
+            %% A full queue is told of by the journal itself.
+            _ = Reason =:= eagain orelse
+                systemd_log:to_stderr(
+                    "log lines are dropped, and counted: the journal at ~ts does not take them: ~ts",
+                    [Path, systemd_reason:posix(Reason)]
+                ),
+            %% The count is gone with the copy of the native library that kept it.
+            try tell(Config)
+            catch error:badarg -> ok
+            end;
+        false ->
+            ok
+    end.
+
+tell(#{sink := Sink} = Config) ->
+    {Count, Last, From, To} = systemd_nif:journal_dropped(Sink),
+    case send_count(Config, Count, From, To) of
+        ok -> systemd_nif:journal_told(Sink, Count, Last) =:= 0 orelse tell(Config);
+        {error, _} -> retry(Config, Count)
+    end.
+
+send_count(Config, Count, From, To) ->
+    Message = io_lib:format(
+        "systemd: ~b log lines from ~ts to ~ts were dropped, because the journal did not take them",
+        [Count, From, To]
+    ),
+    Meta = #{time => os:system_time(microsecond), pid => self()},
+    send(Config, warning, Meta, Message, [
+        {<<"N_DROPPED">>, integer_to_binary(Count)},
+        {<<"DROPPED_FROM">>, From},
+        {<<"DROPPED_TO">>, To}
+    ]).
+
+%% Nobody waits for a journal that the handler has left.
+retry(#{id := Id, path := Path} = Config, Count) ->
+    case systemd_journal_config:path(Id) of
+        Path ->
+            timer:sleep(?RETRY),
+            tell(Config);
+        _ ->
+            systemd_log:to_stderr(
+                "~b log lines were dropped, because the journal at ~ts did not take them", [Count, Path]
+            )
+    end.

@@ -12,7 +12,7 @@
     sink := systemd_nif:sink() | none,
     path := binary(),
     send_timeout := non_neg_integer(),
-    report_cb := systemd_journal_report:callback() | undefined,
+    report_cb := systemd_journal_value:callback() | undefined,
     complained := atomics:atomics_ref()
 }.
 

@@ -161,7 +161,7 @@ send(Config, #{level := Level, meta := Meta}, Message, More) ->
 
 failed(Class, Reason, Stack, #{meta := Meta}, Config) ->
     complain(Config, ["failed: ", systemd_journal_value:exception(Class, Reason, Stack)]),
-    systemd_journal_drops:count(Config, Meta, einval).
+    systemd_journal:drop(Config, Meta, einval).
 
 %% A string without the way of the default formatter, which makes a list of its characters: that takes up to
 %% thirty times as long.
@@ -187,7 +187,7 @@ formatted(Event, Formatter, Config) ->
     end.
 
 more(Event, Config) ->
-    case systemd_journal_report:fields(Event, maps:get(report_cb, Config)) of
+    case systemd_journal_value:report(Event, maps:get(report_cb, Config)) of
         {ok, Fields} ->
             Fields;
         {{report_cb_failed, Text}, Fields} ->
@@ -202,13 +202,13 @@ sent({error, invalid_message}, Event, _, Config) ->
     Message = systemd_journal_message:bad_return(Event),
     sent(send(Config, Event, Message, []), Event, Message, Config);
 sent({error, Reason}, #{meta := Meta}, _, Config) when Reason =:= eagain; Reason =:= no_thread; Reason =:= emsgsize; Reason =:= badarg ->
-    systemd_journal_drops:count(Config, Meta, Reason);
+    systemd_journal:drop(Config, Meta, Reason);
 sent({error, Reason}, #{level := Level, meta := Meta} = Event, Message, Config) ->
     #{send_timeout := Timeout} = Config,
     _ = Reason =:= nif_not_loaded orelse systemd_journal_config:say_why_missing(Config, Reason),
     try systemd_journal_stderr:write(Level, Message, Timeout) of
         ok -> ok;
-        full -> systemd_journal_drops:count(Config, Meta, Reason)
+        full -> systemd_journal:drop(Config, Meta, Reason)
     catch
         error:badarg ->
             _ = systemd_journal_stderr:write(Level, systemd_journal_message:bad_return(Event), Timeout),

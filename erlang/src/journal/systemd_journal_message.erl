@@ -21,7 +21,7 @@ format(Event, {Module, Config}) ->
 %% A formatter of Elixir's knows what to do with a struct, where one of Erlang's would show all of it. OTP's own gets
 %% the text, another one the same kind of message.
 without_structs(#{msg := Message, meta := Meta} = Event, Formatter, Config) ->
-    case systemd_journal_value:language_of(Formatter) of
+    case systemd_elixir:language(Formatter) of
         erlang ->
             case {systemd_elixir:is_there(), Message, Config} of
                 {false, {string, _}, _} -> Event;

@@ -11,26 +11,13 @@
 %% handler is the journal.
 -spec install() -> ok.
 install() ->
-    case application:get_env(systemd, install_kmsg, true) of
-        true -> lists:foreach(fun install_kmsg/1, logger:get_handler_config());
-        false -> ok;
-        Kmsg -> invalid(install_kmsg, Kmsg)
-    end,
-    case application:get_env(systemd, install_journal, false) of
+    _ = systemd_config:value(install_kmsg) andalso lists:foreach(fun install_kmsg/1, logger:get_handler_config()),
+    case systemd_config:value(install_journal) of
         false -> ok;
         true -> install_journal(#{});
         Options when is_map(Options) -> install_journal(Options);
-        Options ->
-            try maps:from_list(Options) of
-                Map -> install_journal(Map)
-            catch
-                error:badarg -> invalid(install_journal, Options)
-            end
+        Options -> install_journal(maps:from_list(Options))
     end.
-
-invalid(Key, Value) ->
-    [Problem] = systemd_config:problems([{Key, Value}]),
-    logger:error("systemd: ~ts", [Problem]).
 
 %% @doc See {@link systemd:is_journal/1}.
 -spec is_journal(term()) -> boolean().

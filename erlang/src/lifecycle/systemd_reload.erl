@@ -3,135 +3,107 @@
 -module(systemd_reload).
 -behaviour(gen_server).
 
--export([child_spec/0, start_link/0, request/0, persist/0, reload/0, restart/2, announce_restart/0]).
+-export([child_spec/1, start_link/1, requests/0, request/1, reload/0, restart/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
+-export_type([requests/0]).
+
+%% How many are asked for by a signal, whose sender does not learn that this process has ended.
+-opaque requests() :: atomics:atomics_ref().
+
 -record(state, {
-    running = none :: none | {Runner :: pid(), [reloading], Waiting :: [gen_server:from()]},
+    requests :: requests(),
+    running = none :: none | {Run :: pid(), [reloading], Waiting :: [gen_server:from()]},
     %% Asked for while another one runs: the function may have read what has changed since.
     next = none :: none | [gen_server:from()]
 }).
 
-%% In milliseconds.
--define(RESTART_TIMEOUT, 120000).
-
 %% In characters.
 -define(LONGEST_STATUS, 500).
 
--spec child_spec() -> supervisor:child_spec().
-child_spec() -> #{id => ?MODULE, start => {?MODULE, start_link, []}}.
+-spec child_spec(requests()) -> supervisor:child_spec().
+child_spec(Requests) -> #{id => ?MODULE, start => {?MODULE, start_link, [Requests]}}.
 
-start_link() -> gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
+start_link(Requests) -> gen_server:start_link({local, ?MODULE}, ?MODULE, Requests, []).
+
+-spec requests() -> requests().
+requests() -> atomics:new(1, []).
 
 %% @doc Has one done, and waits for nothing.
--spec request() -> ok.
-request() ->
-    _ = case configured() of
-        restart -> spawn(?MODULE, restart, [fun init:restart/0, []]);
-        _ -> spawn(?MODULE, persist, [])
-    end,
-    ok.
-
-%% @doc Asks again when the process that does it was ended: whoever sent a signal does not learn of that.
--spec persist() -> ok.
-persist() ->
-    try gen_server:call(?MODULE, reload, infinity) of
-        _ -> ok
-    catch
-        exit:_ ->
-            timer:sleep(100),
-            _ = whereis(systemd_sup) =/= undefined andalso persist(),
-            ok
-    end.
+-spec request(requests()) -> ok.
+request(Requests) ->
+    ok = atomics:add(Requests, 1, 1),
+    gen_server:cast(?MODULE, reload).
 
 %% @doc Returns when one is done that was begun after the call.
 -spec reload() -> ok | {error, systemd:reason()}.
 reload() ->
-    case configured() of
+    case systemd_config:function(reload) of
         restart ->
             restart(fun init:restart/0, []);
         _ ->
-            try gen_server:call(?MODULE, reload, infinity)
+            try gen_server:call(?MODULE, {reload, systemd_function:current()}, infinity)
             catch
                 exit:{Reason, _} when Reason =:= shutdown; Reason =:= noproc -> {error, stopping};
                 exit:{Reason, _} -> {error, {reload_failed, Reason}}
             end
     end.
 
-%% @doc Says so, and restarts the VM. Nothing is restarted when it can't be said.
+%% @doc See {@link systemd_lifecycle:restart/2}.
 -spec restart(fun(), Args :: list()) -> ok | {error, systemd:reason()}.
 restart(Restart, Args) ->
-    case systemd_shutdown:is_under_way() of
-        true ->
-            refused();
-        false ->
-            systemd_shutdown:restarting(true),
-            case announce_restart() of
-                ok ->
-                    apply(Restart, Args);
-                {error, _} = Error ->
-                    systemd_shutdown:restarting(false),
-                    Error
-            end
+    case systemd_lifecycle:restart(Restart, Args) of
+        {error, stopping} -> refused();
+        Result -> Result
     end.
 
 refused() ->
     systemd_log:say(notice, "systemd: not reloaded, because the service goes down", []),
     {error, stopping}.
 
-%% @doc Nobody pings while the VM restarts in place, so that the manager is given another timeout.
--spec announce_restart() -> ok | {error, systemd:reason()}.
-announce_restart() ->
-    Timeout = systemd_config:value(restart_timeout, ?RESTART_TIMEOUT),
-    Bridge = systemd_watchdog:bridge(Timeout),
-    case systemd_notify:send([reloading | Bridge]) of
-        ok when Bridge =:= [] -> ok;
-        ok -> systemd_watchdog:bridged();
-        {error, _} = Error -> Error
-    end.
-
-configured() -> application:get_env(systemd, reload, restart).
-
-%% One that was going on when the process before this one ended has no end but this.
-init([]) ->
+%% A reload that was going on when the process before this one ended has no end but this.
+init(Requests) ->
     process_flag(trap_exit, true),
-    _ = systemd_notify:has_announced(reloading) andalso finish({failed, interrupted}, [reloading]),
-    {ok, #state{}}.
+    _ = systemd_lifecycle:state() =:= reloading andalso finish({failed, interrupted}, [reloading]),
+    _ = atomics:get(Requests, 1) > 0 andalso gen_server:cast(self(), reload),
+    {ok, #state{requests = Requests}}.
 
 %% It would wait for itself.
-handle_call(reload, {Runner, _}, #state{running = {Runner, _, _}} = State) ->
+handle_call({reload, Run}, _, #state{running = {Run, _, _}} = State) ->
     {reply, {error, {reload_failed, reloading}}, State};
-handle_call(reload, From, State) -> {noreply, reload([From], State)};
+handle_call({reload, _}, From, State) -> {noreply, reload([From], State)};
 handle_call(_, _, State) -> {reply, {error, badarg}, State}.
 
+handle_cast(reload, State) -> {noreply, reload([], State)};
 handle_cast(_, State) -> {noreply, State}.
 
-handle_info({'EXIT', Runner, Reason}, #state{running = {Runner, Said, Waiting}, next = Next} = State) ->
-    Reply = finish(outcome(systemd_function:outcome(Reason)), Said),
-    lists:foreach(fun(From) -> gen_server:reply(From, Reply) end, Waiting),
+handle_info({'EXIT', Run, Reason}, #state{running = {Run, Said, Waiting}, next = Next} = State) ->
+    reply(Waiting, finish(outcome(systemd_function:outcome(Reason)), Said)),
     Idle = State#state{running = none, next = none},
     {noreply, case Next of none -> Idle; _ -> reload(Next, Idle) end};
 handle_info(_, State) ->
     {noreply, State}.
 
 %% A reload that goes on is part of what goes down.
-terminate(_, #state{running = {Runner, _, _}}) -> exit(Runner, kill);
+terminate(_, #state{running = {Run, _, _}}) -> systemd_function:stop(Run);
 terminate(_, _) -> ok.
 
-reload(From, #state{running = none} = State) ->
-    case systemd_shutdown:is_under_way() of
-        true ->
-            Refused = refused(),
-            lists:foreach(fun(Asked) -> gen_server:reply(Asked, Refused) end, From),
+reply(Waiting, Reply) -> lists:foreach(fun(From) -> gen_server:reply(From, Reply) end, Waiting).
+
+reload(From, #state{running = none, requests = Requests} = State) ->
+    ok = atomics:put(Requests, 1, 0),
+    case {systemd_lifecycle:state(), systemd_config:function(reload)} of
+        {GoingDown, _} when GoingDown =:= stopping; GoingDown =:= restarting ->
+            reply(From, refused()),
             State;
-        false ->
+        {_, restart} ->
+            reply(From, restart(fun init:restart/0, [])),
+            State;
+        {Before, Function} ->
             %% A failure is logged there; it is no reason to go on with what is out of date.
-            Said = [
-                reloading
-             || systemd_notify:has_announced(ready), systemd_notify:send(reloading) =:= ok
-            ],
-            Runner = systemd_function:start_link(configured(), normal),
-            State#state{running = {Runner, Said, From}}
+            Said = [reloading || Before =/= starting, systemd_notify:send(reloading) =:= ok],
+            Limit = systemd_config:value(reload_timeout),
+            State#state{running = {systemd_function:start_link(reload, Function, #{limit => Limit}), Said, From}}
     end;
 reload(From, #state{next = none} = State) ->
     State#state{next = From};
@@ -159,7 +131,7 @@ finish(Failure, Said) ->
 
 %% What goes down has other things to tell. What was not begun for the manager has no end.
 tell(Said, Text) ->
-    case systemd_shutdown:is_under_way() of
+    case systemd_lifecycle:is_going_down() of
         true ->
             ok;
         false ->
@@ -168,14 +140,18 @@ tell(Said, Text) ->
     end.
 
 reason({raised, Class, Reason, _}) -> {Class, Reason};
+reason({not_done, _, _}) -> timeout;
 reason({_, Reason}) -> Reason.
 
 %% Everybody may read the status: only what the function meant to say is told there.
 explain({failed, Reason}) ->
     Text = describe(Reason),
     {Text, Text};
+explain({not_done, _, _} = Failure) ->
+    {Format, Args} = systemd_function:describe(Failure),
+    {systemd_function:summary(Failure), text(Format, Args)};
 explain(Failure) ->
-    {Format, Args} = systemd_function:describe(Failure, reload),
+    {Format, Args} = systemd_function:describe(Failure),
     {["it ", systemd_function:summary(Failure), ", see the log"], text("its function " ++ Format, Args)}.
 
 %% Text as it is, and any other term as Erlang writes it.

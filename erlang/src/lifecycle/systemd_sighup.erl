@@ -1,5 +1,5 @@
 %% @private
-%% `systemctl reload' by SIGHUP: a handler of kernel's signal server.
+%% `systemctl reload' by SIGHUP: a handler of kernel's signal server, which handles SIGTERM too, and waits for nothing.
 -module(systemd_sighup).
 -behaviour(gen_event).
 
@@ -7,34 +7,28 @@
 -export([init/1, handle_event/2, handle_call/2]).
 
 %% @doc As the config key `handle_event' says.
--spec install() -> ok.
+-spec install() -> systemd_reload:requests().
 install() ->
-    case application:get_env(systemd, handle_event, sighup) of
-        sighup ->
+    Requests = systemd_reload:requests(),
+    _ = systemd_config:value(handle_event) =:= sighup andalso
+        begin
             os:set_signal(sighup, handle),
             uninstall(),
-            gen_event:add_handler(erl_signal_server, ?MODULE, []);
-        false ->
-            ok;
-        Invalid ->
-            logger:error(
-                "systemd: config key handle_event is ~0tP, which is neither sighup nor false",
-                [systemd_elixir:redacted(Invalid), 20]
-            )
-    end.
+            ok = gen_event:add_handler(erl_signal_server, ?MODULE, Requests)
+        end,
+    Requests.
 
 -spec uninstall() -> ok.
 uninstall() ->
     _ = gen_event:delete_handler(erl_signal_server, ?MODULE, []),
     ok.
 
-init([]) -> {ok, []}.
+init(Requests) -> {ok, Requests}.
 
-%% The signal server handles SIGTERM too, and waits for nothing.
-handle_event(sighup, State) ->
-    systemd_reload:request(),
-    {ok, State};
-handle_event(_, State) ->
-    {ok, State}.
+handle_event(sighup, Requests) ->
+    systemd_reload:request(Requests),
+    {ok, Requests};
+handle_event(_, Requests) ->
+    {ok, Requests}.
 
-handle_call(_, State) -> {ok, {error, badarg}, State}.
+handle_call(_, Requests) -> {ok, {error, badarg}, Requests}.

@@ -4,7 +4,7 @@
 -module(systemd_memory_pressure).
 -behaviour(gen_server).
 
--export([child_spec/1, start_link/1]).
+-export([child_spec/1, start_link/1, collect/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 -type variables() :: {Watch :: binary(), Write :: binary() | false}.
@@ -12,7 +12,7 @@
 -record(state, {
     variables :: variables(),
     thread = none :: none | {Owner :: pid(), systemd_nif:memory_pressure()},
-    runner = none :: none | pid()
+    run = none :: none | pid()
 }).
 
 -define(SEE, ". See MemoryPressureWatch= in systemd.resource-control(5)").
@@ -23,14 +23,19 @@
 %% A function that takes longer is told of, in milliseconds.
 -define(LATE, 10000).
 
+%% So many at a time, at most.
+-define(MAX_PROCESSES, 100).
+%% After each, in milliseconds: the schedulers have other things to do.
+-define(BETWEEN, 10).
+%% A process that is long in native code comes to it later, in milliseconds.
+-define(LONGEST, 5000).
+
 -spec child_spec(systemd_env:variables()) -> [supervisor:child_spec()].
 child_spec(Variables) ->
     Path = systemd_env:value("MEMORY_PRESSURE_WATCH", Variables),
-    Off = lists:member(Path, [false, <<>>, <<"/dev/null">>]) orelse configured() =:= false,
+    Off = lists:member(Path, [false, <<>>, <<"/dev/null">>]) orelse systemd_config:function(memory_pressure) =:= false,
     Args = [{Path, systemd_env:value("MEMORY_PRESSURE_WRITE", Variables)}],
     [#{id => ?MODULE, start => {?MODULE, start_link, Args}, restart => transient} || not Off].
-
-configured() -> systemd_config:optional(memory_pressure).
 
 start_link(Variables) -> gen_server:start_link({local, ?MODULE}, ?MODULE, Variables, []).
 
@@ -92,10 +97,10 @@ handle_call(_, _, State) -> {reply, {error, badarg}, State}.
 
 handle_cast(_, State) -> {noreply, State}.
 
-handle_info({systemd_memory_pressure, pressure}, #state{runner = none} = State) ->
-    case configured() of
+handle_info({systemd_memory_pressure, pressure}, #state{run = none} = State) ->
+    case systemd_config:function(memory_pressure) of
         false -> {noreply, pause(State)};
-        undefined -> {noreply, run({systemd_garbage, collect, []}, low, State)};
+        undefined -> {noreply, run({?MODULE, collect, []}, low, State)};
         Function -> {noreply, run(Function, normal, State)}
     end;
 handle_info(start, State) ->
@@ -108,36 +113,28 @@ handle_info({systemd_memory_pressure, closed}, #state{variables = {Path, _}} = S
         warning, "systemd: memory pressure is not watched any more: ~ts is closed, or gone", [Path]
     ),
     {stop, normal, State};
-handle_info({'EXIT', Runner, Reason}, #state{runner = Runner} = State) ->
-    case systemd_function:outcome(Reason) of
-        {returned, _} ->
-            ok;
-        Failure ->
-            {Format, Args} = systemd_function:describe(Failure, memory_pressure),
-            complain(Format, Args)
+handle_info({'EXIT', Run, Reason}, #state{run = Run} = State) ->
+    _ = case systemd_function:outcome(Reason) of
+        {returned, _} -> ok;
+        Failure -> systemd_function:complain(memory_pressure, systemd_config:function(memory_pressure), Failure)
     end,
     {noreply, pause(State), hibernate};
 handle_info({'EXIT', Owner, _}, #state{thread = {Owner, _}} = State) ->
     start(State#state{thread = none});
-handle_info({late, Runner}, #state{runner = Runner} = State) ->
-    complain("has not returned for ~b ms, and is not called again before", [?LATE]),
-    {noreply, State};
 handle_info(done, State) ->
     done(State);
 handle_info(_, State) ->
     {noreply, State}.
 
-terminate(_, #state{runner = none}) -> ok;
-terminate(_, #state{runner = Runner}) -> exit(Runner, kill).
+terminate(_, #state{run = none}) -> ok;
+terminate(_, #state{run = Run}) -> systemd_function:stop(Run).
 
 run(Function, Priority, State) ->
-    Runner = systemd_function:start_link(Function, Priority),
-    _ = erlang:send_after(?LATE, self(), {late, Runner}),
-    State#state{runner = Runner}.
+    State#state{run = systemd_function:start_link(memory_pressure, Function, #{priority => Priority, late => ?LATE})}.
 
 pause(State) ->
     _ = erlang:send_after(?PAUSE, self(), done),
-    State#state{runner = none}.
+    State#state{run = none}.
 
 %% Another copy of the native library may have taken the place of the one that runs the thread.
 done(#state{thread = {Owner, Watch}} = State) ->
@@ -151,8 +148,61 @@ done(#state{thread = {Owner, Watch}} = State) ->
 done(State) ->
     {noreply, State, hibernate}.
 
-%% What goes on is said once.
-complain(Format, Args) ->
-    systemd_log:once(
-        {?MODULE, Format}, error, "systemd: the function of memory_pressure " ++ Format, Args
+%% @doc Has the processes with the most garbage collect it, one after the other.
+-spec collect() -> ok.
+collect() ->
+    Before = memory(),
+    Chosen = chosen(),
+    lists:foreach(fun collect/1, Chosen),
+    systemd_log:say(
+        notice,
+        "systemd: memory pressure: collected ~b of ~b processes~ts",
+        [length(Chosen), erlang:system_info(process_count), difference(Before, memory())]
     ).
+
+collect(Pid) ->
+    async = garbage_collect(Pid, [{async, Pid}]),
+    receive {garbage_collect, Pid, _} -> ok after ?LONGEST -> ok end,
+    timer:sleep(?BETWEEN).
+
+chosen() ->
+    Most = lists:foldl(fun keep_most/2, gb_sets:new(), lists:delete(self(), processes())),
+    [Pid || {_, Pid} <- lists:reverse(gb_sets:to_list(Most))].
+
+keep_most(Pid, Most) ->
+    case gain(Pid) of
+        Words when Words > 0 -> keep_most(Words, Pid, Most);
+        _ -> Most
+    end.
+
+keep_most(Words, Pid, Most) ->
+    case gb_sets:size(Most) < ?MAX_PROCESSES orelse gb_sets:take_smallest(Most) of
+        true -> gb_sets:add({Words, Pid}, Most);
+        {{Least, _}, Rest} when Least < Words -> gb_sets:add({Words, Pid}, Rest);
+        _ -> Most
+    end.
+
+%% How many words a collection may free, less those that it is known to copy: a copy takes memory too,
+%% and a large heap that is alive must not be copied each time.
+gain(Pid) ->
+    case process_info(Pid, garbage_collection_info) of
+        {_, Info} -> lists:foldl(fun add/2, 0, Info);
+        undefined -> 0
+    end.
+
+add({heap_size, Words}, Sum) -> Sum + Words;
+add({old_heap_size, Words}, Sum) -> Sum + Words;
+add({bin_vheap_size, Words}, Sum) -> Sum + Words;
+add({bin_old_vheap_size, Words}, Sum) -> Sum + Words;
+%% What the last collection found alive is in one of the heaps as well.
+add({recent_size, Words}, Sum) -> Sum - 2 * Words;
+add(_, Sum) -> Sum.
+
+memory() ->
+    try erlang:memory(total)
+    %% Some of its allocators are switched off, see erts_alloc(3).
+    catch error:notsup -> unknown
+    end.
+
+difference(unknown, _) -> "";
+difference(Before, Now) -> io_lib:format("; the VM has ~b MiB, ~b MiB before", [Now bsr 20, Before bsr 20]).

@@ -35,6 +35,7 @@ while(Fun, Options) when is_function(Fun, 0) ->
         error ->
             error(badarg, [Fun, Options]);
         {Limit, Status} ->
+            systemd_function:extend(Limit),
             Extender = start(Limit),
             _ = systemd_notify:send(Status),
             try Fun()
@@ -86,11 +87,10 @@ ask(Monitor, Limit, Deadline) ->
 
 %% That limits what the service does. When it runs there is nothing to extend but `RuntimeMaxSec=', which is left alone.
 setting() ->
-    [Stopping, Ready, Reloading] = [systemd_notify:has_announced(What) || What <- [stopping, ready, reloading]],
-    if
-        Stopping -> "TimeoutStopSec=";
-        Ready, not Reloading -> none;
-        true -> "TimeoutStartSec="
+    case systemd_lifecycle:state() of
+        stopping -> "TimeoutStopSec=";
+        running -> none;
+        _ -> "TimeoutStartSec="
     end.
 
 tell(Limit, Setting) ->
@@ -125,7 +125,7 @@ handle_cast(_, Options) -> {noreply, Options}.
 
 %% Goes on without this process, until the VM or the application that sends is down.
 terminate(_, {Limit, Status}) ->
-    _ = systemd_shutdown:is_under_way() andalso
+    _ = systemd_lifecycle:is_going_down() andalso
         proc_lib:start(?MODULE, hold, [Limit, Status]),
     ok.
 

@@ -2,8 +2,8 @@
 %% The way from any process to the service manager, with no process in between.
 -module(systemd_notify).
 
--export([open/1, send_early/1, close/0, has_announced/1, send/1, barrier/1]).
--export([failed/2, info/0, is_absent/0, unless_absent/1, with_notifier/1, under_systemd/2]).
+-export([open/1, close/0, send/1, send_early/1, barrier/1]).
+-export([is_absent/0, has_announced/1, info/0, with_notifier/2, under_systemd/2]).
 
 -export_type([announcement/0]).
 
@@ -12,24 +12,24 @@
 %% A manager that reads nothing for this long, in milliseconds, has lost the notification.
 -define(LONGEST_WAIT, 2000).
 
-%% @doc Makes {@link send/1} send to that address, and tells where it can't. What {@link send_early/1} has announced
-%% since the last life of the application counts.
--spec open(NotifySocket :: binary() | false) ->
-    ok | not_under_systemd | {error, systemd:reason()}.
+%% @doc Makes {@link send/1} send to that address, and tells where it can't.
+-spec open(NotifySocket :: binary() | false) -> ok | not_under_systemd | {error, systemd:reason()}.
 open(NotifySocket) when NotifySocket =:= false; NotifySocket =:= <<>> ->
     persistent_term:put(?MODULE, absent),
     not_under_systemd;
 open(NotifySocket) ->
-    IsEarly = persistent_term:erase({?MODULE, early}),
-    case open(NotifySocket, not IsEarly) of
+    case connect(NotifySocket) of
         {ok, Notifier} -> persistent_term:put(?MODULE, {Notifier, NotifySocket}), ok;
         {error, _} = Error -> persistent_term:put(?MODULE, {Error, NotifySocket}), Error
     end.
 
-open(NotifySocket, Anew) ->
+%% What this VM has announced to the manager holds, also when the application starts once more.
+connect(NotifySocket) ->
+    Anew = persistent_term:get({?MODULE, announced_to}, none) =/= NotifySocket,
     case systemd_nif:loaded() andalso systemd_nif:open(NotifySocket, Anew) of
         false -> {error, nif_not_loaded};
-        Result -> Result
+        {ok, _} = Opened -> persistent_term:put({?MODULE, announced_to}, NotifySocket), Opened;
+        {error, _} = Error -> Error
     end.
 
 -spec close() -> ok.
@@ -50,7 +50,7 @@ notifier() ->
         {Opened, _} = Before ->
             case is_current(Opened) of
                 true -> Opened;
-                false -> open_anew(Before)
+                false -> connect_again(Before)
             end
     end.
 
@@ -61,8 +61,8 @@ is_current(Opened) ->
     catch error:_ -> false
     end.
 
-open_anew({_, NotifySocket} = Before) ->
-    case open(NotifySocket, false) of
+connect_again({_, NotifySocket} = Before) ->
+    case connect(NotifySocket) of
         {ok, Notifier} ->
             %% Unless somebody else has closed it, or opened another one.
             case persistent_term:get(?MODULE, undefined) of
@@ -82,24 +82,13 @@ open_anew({_, NotifySocket} = Before) ->
 -spec is_absent() -> boolean().
 is_absent() -> notifier() =:= absent.
 
-%% @doc `ok' when not under systemd, the error that has kept the application from opening its way to the
-%% manager, or else what `Fun' returns.
--spec unless_absent(fun(() -> Result)) -> ok | {error, systemd:reason()} | Result.
-unless_absent(Fun) ->
-    case notifier() of
-        absent -> ok;
-        {error, _} = Error -> failed(reloading, Error);
-        _ -> Fun()
-    end.
-
-%% @doc Calls `Fun' with the notifier; `undefined' when not under systemd. Once more when another copy of the native
-%% library has come meanwhile.
--spec with_notifier(fun((systemd_nif:notifier()) -> Result)) ->
-    Result | {error, systemd:reason()} | undefined.
-with_notifier(Fun) ->
+%% @doc Calls `Fun' with the notifier; `Absent' when not under systemd. Once more when another copy of the native library
+%% has come meanwhile.
+-spec with_notifier(Absent, fun((systemd_nif:notifier()) -> Result)) -> Result | {error, systemd:reason()} | Absent.
+with_notifier(Absent, Fun) ->
     case notifier() of
         absent ->
-            undefined;
+            Absent;
         {error, _} = Error ->
             Error;
         Notifier ->
@@ -108,10 +97,19 @@ with_notifier(Fun) ->
                 error:badarg:Stack ->
                     case is_current(Notifier) of
                         true -> erlang:raise(error, badarg, Stack);
-                        false -> with_notifier(Fun)
+                        false -> with_notifier(Absent, Fun)
                     end
             end
     end.
+
+%% @doc `ok' when not under systemd. Logs the error that `Fun' returns or throws, as one of `What'. It gets the
+%% milliseconds that it may wait.
+-spec under_systemd(
+    What :: atom(),
+    fun((systemd_nif:notifier(), Millis :: pos_integer()) -> ok | {error, systemd:reason()})
+) -> ok | {error, systemd:reason()}.
+under_systemd(What, Fun) ->
+    logged(What, try with_notifier(ok, fun(Notifier) -> Fun(Notifier, ?LONGEST_WAIT) end) catch throw:Error -> Error end).
 
 -spec has_announced(announcement()) -> boolean().
 has_announced(What) ->
@@ -128,7 +126,7 @@ has_announced(What) ->
     | {error, systemd:reason()}
     | undefined.
 info() ->
-    with_notifier(fun(Notifier) ->
+    with_notifier(undefined, fun(Notifier) ->
         Announced = [What || What <- [ready, reloading, stopping], systemd_nif:has_announced(What)],
         {Announced, systemd_nif:notifier_info(Notifier)}
     end).
@@ -137,19 +135,18 @@ info() ->
 send(States) ->
     case notify(States) of
         ok -> ok;
-        undefined -> ok;
         Result -> logged(States, systemd_wait:reply(Result))
     end.
 
-%% Mostly without with_notifier/1, which adds a fourteenth to what a notification costs.
+%% Mostly without with_notifier/2, which adds a fourteenth to what a notification costs.
 notify(States) ->
     case persistent_term:get(?MODULE, undefined) of
         {Notifier, _} when is_reference(Notifier) ->
             try systemd_nif:notify(Notifier, States, ?LONGEST_WAIT)
-            catch error:badarg -> with_notifier(notify_fun(States))
+            catch error:badarg -> with_notifier(ok, notify_fun(States))
             end;
         _ ->
-            with_notifier(notify_fun(States))
+            with_notifier(ok, notify_fun(States))
     end.
 
 notify_fun(States) -> fun(Notifier) -> systemd_nif:notify(Notifier, States, ?LONGEST_WAIT) end.
@@ -159,35 +156,12 @@ notify_fun(States) -> fun(Notifier) -> systemd_nif:notify(Notifier, States, ?LON
 send_early(States) ->
     case send(States) of
         {error, not_started} ->
-            NotifySocket = systemd_env:value("NOTIFY_SOCKET", systemd_env:read()),
-            IsFirst = not persistent_term:get({?MODULE, early}, false),
-            send_by(open(NotifySocket, IsFirst), States);
-        Result -> Result
-    end.
-
-send_by({ok, Notifier}, States) ->
-    persistent_term:put({?MODULE, early}, true),
-    Notify = notify_fun(States),
-    logged(States, systemd_wait:reply(Notify(Notifier)));
-send_by({error, _} = Error, States) ->
-    failed(States, Error).
-
-logged(_, ok) -> ok;
-logged(States, {error, _} = Error) -> failed(States, Error).
-
-%% @doc `ok' when not under systemd. Logs the error that `Fun' returns or throws, as one of `What'. It gets the
-%% milliseconds that it may wait.
--spec under_systemd(
-    What :: atom(),
-    fun((systemd_nif:notifier(), Millis :: pos_integer()) -> ok | {error, systemd:reason()})
-) -> ok | {error, systemd:reason()}.
-under_systemd(What, Fun) ->
-    try with_notifier(fun(Notifier) -> Fun(Notifier, ?LONGEST_WAIT) end) of
-        ok -> ok;
-        undefined -> ok;
-        {error, _} = Error -> failed(What, Error)
-    catch
-        throw:{error, _} = Error -> failed(What, Error)
+            case connect(systemd_env:value("NOTIFY_SOCKET", systemd_env:read())) of
+                {ok, Notifier} -> logged(States, systemd_wait:reply((notify_fun(States))(Notifier)));
+                {error, _} = Error -> logged(States, Error)
+            end;
+        Result ->
+            Result
     end.
 
 %% @doc See {@link systemd:barrier/1}.
@@ -209,40 +183,41 @@ barrier(Notifier, Longest, Deadline) ->
     end.
 
 reach(Barrier, Deadline, Sleep) ->
-    case systemd_nif:barrier_reached(Barrier) of
-        true -> ok;
-        {error, _} = Error -> Error;
-        false ->
-            case systemd_wait:rest(Deadline) of
-                0 -> {error, etimedout};
-                Rest ->
-                    timer:sleep(min(Sleep, Rest)),
-                    reach(Barrier, Deadline, min(2 * Sleep, 16))
-            end
+    case {systemd_nif:barrier_reached(Barrier), systemd_wait:rest(Deadline)} of
+        {true, _} -> ok;
+        {{error, _} = Error, _} -> Error;
+        {false, 0} -> {error, etimedout};
+        {false, Rest} ->
+            timer:sleep(min(Sleep, Rest)),
+            reach(Barrier, Deadline, min(2 * Sleep, 16))
     end.
 
-%% @doc Counts and logs that what was to be sent was not; returns the error.
--spec failed(systemd:state() | [systemd:state()] | (What :: atom()), Error) -> Error when
-    Error :: {error, systemd:reason()}.
-failed(_, {error, not_started} = Error) ->
+%% Counts and logs that what was to be sent was not. However many different states there are, an error of one kind is one
+%% line.
+-spec logged(systemd:state() | [systemd:state()] | (What :: atom()), Result) -> Result when
+    Result :: ok | {error, systemd:reason()}.
+logged(_, ok) ->
+    ok;
+%% That is for the reload to tell.
+logged(_, {error, Reason} = Error) when Reason =:= stopping; element(1, Reason) =:= reload_failed ->
+    Error;
+logged(_, {error, not_started} = Error) ->
     systemd_log:once({?MODULE, not_started}, error, "systemd: nothing is sent: ~ts", [systemd_reason:explain(not_started)]),
     Error;
-failed(States, {error, Reason} = Error) ->
-    _ = with_notifier(fun systemd_nif:notify_failed/1),
-    What = what(States),
-    systemd_log:once({What, kind(Reason)}, error, "systemd: ~0tp was not sent: ~ts", [
-        What, systemd_reason:explain(Reason)
+logged(What, {error, Reason} = Error) ->
+    _ = with_notifier(ok, fun systemd_nif:notify_failed/1),
+    systemd_log:once({?MODULE, kind(Reason)}, error, "systemd: ~0tp was not sent: ~ts", [
+        name(What), systemd_reason:explain(Reason)
     ]),
     Error.
 
-%% What was given as a name may be long, or secret, where it isn't one.
-kind({invalid_fd_name, _}) -> invalid_fd_name;
+kind(Reason) when is_tuple(Reason) -> element(1, Reason);
 kind(Reason) -> Reason.
 
-%% Names what was to be sent, without its values: they may be long, or secret.
-what([State]) -> what(State);
-what(States) when is_list(States), length(States) < 10 -> [what(State) || State <- States];
-what(State) when is_atom(State) -> State;
-what({Key, _}) when is_atom(Key) -> Key;
-what({Key, _}) when is_list(Key); is_binary(Key) -> custom;
-what(_) -> invalid_state.
+%% Without its values: they may be long, or secret.
+name([State]) -> name(State);
+name(States) when is_list(States), length(States) < 10 -> [name(State) || State <- States];
+name(State) when is_atom(State) -> State;
+name({Key, _}) when is_atom(Key) -> Key;
+name({Key, _}) when is_list(Key); is_binary(Key) -> custom;
+name(_) -> invalid_state.

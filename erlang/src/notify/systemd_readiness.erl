@@ -7,25 +7,8 @@
 
 -spec child_spec() -> [supervisor:child_spec()].
 child_spec() ->
-    case application:get_env(systemd, warn_about_readiness_message, 10000) of
-        false ->
-            [];
-        Millis when is_integer(Millis), Millis >= 0 ->
-            [
-                #{
-                    id => ?MODULE,
-                    start => {?MODULE, start_link, [Millis]},
-                    restart => transient
-                }
-            ];
-        Invalid ->
-            logger:error(
-                "systemd: config key warn_about_readiness_message is ~0tP, "
-                "which is neither a number of milliseconds nor false",
-                [systemd_elixir:redacted(Invalid), 20]
-            ),
-            []
-    end.
+    Millis = systemd_config:value(warn_about_readiness_message),
+    [#{id => ?MODULE, start => {?MODULE, start_link, [Millis]}, restart => transient} || Millis =/= false].
 
 start_link(Millis) -> {ok, proc_lib:spawn_link(?MODULE, init, [Millis])}.
 
@@ -43,15 +26,11 @@ woken(Millis) ->
     end.
 
 late(Millis) ->
-    case systemd_notify:has_announced(ready) of
-        true ->
-            ok;
-        false ->
-            logger:warning(
-                "systemd: no READY=1 was sent within ~b ms. With Type=notify in its unit, this "
-                "service is not up before that, and fails after TimeoutStartSec=. Put "
-                "systemd:ready() at the end of the supervision tree; or set "
-                "warn_about_readiness_message to a longer time, or to false",
-                [Millis]
-            )
-    end.
+    _ = systemd_notify:has_announced(ready) orelse
+        logger:warning(
+            "systemd: no READY=1 was sent within ~b ms. With Type=notify in its unit, this service is not up before that, and "
+            "fails after TimeoutStartSec=. Put systemd:ready() at the end of the supervision tree; or set "
+            "warn_about_readiness_message to a longer time, or to false",
+            [Millis]
+        ),
+    ok.

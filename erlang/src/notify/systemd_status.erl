@@ -1,18 +1,36 @@
 %% @private
-%% The child that notifies when it is started, and when it is stopped in a shutdown of the service.
+%% Children that notify: one that says `READY=1' and leaves no process behind, and one that notifies when it is started,
+%% and when it is stopped in a shutdown of the service.
 -module(systemd_status).
 -behaviour(gen_server).
 
--export([child_spec/1, start_link/1]).
+-export([ready/1, ready_link/1, child_spec/1, start_link/1]).
 -export([init/1, handle_call/3, handle_cast/2, terminate/2]).
 
--spec child_spec(systemd:statuses()) -> supervisor:child_spec().
-child_spec(Statuses) ->
+-spec ready(Status :: default | undefined | nil | unicode:chardata()) -> supervisor:child_spec().
+ready(Status) ->
     #{
         id => {?MODULE, make_ref()},
-        start => {?MODULE, start_link, [Statuses]},
-        modules => [?MODULE]
+        start => {?MODULE, ready_link, [Status]},
+        restart => temporary
     }.
+
+-spec ready_link(Status :: default | undefined | nil | unicode:chardata()) -> ignore.
+ready_link(Status) ->
+    _ = systemd_notify:send_early(said([ready, {status, or_default(Status)}])),
+    ignore.
+
+%% A status that the service has set already says more than ours.
+or_default(default) ->
+    case systemd_notify:has_announced(status) of
+        true -> undefined;
+        false -> <<"ready">>
+    end;
+or_default(Status) ->
+    Status.
+
+-spec child_spec(systemd:statuses()) -> supervisor:child_spec().
+child_spec(Statuses) -> #{id => {?MODULE, make_ref()}, start => {?MODULE, start_link, [Statuses]}}.
 
 start_link(Statuses) -> gen_server:start_link(?MODULE, Statuses, []).
 
@@ -27,7 +45,7 @@ handle_call(_, _, Down) -> {reply, {error, badarg}, Down}.
 handle_cast(_, Down) -> {noreply, Down}.
 
 %% Otherwise something has crashed in the tree, and the service goes on.
-terminate(_, Down) -> systemd_shutdown:is_under_way() andalso systemd_notify:send(Down).
+terminate(_, Down) -> systemd_lifecycle:is_going_down() andalso systemd_notify:send(Down).
 
 up_and_down(Statuses) when is_map(Statuses) ->
     {said(maps:get(up, Statuses, [])), said(maps:get(down, Statuses, []))};

@@ -9,17 +9,13 @@
 -record(state, {
     interval :: pos_integer(),
     function :: systemd:status_function(),
-    runner = none :: none | pid(),
+    run = none :: none | pid(),
     sent = none :: none | binary()
 }).
 
 -spec child_spec(Millis :: pos_integer(), systemd:status_function()) -> supervisor:child_spec().
 child_spec(Interval, Function) ->
-    #{
-        id => {?MODULE, make_ref()},
-        start => {?MODULE, start_link, [Interval, Function]},
-        modules => [?MODULE]
-    }.
+    #{id => {?MODULE, make_ref()}, start => {?MODULE, start_link, [Interval, Function]}}.
 
 start_link(Interval, Function) -> gen_server:start_link(?MODULE, {Interval, Function}, []).
 
@@ -37,46 +33,38 @@ handle_call(_, _, State) -> {reply, {error, badarg}, State}.
 
 handle_cast(_, State) -> {noreply, State}.
 
-handle_info(compute, #state{interval = Interval, function = Function, runner = none} = State) ->
+handle_info(compute, #state{interval = Interval, function = Function, run = Run} = State) ->
     _ = erlang:send_after(Interval, self(), compute),
-    {noreply, State#state{runner = systemd_function:start_link(Function, normal)}};
-handle_info(compute, #state{interval = Interval} = State) ->
-    _ = erlang:send_after(Interval, self(), compute),
-    complain("has not returned for ~b ms", [Interval], State),
-    {noreply, State};
-handle_info({'EXIT', Runner, Reason}, #state{runner = Runner} = State) ->
-    {noreply, computed(systemd_function:outcome(Reason), State#state{runner = none}), hibernate};
+    case Run of
+        none -> {noreply, State#state{run = systemd_function:start_link(status_every, Function, #{late => Interval})}};
+        _ -> {noreply, State}
+    end;
+handle_info({'EXIT', Run, Reason}, #state{run = Run} = State) ->
+    {noreply, computed(systemd_function:outcome(Reason), State#state{run = none}), hibernate};
 handle_info(_, State) ->
     {noreply, State}.
 
-terminate(_, #state{runner = none}) -> ok;
-terminate(_, #state{runner = Runner}) -> exit(Runner, kill).
+terminate(_, #state{run = none}) -> ok;
+terminate(_, #state{run = Run}) -> systemd_function:stop(Run).
 
-computed({returned, Status}, #state{sent = Sent} = State) ->
-    try unicode:characters_to_binary(Status) of
+computed({returned, Status}, #state{sent = Sent, function = Function} = State) ->
+    case text(Status) of
         Sent ->
             State;
-        Text when is_binary(Text) ->
+        no_text ->
+            systemd_function:complain(status_every, Function, {no_text, Status}),
+            State;
+        Text ->
             case systemd_notify:send({status, Text}) of
                 ok -> State#state{sent = Text};
                 {error, _} -> State
-            end;
-        _ ->
-            no_text(Status, State)
-    catch
-        error:_ -> no_text(Status, State)
+            end
     end;
-computed(Failure, State) ->
-    {Format, Args} = systemd_function:describe(Failure, status_every),
-    complain(Format, Args, State),
+computed(Failure, #state{function = Function} = State) ->
+    systemd_function:complain(status_every, Function, Failure),
     State.
 
-no_text(Status, State) ->
-    complain("returned ~0tP, which is no text", [systemd_elixir:redacted(Status), 20], State),
-    State.
-
-%% What goes on is said once.
-complain(Format, Args, #state{function = Function}) ->
-    systemd_log:once(
-        {?MODULE, Function, Format}, error, "systemd: the function of status_every " ++ Format, Args
-    ).
+text(Status) ->
+    try <<_/binary>> = unicode:characters_to_binary(Status)
+    catch error:_ -> no_text
+    end.

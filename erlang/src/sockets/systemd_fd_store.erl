@@ -3,14 +3,14 @@
 %% sd_notify(3).
 -module(systemd_fd_store).
 
--export([open/1, close/0, most/0, admits/1, store/2, clear/1]).
+-export([open/1, close/0, max_fds/0, store/2, clear/1, store_term/2, fetch_term/1]).
 
 %% The kernel passes no more with one message (SCM_MAX_FD).
--define(MOST, 253).
+-define(MAX_PER_MESSAGE, 253).
 
 %% @doc Remembers how many descriptors the unit may store, where the manager says it.
 -spec open(systemd_env:variables()) -> ok.
-open(Variables) -> persistent_term:put(?MODULE, most(Variables)).
+open(Variables) -> persistent_term:put(?MODULE, max_fds(Variables)).
 
 -spec close() -> ok.
 close() ->
@@ -18,22 +18,20 @@ close() ->
     ok.
 
 %% systemd 254 came with both variables, and sets FDSTORE if the unit may store any.
-most(Variables) ->
+max_fds(Variables) ->
     case {systemd_env:value("FDSTORE", Variables), os:getenv("MEMORY_PRESSURE_WATCH")} of
         {false, false} -> unknown;
         {false, _} -> 0;
-        {Most, _} -> try binary_to_integer(Most) catch error:badarg -> unknown end
+        {Max, _} -> try binary_to_integer(Max) catch error:badarg -> unknown end
     end.
 
 %% @doc How many descriptors the unit may store.
--spec most() -> integer() | unknown.
-most() -> persistent_term:get(?MODULE, unknown).
+-spec max_fds() -> integer() | unknown.
+max_fds() -> persistent_term:get(?MODULE, unknown).
 
-%% @doc Whether the unit may store so many.
--spec admits(non_neg_integer()) -> ok | {error, {fd_store_max, integer()}}.
-admits(Count) ->
-    case most() of
-        Most when is_integer(Most), Count > Most -> {error, {fd_store_max, Most}};
+admit(Count) ->
+    case max_fds() of
+        Max when is_integer(Max), Count > Max -> throw({error, {fd_store_max, Max}});
         _ -> ok
     end.
 
@@ -42,7 +40,7 @@ admits(Count) ->
 store(Fds, Poll) ->
     systemd_notify:under_systemd(store_fds, fun(Notifier, Millis) ->
         Named = [named(Fd) || Fd <- Fds],
-        ok = or_throw(admits(length(Named))),
+        admit(length(Named)),
         case systemd_wait:reply(systemd_nif:store_fds(Notifier, messages(Named), Poll, Millis)) of
             {error, ebadf} -> {error, bad_descriptor};
             Result -> Result
@@ -74,10 +72,10 @@ messages(Named) ->
      || Name <- Names, Part <- parts([Fd || {Fd, Of} <- Named, Of =:= Name])
     ].
 
-parts(Fds) when length(Fds) =< ?MOST ->
+parts(Fds) when length(Fds) =< ?MAX_PER_MESSAGE ->
     [Fds];
 parts(Fds) ->
-    {Part, Rest} = lists:split(?MOST, Fds),
+    {Part, Rest} = lists:split(?MAX_PER_MESSAGE, Fds),
     [Part | parts(Rest)].
 
 %% @doc See {@link systemd:clear_fds/1}.
@@ -89,3 +87,32 @@ clear(Names) ->
             lists:usort([or_throw(systemd_nif:fd_name(Name)) || Name <- Names])
         )
     end).
+
+%% @doc See {@link systemd:store_term/2}.
+-spec store_term(systemd:fd_name(), term()) -> ok | {error, systemd:reason()}.
+store_term(Name, Term) ->
+    systemd_notify:under_systemd(store_term, fun(Notifier, Millis) ->
+        FdName = or_throw(systemd_nif:fd_name(Name)),
+        admit(1),
+        systemd_wait:reply(systemd_nif:store_term(Notifier, FdName, term_to_binary(Term), Millis))
+    end).
+
+%% @doc See {@link systemd:fetch_term/1}.
+-spec fetch_term(systemd:fd_name()) -> {ok, term()} | {error, systemd:reason()}.
+fetch_term(Name) ->
+    case systemd_nif:loaded() andalso systemd_nif:fd_name(Name) of
+        false -> {error, {no_such_fd, Name}};
+        {error, _} = Error -> Error;
+        {ok, FdName} ->
+            case systemd_nif:fetch_term(FdName) of
+                {ok, Bytes} -> decode(Name, Bytes);
+                undefined -> {error, {no_such_fd, Name}};
+                {error, _} = Error -> Error
+            end
+    end.
+
+%% Not every writer of such a file need be this module.
+decode(Name, Bytes) ->
+    try {ok, binary_to_term(Bytes)}
+    catch error:badarg -> {error, {no_such_fd, Name}}
+    end.

@@ -19,8 +19,8 @@ run() ->
 
 -spec facts() -> systemd_doctor_rules:facts().
 facts() ->
-    Info = systemd:info(),
-    maps:merge(here(application:get_all_env(systemd)), #{
+    Info = systemd_info:read(),
+    maps:merge(here(systemd_config:all()), #{
         info => Info,
         unit => unit(Info),
         levels => systemd_logger:levels()

@@ -31,6 +31,7 @@ findings(Facts) ->
         fun started/1,
         fun unit/1,
         fun type/1,
+        fun reload_signal/1,
         fun notify_access/1,
         fun ready/1,
         fun watchdog_sec/1,
@@ -79,6 +80,15 @@ type(#{unit := #{"Type" := "notify" ++ _}}) ->
 type(#{unit := #{"Type" := Type}}) ->
     say(error, "Type=~ts: systemctl start does not wait for READY=1. Set Type=notify", [Type]);
 type(_) ->
+    [].
+
+reload_signal(#{unit := #{"Type" := "notify-reload"}, config := Config}) ->
+    case proplists:get_value(handle_event, Config) of
+        false -> say(error, "Type=notify-reload with the config key handle_event false: systemctl reload ends the VM, and from "
+            "systemd 262 on the start fails (lacks handler for reload signal). Remove handle_event, or set Type=notify", []);
+        _ -> []
+    end;
+reload_signal(_) ->
     [].
 
 notify_access(#{unit := #{"MainPID" := MainPid, "NotifyAccess" := Access}, info := #{pid := Pid}}) ->

@@ -21,7 +21,7 @@ open(Variables) ->
             invocation_id := IsService andalso binary(os:getenv("INVOCATION_ID")),
             notify_socket := NotifySocket,
             descriptors := #{
-                handed_over => systemd_listen:fds(Variables), store_max => systemd_fd_store:most()
+                handed_over => systemd_listen:fds(Variables), store_max => systemd_fd_store:max_fds()
             }
         }
     }).
@@ -45,7 +45,7 @@ close() ->
 -spec read() -> systemd:info().
 read() ->
     Info = maps:merge(fixed(), notifier(systemd_notify:info())),
-    Info#{watchdog => systemd_watchdog_info:read(), journal => systemd_journal_config:info()}.
+    Info#{watchdog => systemd_watchdog:info(), journal => systemd_journal_config:info()}.
 
 fixed() ->
     case persistent_term:get(?MODULE, none) of

@@ -3,13 +3,13 @@
 -module(systemd_watchdog).
 -behaviour(gen_server).
 
--export([child_spec/1, start_link/1, timeout/0, enable/0, disable/0]).
--export([bridge/1, bridged/0, forget/0]).
+-export([child_spec/1, start_link/1, timeout/0, info/0, enable/0, disable/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
--define(SCALE, 10).
 %% Between two tries to start the thread, in milliseconds.
 -define(RETRY, 100).
+%% How long the manager waits for a crash dump, in milliseconds.
+-define(LONGEST_DUMP, 600000).
 
 -record(state, {
     %% None while it can't be started.
@@ -19,80 +19,98 @@
     warn_after :: pos_integer(),
     enabled = true :: boolean(),
     %% The VM was restarted in place, and the manager's timeout is still that for the restart.
-    bridged = false :: boolean(),
+    unwatched :: boolean(),
     %% Monotonic milliseconds: a service that is not ready before may fail its check quietly.
     quiet_until :: integer(),
     %% As it was when the check was begun.
     is_quiet = true :: boolean(),
-    checking = none :: none | {Tick :: pos_integer(), Runner :: pid(), Since :: integer()},
-    %% What the checks want to know next time.
-    memory = #{} :: systemd_check:memory(),
+    %% As it is configured, and what it is for systemd_check.
+    check = {undefined, []} :: {Configured :: term(), systemd_check_run:prepared()},
+    checking = none :: none | {Tick :: pos_integer(), Run :: pid(), Since :: integer()},
     failing = none :: none | {Check :: term()}
 }).
 
--spec child_spec(Usec :: pos_integer()) -> supervisor:child_spec().
-child_spec(Usec) ->
-    #{id => ?MODULE, start => {?MODULE, start_link, [Usec]}}.
+%% For those who must not wait for this process: the only row with that key in the table of that name. Times are
+%% monotonic milliseconds.
+-record(info, {
+    key = info,
+    timeout :: pos_integer(),
+    warn_after :: pos_integer(),
+    enabled = true :: boolean(),
+    asked = none :: none | integer(),
+    answered = none :: none | integer(),
+    duration = never :: never | non_neg_integer(),
+    result = not_checked :: ok | not_checked | unicode:unicode_binary()
+}).
 
-start_link(Usec) ->
-    gen_server:start_link({local, ?MODULE}, ?MODULE, Usec, []).
+-spec child_spec(Usec :: pos_integer()) -> supervisor:child_spec().
+child_spec(Usec) -> #{id => ?MODULE, start => {?MODULE, start_link, [Usec]}}.
+
+start_link(Usec) -> gen_server:start_link({local, ?MODULE}, ?MODULE, Usec, []).
 
 %% @doc Milliseconds, or `false' when the watchdog is off.
 -spec timeout() -> pos_integer() | false.
 timeout() ->
-    case systemd_watchdog_info:read() of
+    case info() of
         #{enabled := true, timeout := Timeout} -> Timeout;
         _ -> false
     end.
 
--spec enable() -> ok.
-enable() -> call(enable, ok).
-
--spec disable() -> ok.
-disable() -> call(disable, ok).
-
-%% @doc The states that give a VM which restarts so many milliseconds at least. Nobody pings on the way.
--spec bridge(Millis :: pos_integer()) -> [systemd:state()].
-bridge(Millis) ->
-    case persistent_term:get(?MODULE, none) of
-        none -> [];
-        Usec -> [{watchdog_usec, max(Usec, Millis * 1000)}]
+%% @doc `false' where no watchdog runs.
+-spec info() -> false | systemd:watchdog_info().
+info() ->
+    try ets:lookup(?MODULE, info) of
+        [#info{asked = Asked, answered = Answered} = Info] ->
+            #{
+                timeout => Info#info.timeout,
+                enabled => Info#info.enabled,
+                last_answer => ago(Answered, 0, never),
+                last_result => Info#info.result,
+                last_duration => Info#info.duration,
+                overdue => ago(Asked, Info#info.warn_after, false)
+            }
+    catch
+        error:badarg -> false
     end.
 
-%% A variable of the environment, because the VM that comes after the restart has nothing else of ours.
--define(BRIDGED, "SYSTEMD_WATCHDOG_BRIDGED").
+ago(none, _, Otherwise) ->
+    Otherwise;
+ago(When, Least, Otherwise) ->
+    case now_millis() - When of
+        Millis when Millis >= Least -> Millis;
+        _ -> Otherwise
+    end.
 
-%% @doc Has the next VM set back what {@link bridge/1} has set, when the service is ready.
--spec bridged() -> ok.
-bridged() ->
-    os:putenv(?BRIDGED, "1"),
+note(Elements) ->
+    true = ets:update_element(?MODULE, info, Elements),
     ok.
 
--spec forget() -> ok.
-forget() ->
-    _ = persistent_term:erase(?MODULE),
-    ok.
+-spec enable() -> ok.
+enable() -> call(enable).
 
-call(Request, WithoutWatchdog) ->
+-spec disable() -> ok.
+disable() -> call(disable).
+
+%% Where there is no watchdog, too.
+call(Request) ->
     try gen_server:call(?MODULE, Request, infinity)
-    catch exit:_ -> WithoutWatchdog
+    catch exit:_ -> ok
     end.
 
 init(Usec) ->
     process_flag(trap_exit, true),
     process_flag(priority, high),
     load_code(),
-    persistent_term:put(?MODULE, Usec),
     Half = max(1, Usec div 2000),
-    WarnAfter = systemd_config:value(watchdog_warn_after, Half),
-    systemd_watchdog_info:open(max(1, Usec div 1000), WarnAfter),
-    State = #state{
+    WarnAfter = case systemd_config:value(watchdog_warn_after) of undefined -> Half; Millis -> Millis end,
+    ?MODULE = ets:new(?MODULE, [named_table, public, {keypos, #info.key}]),
+    true = ets:insert(?MODULE, #info{timeout = max(1, Usec div 1000), warn_after = WarnAfter}),
+    {ok, start(#state{
         usec = Usec,
         warn_after = WarnAfter,
-        quiet_until = now_millis() + Half,
-        bridged = os:getenv(?BRIDGED) =/= false
-    },
-    {ok, start(State)}.
+        unwatched = systemd_lifecycle:is_unwatched(),
+        quiet_until = now_millis() + Half
+    })}.
 
 %% While a scheduler is stuck the VM loads no code: what tells of that has to be there before.
 load_code() ->
@@ -102,15 +120,15 @@ load_code() ->
 
 %% What it takes to start the thread may be there in a moment.
 start(State) ->
-    case systemd_notify:with_notifier(fun(Notifier) -> start(Notifier, State) end) of
+    case systemd_notify:with_notifier(absent, fun(Notifier) -> start(Notifier, State) end) of
         {ok, {_, Watchdog} = Thread} ->
             State#state.enabled orelse systemd_nif:watchdog_order(Watchdog, disable),
             State#state{thread = Thread};
-        undefined ->
+        absent ->
             State;
         {error, Reason} ->
             systemd_log:once(
-                {watchdog, start}, error, "systemd: the watchdog's thread can't be started yet, and nothing pings: ~ts",
+                {?MODULE, start}, error, "systemd: the watchdog's thread can't be started yet, and nothing pings: ~ts",
                 [systemd_reason:explain_start(Reason)]
             ),
             _ = erlang:send_after(?RETRY, self(), start),
@@ -118,23 +136,27 @@ start(State) ->
     end.
 
 start(Notifier, #state{usec = Usec, warn_after = WarnAfter}) ->
-    Interval = max(1, Usec div systemd_config:value(watchdog_scale, ?SCALE)),
-    OnHang = systemd_config:value(watchdog_on_hang, withhold),
+    Interval = max(1, Usec div systemd_config:value(watchdog_scale)),
+    OnHang = systemd_config:value(watchdog_on_hang),
     systemd_owner:start_link(fun(Owner) ->
         systemd_nif:watchdog_start(Notifier, Owner, Usec, Interval, 1000 * WarnAfter, OnHang)
     end).
 
+restart(State) -> start((end_check(State))#state{thread = none, failing = none}).
+
 handle_call(enable, _, State) ->
-    systemd_watchdog_info:enabled(true),
-    {reply, ok, tell(order(enable), State#state{enabled = true})};
+    note([{#info.enabled, true}, {#info.asked, none}]),
+    {reply, ok, order(enable, State#state{enabled = true})};
 handle_call(disable, _, State) ->
-    systemd_watchdog_info:enabled(false),
+    note([{#info.enabled, false}, {#info.asked, none}]),
     Quiet = (end_check(State))#state{enabled = false, failing = none},
-    {reply, ok, cross(tell(order(disable), Quiet))};
+    {reply, ok, watched_again(order(disable, Quiet))};
 handle_call(_, _, State) ->
     {reply, {error, badarg}, State}.
 
 handle_cast(_, State) -> {noreply, State}.
+
+order(What, State) -> tell(fun(Watchdog) -> systemd_nif:watchdog_order(Watchdog, What) end, State).
 
 %% Another copy of the native library may have taken the place of the one that runs the thread.
 tell(_, #state{thread = none} = State) ->
@@ -146,21 +168,13 @@ tell(Fun, #state{thread = {Owner, Watchdog}} = State) ->
         error:badarg ->
             %% Before it takes the silence for a stall.
             systemd_owner:stop(Owner),
-            start((end_check(State))#state{thread = none, failing = none})
+            restart(State)
     end.
 
-order(What) -> fun(Watchdog) -> systemd_nif:watchdog_order(Watchdog, What) end.
-
-%% Sets the manager's timeout back: who has disabled the watchdog has to know how often to ping.
-cross(#state{bridged = true, usec = Usec} = State) ->
-    case systemd_notify:send({watchdog_usec, Usec}) of
-        ok ->
-            os:unsetenv(?BRIDGED),
-            State#state{bridged = false};
-        {error, _} ->
-            State
-    end;
-cross(State) ->
+%% Who has disabled the watchdog has to know how often to ping.
+watched_again(#state{unwatched = true, usec = Usec} = State) ->
+    State#state{unwatched = systemd_lifecycle:watched_again(Usec) =/= ok};
+watched_again(State) ->
     State.
 
 handle_info({systemd_watchdog, _, _}, #state{thread = none} = State) ->
@@ -168,108 +182,116 @@ handle_info({systemd_watchdog, _, _}, #state{thread = none} = State) ->
 handle_info({systemd_watchdog, tick, _}, #state{enabled = false} = State) ->
     {noreply, State};
 handle_info({systemd_watchdog, tick, Tick}, State) ->
-    systemd_watchdog_info:asked(),
+    note([{#info.asked, now_millis()}]),
     RunQueues = erlang:statistics(run_queue_lengths_all),
     TakeUp = fun(Watchdog) -> systemd_nif:watchdog_take_up(Watchdog, Tick, RunQueues) end,
-    Asked = tell(TakeUp, State#state{is_quiet = is_starting(State)}),
+    Asked = prepared(tell(TakeUp, State#state{is_quiet = is_starting(State)})),
     %% What the check looks at goes down one after the other when the service does.
-    case systemd_shutdown:is_under_way() orelse systemd_config:optional(watchdog_check) of
-        true -> {noreply, unasked(Tick, Asked)};
-        undefined -> {noreply, answer(Tick, true, Asked)};
-        Check when Asked#state.thread =/= none -> {noreply, check(Tick, Check, Asked)};
-        _ -> {noreply, Asked}
+    case {systemd_lifecycle:is_going_down(), Asked} of
+        {true, _} -> {noreply, unasked(Tick, Asked)};
+        {false, #state{check = {undefined, _}}} -> {noreply, answer(Tick, true, Asked)};
+        {false, #state{thread = none}} -> {noreply, Asked};
+        {false, _} -> {noreply, check(Tick, Asked)}
     end;
-handle_info({'EXIT', Runner, Reason}, #state{checking = {Tick, Runner, _}} = State) ->
+handle_info({'EXIT', Run, Reason}, #state{checking = {Tick, Run, _}} = State) ->
     Checked = State#state{checking = none},
     case systemd_function:outcome(Reason) of
-        {returned, {Result, Memory}} ->
-            {noreply, answer(Tick, Result, Checked#state{memory = Memory})};
+        {returned, Result} ->
+            {noreply, answer(Tick, Result, Checked)};
         Failure ->
-            {Format, Args} = systemd_function:describe(Failure, watchdog_check),
+            {Format, Args} = systemd_function:describe(Failure),
             Text = ["the check ", systemd_function:summary(Failure), ", see the log"],
-            Log = io_lib:format("the check " ++ Format, Args),
-            {noreply, answer(Tick, {failed, ended, Text, Log}, Checked)}
+            {noreply, answer(Tick, {failed, ended, Text, io_lib:format("the check " ++ Format, Args)}, Checked)}
     end;
-handle_info({systemd_watchdog, What, Tick}, #state{checking = {Tick, Runner, Since}} = State) when
+handle_info({systemd_watchdog, What, Tick}, #state{checking = {Tick, Run, Since}} = State) when
     What =:= overdue; What =:= hangs
 ->
     %% After a stall of the whole VM the check has only just begun.
-    _ = 2 * (now_millis() - Since) >= State#state.warn_after andalso late(What, Runner, State),
+    _ = 2 * (now_millis() - Since) >= State#state.warn_after andalso late(What, Run, State),
     {noreply, State};
 handle_info({systemd_watchdog, ping_failed, Reason}, State) ->
-    systemd_log:once({watchdog, Reason}, error, "systemd: WATCHDOG=1 was not sent: ~ts", [
-        systemd_reason:explain(Reason)
-    ]),
+    systemd_log:once({?MODULE, Reason}, error, "systemd: WATCHDOG=1 was not sent: ~ts", [systemd_reason:explain(Reason)]),
     {noreply, State};
 handle_info(start, #state{thread = none} = State) ->
     {noreply, start(State)};
 handle_info({'EXIT', Owner, _}, #state{thread = {Owner, _}} = State) ->
-    {noreply, start((end_check(State))#state{thread = none, failing = none})};
+    {noreply, restart(State)};
 handle_info(_, State) ->
     {noreply, State}.
 
 terminate(_, State) -> end_check(State).
 
-end_check(#state{checking = {_, Runner, _}} = State) ->
-    exit(Runner, kill),
+end_check(#state{checking = {_, Run, _}} = State) ->
+    systemd_function:stop(Run),
     State#state{checking = none};
 end_check(State) ->
     State.
 
-check(Tick, Check, #state{thread = {_, Watchdog}, memory = Memory} = State) ->
-    Say = fun(What) ->
+prepared(#state{check = {Before, _}} = State) ->
+    case systemd_config:function(watchdog_check) of
+        Before -> State;
+        Check -> State#state{check = {Check, systemd_check_run:prepare(Check)}}
+    end.
+
+check(Tick, #state{thread = {_, Watchdog}, check = {_, Check}} = State) ->
+    Progress = fun(What) ->
         %% A new copy of the native library doesn't know this thread.
         catch systemd_nif:watchdog_checking(Watchdog, Tick, unicode:characters_to_binary(What))
     end,
-    Runner = systemd_function:start_link({systemd_check, run, [Check, Memory, Say]}, high),
-    State#state{checking = {Tick, Runner, now_millis()}}.
+    Run = systemd_function:start_link(watchdog_check, {systemd_check_run, run, [Check, ?MODULE, Progress]}, #{priority => high}),
+    State#state{checking = {Tick, Run, now_millis()}}.
 
-late(What, Runner, #state{thread = {_, Watchdog}}) ->
-    case systemd_shutdown:is_under_way() orelse What of
-        true -> exit(Runner, kill);
-        overdue -> systemd_hang:tell_where(Runner);
-        hangs -> dump(systemd_config:value(watchdog_crash_dump, undefined), Watchdog)
+late(What, Run, #state{thread = {_, Watchdog}}) ->
+    case systemd_lifecycle:is_going_down() orelse What of
+        true -> systemd_function:stop(Run);
+        overdue -> systemd_function:tell_where(Run);
+        hangs -> dump(systemd_config:value(watchdog_crash_dump), Watchdog)
     end.
 
-dump(None, _) when None =:= undefined; None =:= nil -> ok;
-dump(Path, Watchdog) -> systemd_hang:dump(Path, Watchdog).
+%% Ends the VM with a crash dump at that path. The manager gets the time that it takes.
+dump(undefined, _) ->
+    ok;
+dump(Path, Watchdog) ->
+    %% First, because what fails must not take the manager's patience.
+    true = os:putenv("ERL_CRASH_DUMP", unicode:characters_to_list(Path)),
+    %% Also where other crashes have none.
+    true = os:putenv("ERL_CRASH_DUMP_SECONDS", "-1"),
+    _ = catch systemd_nif:watchdog_order(Watchdog, stop),
+    _ = systemd_notify:send([
+        {status, ["watchdog: writes the crash dump ", Path]} | systemd_lifecycle:unwatched(?LONGEST_DUMP)
+    ]),
+    erlang:halt("systemd: the check of the watchdog hangs").
 
 answer(Tick, Result, State) ->
-    case systemd_shutdown:is_under_way() of
+    case systemd_lifecycle:is_going_down() of
         true -> unasked(Tick, State);
         false -> asked(Tick, Result, State)
     end.
 
 %% A service that goes down is watched, and not checked: nothing is known of what it was said to lack.
-unasked(Tick, State) ->
-    systemd_watchdog_info:answered(),
-    told(Tick, true, State).
+unasked(Tick, State) -> told(Tick, true, [], State).
 
 asked(Tick, Result, #state{failing = Before, is_quiet = IsQuiet} = State) ->
-    Failing =
+    {Failing, Noted} =
         case Result of
-            true -> none;
-            {failed, Check, _, _} -> {Check}
+            true -> {none, ok};
+            {failed, Check, Failed, _} -> {{Check}, unicode:characters_to_binary(Failed)}
         end,
     News = Failing =/= Before andalso not IsQuiet,
     _ = News andalso report(Result),
-    Answer =
-        case Result of
-            true -> true;
-            {failed, _, Text, _} when News -> unicode:characters_to_binary(Text);
-            {failed, _, _, _} -> false
+    Answer = case Noted of ok -> true; Text when News -> Text; _ -> false end,
+    told(Tick, Answer, [{#info.result, Noted}], case News of true -> State#state{failing = Failing}; false -> State end).
+
+told(Tick, Answer, Noted, State) ->
+    Now = now_millis(),
+    Duration = case ets:lookup_element(?MODULE, info, #info.asked) of none -> never; Asked -> Now - Asked end,
+    note([{#info.asked, none}, {#info.answered, Now}, {#info.duration, Duration} | Noted]),
+    Watched =
+        case State#state.unwatched andalso systemd_notify:has_announced(ready) of
+            true -> watched_again(State);
+            false -> State
         end,
-    systemd_watchdog_info:answered(Result),
-    told(Tick, Answer, case News of true -> State#state{failing = Failing}; false -> State end).
-
-told(Tick, Answer, State) ->
-    tell(fun(Watchdog) -> systemd_nif:watchdog_answer(Watchdog, Tick, Answer) end, crossed(State)).
-
-crossed(#state{bridged = Bridged} = State) ->
-    case Bridged andalso systemd_notify:has_announced(ready) of
-        true -> cross(State);
-        false -> State
-    end.
+    tell(fun(Watchdog) -> systemd_nif:watchdog_answer(Watchdog, Tick, Answer) end, Watched).
 
 %% What the check looks at comes up after this application.
 is_starting(#state{quiet_until = QuietUntil}) ->

@@ -60,7 +60,7 @@ up(Children, All) ->
         [] -> true;
         %% Children that were added by start_child/2 to a template have no names.
         [undefined | _] = Ids -> io_lib:format(": ~b of ~b children are not up", [length(Ids), All]);
-        [Id | _] -> io_lib:format(": child ~ts is not up", [systemd_check_form:name_of(Id)])
+        [Id | _] -> io_lib:format(": child ~ts is not up", [systemd_check:name_of(Id)])
     end.
 
 with(Name, Fun) ->

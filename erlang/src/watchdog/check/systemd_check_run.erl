@@ -2,66 +2,84 @@
 %% Runs checks, in the caller's process.
 -module(systemd_check_run).
 
--export([run/3]).
+-export([prepare/1, run/3]).
+
+-export_type([prepared/0, result/0]).
 
 %% How long what is asked has to answer, in milliseconds.
 -define(TIME, 1000).
 
--type say() :: fun((unicode:chardata()) -> term()).
+-type prepared() :: systemd_check:check() | {invalid, Part :: term(), Text :: io_lib:chars()}.
 
--spec run(systemd_check:check(), systemd_check:memory(), say()) ->
-    {systemd_check:result(), systemd_check:memory()}.
-run([], Memory, _) ->
-    {true, Memory};
-run([Check | Checks], Memory, Say) ->
-    case run(Check, Memory, Say) of
-        {true, Next} -> run(Checks, Next, Say);
+-type result() :: true | {failed, Key :: term(), Text :: unicode:chardata(), Log :: unicode:chardata()}.
+%% The key is the same for as long as the same thing fails. What may be long, or secret, is for the log only.
+
+%% What is looked at.
+-type progress() :: fun((unicode:chardata()) -> term()).
+
+%% @doc Of what is configured, which may be no check: then that fails.
+-spec prepare(Check :: term()) -> prepared().
+prepare(Check) ->
+    case systemd_check:fault(Check) of
+        none ->
+            Check;
+        {Part, Text} ->
+            Args = [systemd_elixir:redacted(Part), 20, Text],
+            {invalid, Part, io_lib:format("can't be called: watchdog_check has ~0tP, which ~ts", Args)}
+    end.
+
+%% @doc What a check wants to know the next time is in the table, as `{memory, Check, Value}'.
+-spec run(prepared(), ets:table(), progress()) -> result().
+run({invalid, Part, Text}, _, _) ->
+    {failed, Part, Text, Text};
+run([], _, _) ->
+    true;
+run([Check | Checks], Table, Progress) ->
+    case run(Check, Table, Progress) of
+        true -> run(Checks, Table, Progress);
         Failed -> Failed
     end;
-run({all, Checks}, Memory, Say) ->
-    run(Checks, Memory, Say);
-run({any, Checks}, Memory, Say) ->
-    any(Checks, [], Memory, Say);
-run({every, Millis, Check} = Every, Memory, Say) ->
+run({all, Checks}, Table, Progress) ->
+    run(Checks, Table, Progress);
+run({any, Checks}, Table, Progress) ->
+    any(Checks, [], Table, Progress);
+run({every, Millis, Check} = Every, Table, Progress) ->
     Now = erlang:monotonic_time(millisecond),
-    case Memory of
-        #{Every := Passed} when Now - Passed < Millis ->
-            {true, Memory};
-        #{} ->
-            case run(Check, Memory, Say) of
-                {true, Next} -> {true, Next#{Every => Now}};
-                Failed -> Failed
-            end
+    case ets:lookup(Table, Every) of
+        [{memory, _, Passed}] when Now - Passed < Millis ->
+            true;
+        _ ->
+            Result = run(Check, Table, Progress),
+            Result =:= true andalso ets:insert(Table, {memory, Every, Now}),
+            Result
     end;
-run({timeout, Millis, {Kind, _} = Check}, Memory, Say) when Kind =:= process; Kind =:= supervisor ->
-    look(Check, Millis, Memory, Say);
-run({timeout, Millis, {mailbox, _, _} = Check}, Memory, Say) ->
-    look(Check, Millis, Memory, Say);
-run({timeout, Millis, Check} = Timeout, Memory, Say) ->
-    Runner = self(),
+run({timeout, Millis, {Kind, _} = Check}, Table, Progress) when Kind =:= process; Kind =:= supervisor ->
+    look(Check, Millis, Table, Progress);
+run({timeout, Millis, {mailbox, _, _} = Check}, Table, Progress) ->
+    look(Check, Millis, Table, Progress);
+run({timeout, Millis, Check} = Timeout, Table, Progress) ->
+    Caller = self(),
     Run = make_ref(),
-    Tell = fun(Name) -> Runner ! {Run, looks_at, Name}, Say(Name) end,
-    Pid = spawn_opt(
-        fun() -> Runner ! {Run, returned, run(Check, Memory, Tell)} end, [link, {priority, high}]
-    ),
+    Tell = fun(Name) -> Caller ! {Run, looks_at, Name}, Progress(Name) end,
+    Pid = spawn_opt(fun() -> Caller ! {Run, returned, run(Check, Table, Tell)} end, [link, {priority, high}]),
     receive
         {Run, returned, Returned} -> Returned
     after Millis ->
         unlink(Pid),
         exit(Pid, kill),
         Name = last_looked_at(Run, "watchdog_check"),
-        {failed({Timeout, Name}, "~ts has not returned within ~b ms", [Name, Millis]), Memory}
+        failed({Timeout, Name}, "~ts has not returned within ~b ms", [Name, Millis])
     end;
-run(Check, Memory, Say) ->
-    look(Check, ?TIME, Memory, Say).
+run(Check, Table, Progress) ->
+    look(Check, ?TIME, Table, Progress).
 
-any([], Failed, Memory, _) ->
+any([], Failed, _, _) ->
     {Keys, Texts, Logs} = lists:unzip3(lists:reverse(Failed)),
-    {{failed, {any, Keys}, lists:join("; ", Texts), lists:join("; ", Logs)}, Memory};
-any([Check | Checks], Failed, Memory, Say) ->
-    case run(Check, Memory, Say) of
-        {true, Next} -> {true, Next};
-        {{failed, Key, Text, Log}, Next} -> any(Checks, [{Key, Text, Log} | Failed], Next, Say)
+    {failed, {any, Keys}, lists:join("; ", Texts), lists:join("; ", Logs)};
+any([Check | Checks], Failed, Table, Progress) ->
+    case run(Check, Table, Progress) of
+        true -> true;
+        {failed, Key, Text, Log} -> any(Checks, [{Key, Text, Log} | Failed], Table, Progress)
     end.
 
 last_looked_at(Run, Name) ->
@@ -69,43 +87,38 @@ last_looked_at(Run, Name) ->
     after 0 -> Name
     end.
 
-look(Check, Millis, Memory, Say) ->
-    Name = systemd_check_form:name(Check),
-    Say(Name),
-    case found(Check, Millis, Memory) of
-        {true, Next} -> {true, Next};
-        {{Text, Log}, Next} -> {{failed, Check, [Name, Text], [Name, Log]}, Next};
-        {Text, Next} -> {failed(Check, "~ts~ts", [Name, Text]), Next}
+look(Check, Millis, Table, Progress) ->
+    Name = systemd_check:name(Check),
+    Progress(Name),
+    case found(Check, Millis, Table) of
+        true -> true;
+        {Text, Log} -> {failed, Check, [Name, Text], [Name, Log]};
+        Text -> failed(Check, "~ts~ts", [Name, Text])
     end.
 
-found({schedulers, Millis} = Check, _, Memory) ->
-    {Found, Waiting} = systemd_check_schedulers:run(Millis, maps:get(Check, Memory, #{})),
-    {Found, Memory#{Check => Waiting}};
-found({run_queue, Max}, _, Memory) ->
+found({schedulers, Millis}, _, Table) ->
+    systemd_check_schedulers:run(Millis, Table);
+found({run_queue, Max}, _, _) ->
     case erlang:statistics(total_run_queue_lengths) of
-        Length when Length > Max -> {io_lib:format(" ~b > ~b", [Length, Max]), Memory};
-        _ -> {true, Memory}
+        Length when Length > Max -> io_lib:format(" ~b > ~b", [Length, Max]);
+        _ -> true
     end;
-found({memory, Limit} = Check, _, Memory) ->
+found({memory, Limit} = Check, _, _) ->
     case systemd_check_memory:run(Limit, "") of
-        unknown when is_map_key(Check, Memory) ->
-            {true, Memory};
         unknown ->
-            systemd_log:say(
-                warning, "systemd: watchdog_check has ~0tp, which can't be told here, and passes", [Check]
-            ),
-            {true, Memory#{Check => unknown}};
+            systemd_log:once(Check, warning, "systemd: watchdog_check has ~0tp, which can't be told here, and passes", [Check]),
+            true;
         Found ->
-            {Found, Memory}
+            Found
     end;
-found({process, Name}, Millis, Memory) ->
-    {systemd_check_process:process(Name, Millis), Memory};
-found({supervisor, Name}, Millis, Memory) ->
-    {systemd_check_process:supervisor(Name, Millis), Memory};
-found({mailbox, Name, Max}, Millis, Memory) ->
-    {systemd_check_process:mailbox(Name, Max, Millis), Memory};
-found(Function, _, Memory) ->
-    {returned(systemd_function:call(Function)), Memory}.
+found({process, Name}, Millis, _) ->
+    systemd_check_process:process(Name, Millis);
+found({supervisor, Name}, Millis, _) ->
+    systemd_check_process:supervisor(Name, Millis);
+found({mailbox, Name, Max}, Millis, _) ->
+    systemd_check_process:mailbox(Name, Max, Millis);
+found(Function, _, _) ->
+    returned(systemd_function:call(Function)).
 
 returned({returned, true}) ->
     true;
