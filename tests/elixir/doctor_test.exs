@@ -61,7 +61,7 @@ defmodule DoctorTest do
     end)
 
     assert {1, output} = doctor([])
-    assert output =~ "error: config key watchdog_scale is 1, and not an integer of at least 2\n"
+    assert output =~ "error: config key watchdog_scale is 1, and not an integer from 2 to 1000\n"
     assert output =~ "error: config key wacthdog_check: there is none of that name\n"
   end
 

@@ -198,7 +198,7 @@ defmodule JournalTest do
   # What the library itself says of a term of the user's.
   test "the library's own lines" do
     for failure <- [{:ended, {:bad, @user}}, {:invalid, @user}] do
-      {format, args} = :systemd_function.describe(failure, :reload)
+      {format, args} = :systemd_function.describe(failure)
       refute IO.chardata_to_string(:io_lib.format(format, args)) =~ "secret"
     end
 
@@ -208,7 +208,8 @@ defmodule JournalTest do
     say = fn _ -> :ok end
 
     for check <- [{Function, :identity, [@user]}, fn -> {:error, @user} end, {:process, @user}] do
-      {{:failed, _, status, log}, _} = :systemd_check.run([check], %{}, say)
+      prepared = :systemd_check_run.prepare([check])
+      {:failed, _, status, log} = :systemd_check_run.run(prepared, :none, say)
       refute IO.chardata_to_string([status, log]) =~ "secret"
     end
   end

@@ -1,6 +1,5 @@
 defmodule SystemdTest do
   use ExUnit.Case
-  doctest Systemd
 
   # A socket in the manager's place.
   defp under_systemd(env \\ []) do
@@ -67,7 +66,7 @@ defmodule SystemdTest do
     assert next(socket) == "STATUS=warm\n"
     assert next(socket) == "READY=1\n"
     # As kernel calls it when shutdown begins.
-    :systemd_shutdown.begun(:shutdown)
+    :systemd_lifecycle.begun(:shutdown)
     assert next(socket) == "STOPPING=1\n"
     Supervisor.stop(supervisor)
     assert next(socket) == "STATUS=draining\n"
