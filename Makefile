@@ -1,11 +1,12 @@
 # The tests and the demo set up what they need by themselves: Debian 12, Rust, gcc, make and git.
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-next test-package sanitize sanitize-vm fuzz soak bench package lint
+.PHONY: help setup demo test test-long test-next test-package sanitize sanitize-vm fuzz soak bench package lint
 
 help:
 	@echo "make demo        the article's service under a throwaway systemd, to watch (root or sudo)"
-	@echo "make test        all tests; the live ones against a real systemd (root or sudo)"
+	@echo "make test        the tests; the live ones against a real systemd (root or sudo)"
+	@echo "make test-long   those that take long: floods, load, many restarts, projects that depend on this one"
 	@echo "make test-package  the package on Debian 12 without Rust, whose root it makes in ~/.cache (root or sudo)"
 	@echo "make test-next   the live ones and the package on Debian 13, whose root it makes there too (root or sudo)"
 	@echo "make sanitize    the tests of the Rust core under the thread sanitizer"
@@ -26,6 +27,9 @@ demo: setup
 
 test: setup
 	@tests/run
+
+test-long: setup
+	@tests/run long
 
 test-package: setup
 	@tests/setup virtualenv virtualenv
