@@ -7,51 +7,15 @@
 %% {@link systemd_wait:reply/1}.
 -module(systemd_nif).
 
--export([
-    loaded/0,
-    initial_env/1,
-    parent/0,
-    open/2,
-    notify/3,
-    has_announced/1,
-    notify_failed/1,
-    notifier_info/1,
-    barrier/2,
-    barrier_reached/1,
-    watchdog_usec/2,
-    watchdog_start/6,
-    watchdog_take_up/3,
-    watchdog_checking/3,
-    watchdog_answer/3,
-    watchdog_order/2,
-    memory_pressure_start/3,
-    memory_pressure_done/1,
-    journal_sink/4,
-    journal_missing/1,
-    journal_log/4,
-    journal_log_large/4,
-    journal_drop/2,
-    journal_teller/1,
-    journal_dropped/1,
-    journal_told/3,
-    journal_info/1,
-    is_journal/2,
-    listen_fds/3,
-    socket_info/1,
-    hand_out/1,
-    fd_name/1,
-    store_fds/4,
-    clear_fds/3,
-    store_term/4,
-    fetch_term/1,
-    dirty_cpu/0,
-    dirty_io/0,
-    load_error/0,
-    priv_dir/0
-]).
+-export([loaded/0, load_error/0, priv_dir/0, initial_env/1, parent/0, dirty_cpu/0, dirty_io/0]).
+-export([open/2, notify/3, has_announced/1, notify_failed/1, notifier_info/1, barrier/2, barrier_reached/1]).
+-export([watchdog_usec/2, watchdog_start/6, watchdog_take_up/3, watchdog_checking/3, watchdog_answer/3, watchdog_order/2]).
+-export([journal_sink/4, journal_missing/1, journal_log/4, journal_log_large/4, journal_drop/2, journal_teller/1]).
+-export([journal_dropped/1, journal_told/3, journal_info/1, is_journal/2]).
+-export([listen_fds/3, socket_info/1, hand_out/1, fd_name/1, store_fds/4, clear_fds/3, store_term/4, fetch_term/1]).
+-export([memory_pressure_start/3, memory_pressure_done/1]).
 
--export_type([notifier/0, barrier/0, watchdog/0, memory_pressure/0]).
--export_type([sink/0, source/0]).
+-export_type([notifier/0, barrier/0, watchdog/0, memory_pressure/0, sink/0, source/0]).
 
 -on_load(load/0).
 

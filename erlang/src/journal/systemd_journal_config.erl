@@ -20,29 +20,14 @@
 -define(SEND_TIMEOUT, 1000).
 
 -define(FIELDS, [
-    syslog_timestamp,
-    syslog_pid,
-    syslog_identifier,
-    priority,
-    {"ERL_PID", pid},
-    {"CODE_FILE", file},
-    {"CODE_LINE", line},
-    {"CODE_MFA", mfa},
-    message_id
+    syslog_timestamp, syslog_pid, syslog_identifier, priority, {"ERL_PID", pid}, {"CODE_FILE", file}, {"CODE_LINE", line},
+    {"CODE_MFA", mfa}, message_id
 ]).
 
 %% Of `logger_std_h': there is no queue here that they could limit.
 -define(OVERLOAD, [
-    sync_mode_qlen,
-    drop_mode_qlen,
-    flush_qlen,
-    burst_limit_enable,
-    burst_limit_max_count,
-    burst_limit_window_time,
-    overload_kill_enable,
-    overload_kill_qlen,
-    overload_kill_mem_size,
-    overload_kill_restart_after
+    sync_mode_qlen, drop_mode_qlen, flush_qlen, burst_limit_enable, burst_limit_max_count, burst_limit_window_time,
+    overload_kill_enable, overload_kill_qlen, overload_kill_mem_size, overload_kill_restart_after
 ]).
 
 %% @doc A handler with what it takes to send in the place of its configuration. That is copied at

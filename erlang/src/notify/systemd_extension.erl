@@ -5,7 +5,7 @@
 
 -export([while/2, child_spec/1, start_link/1]).
 -export([init/1, handle_call/3, handle_cast/2, terminate/2]).
--export([hold/2, extend/2, ask/3]).
+-export([start_extender/1, extend/2, ask/3]).
 
 %% In milliseconds.
 -define(LIMIT, 1800000).
@@ -107,11 +107,7 @@ seconds(Millis) -> Millis / 1000.
 -spec child_spec([systemd:extension()]) -> supervisor:child_spec().
 child_spec(Options) ->
     options(Options) =/= error orelse error(badarg, [Options]),
-    #{
-        id => {?MODULE, make_ref()},
-        start => {?MODULE, start_link, [Options]},
-        modules => [?MODULE]
-    }.
+    #{id => {?MODULE, make_ref()}, start => {?MODULE, start_link, [Options]}}.
 
 start_link(Options) -> gen_server:start_link(?MODULE, Options, []).
 
@@ -125,18 +121,14 @@ handle_cast(_, Options) -> {noreply, Options}.
 
 %% Goes on without this process, until the VM or the application that sends is down.
 terminate(_, {Limit, Status}) ->
-    _ = systemd_lifecycle:is_going_down() andalso
-        proc_lib:start(?MODULE, hold, [Limit, Status]),
-    ok.
+    case systemd_lifecycle:is_going_down() of
+        true ->
+            Extender = #{id => make_ref(), start => {?MODULE, start_extender, [Limit]}, restart => temporary},
+            {ok, _} = supervisor:start_child(systemd_sup, Extender),
+            systemd_notify:send(Status);
+        false ->
+            ok
+    end.
 
--spec hold(Limit :: pos_integer(), [systemd:state()]) -> ok.
-hold(Limit, Status) ->
-    %% Of the application that stops now, all processes end.
-    Supervisor = whereis(systemd_sup),
-    {group_leader, Leader} = process_info(Supervisor, group_leader),
-    true = group_leader(Leader, self()),
-    Monitor = monitor(process, Supervisor),
-    Extender = start(Limit),
-    _ = systemd_notify:send(Status),
-    proc_lib:init_ack(ok),
-    receive {'DOWN', Monitor, process, _, _} -> stop(Extender) end.
+-spec start_extender(Limit :: pos_integer()) -> {ok, pid()}.
+start_extender(Limit) -> {ok, spawn_link(?MODULE, extend, [self(), Limit])}.

@@ -17,7 +17,7 @@
     {distribution, undefined, "distribution", integer, "Erlang distribution on this machine, at this port"},
     {memory, undefined, "memory", string, "MemoryMax="},
     {user, undefined, "user", string, "a user that exists, in the place of a dynamic one"},
-    {hardening, undefined, "hardening", boolean, "--hardening=false: without the cage"},
+    {hardening, undefined, "hardening", boolean, "--hardening=false: without the sandbox"},
     {prefix, undefined, "prefix", string, "where the release is, by a link to PREFIX-VERSION; /opt/RELEASE by default"},
     {force, undefined, "force", boolean, "overwrites files that are there"}
 ]).

@@ -27,71 +27,42 @@
 -spec findings(facts()) -> [finding()].
 findings(Facts) ->
     Rules = [
-        fun native_library/1,
-        fun started/1,
-        fun unit/1,
-        fun type/1,
-        fun reload_signal/1,
-        fun notify_access/1,
-        fun ready/1,
-        fun watchdog_sec/1,
-        fun watchdog_check/1,
-        fun watchdog_result/1,
-        fun watchdog_duration/1,
-        fun restart/1,
-        fun kill_mode/1,
-        fun memory_deny_write_execute/1,
-        fun journal/1,
-        fun levels/1,
-        fun config/1
+        native_library, started, unit, type, reload_signal, notify_access, ready, watchdog_sec, watchdog_check,
+        watchdog_result, watchdog_duration, restart, kill_mode, memory_deny_write_execute, journal, levels, config
     ],
-    lists:flatmap(fun(Rule) -> Rule(Facts) end, Rules).
+    lists:flatmap(fun(Rule) -> rule(Rule, Facts) end, Rules).
 
-native_library(#{native_library := Reason}) when Reason =/= loaded ->
+-spec rule(atom(), facts()) -> [finding()].
+rule(native_library, #{native_library := Reason}) when Reason =/= loaded ->
     say(error, "the native library is not loaded, and systemd is told nothing: ~ts. Build the release on the platform "
         "that it runs on, with priv/systemd_nif.so", [Reason]);
-native_library(_) ->
-    [].
-
-started(#{info := #{uptime := false}}) ->
+rule(started, #{info := #{uptime := false}}) ->
     say(error, "the application systemd is not started: it belongs to the applications of the release", []);
-started(#{info := #{error := Reason}}) when Reason =/= false, Reason =/= nif_not_loaded ->
+rule(started, #{info := #{error := Reason}}) when Reason =/= false, Reason =/= nif_not_loaded ->
     say(error, "systemd is told nothing: ~ts", [systemd_reason:explain(Reason)]);
-started(#{info := #{under_systemd := false, unit := false}}) ->
+rule(started, #{info := #{under_systemd := false, unit := false}}) ->
     say(notice, "not under systemd: NOTIFY_SOCKET was not set at the start. Every call does nothing", []);
-started(#{info := #{under_systemd := false, unit := Unit}, unit := Settings}) ->
-    case type(#{unit => Settings}) of
+rule(started, #{info := #{under_systemd := false, unit := Unit}, unit := Settings}) ->
+    case rule(type, #{unit => Settings}) of
         [] -> say(error, "NOTIFY_SOCKET was not set at the start, and systemd is told nothing: ~ts needs Type=notify, "
             "and a script in ExecStart= must keep the variable", [Unit]);
         _ -> []
     end;
-started(_) ->
-    [].
-
-unit(#{unit := unknown}) ->
+rule(unit, #{unit := unknown}) ->
     say(notice, "systemctl can't be asked from here: " ?NOT_LOOKED_AT, []);
-unit(#{unit := {error, Reason}}) ->
+rule(unit, #{unit := {error, Reason}}) ->
     say(warning, "systemctl could not be started: ~ts. " ?NOT_LOOKED_AT, [systemd_reason:explain_start(Reason)]);
-unit(_) ->
-    [].
-
-type(#{unit := #{"Type" := "notify" ++ _}}) ->
+rule(type, #{unit := #{"Type" := "notify" ++ _}}) ->
     [];
-type(#{unit := #{"Type" := Type}}) ->
+rule(type, #{unit := #{"Type" := Type}}) ->
     say(error, "Type=~ts: systemctl start does not wait for READY=1. Set Type=notify", [Type]);
-type(_) ->
-    [].
-
-reload_signal(#{unit := #{"Type" := "notify-reload"}, config := Config}) ->
+rule(reload_signal, #{unit := #{"Type" := "notify-reload"}, config := Config}) ->
     case proplists:get_value(handle_event, Config) of
         false -> say(error, "Type=notify-reload with the config key handle_event false: systemctl reload ends the VM, and from "
             "systemd 262 on the start fails (lacks handler for reload signal). Remove handle_event, or set Type=notify", []);
         _ -> []
     end;
-reload_signal(_) ->
-    [].
-
-notify_access(#{unit := #{"MainPID" := MainPid, "NotifyAccess" := Access}, info := #{pid := Pid}}) ->
+rule(notify_access, #{unit := #{"MainPID" := MainPid, "NotifyAccess" := Access}, info := #{pid := Pid}}) ->
     case {Access, integer_to_list(Pid)} of
         {"all", _} -> [];
         {"none", _} -> say(error, "NotifyAccess=none: systemd ignores all that it is told. Set NotifyAccess=main", []);
@@ -100,124 +71,92 @@ notify_access(#{unit := #{"MainPID" := MainPid, "NotifyAccess" := Access}, info 
             "the main process is ~ts. Have the script in ExecStart= start the VM by exec, or set NotifyAccess=all",
             [Access, Own, MainPid])
     end;
-notify_access(_) ->
-    [].
-
-ready(#{info := #{under_systemd := true, error := false, announced := Announced, uptime := Uptime}} = Facts) ->
-    case Announced =:= [] andalso type(Facts) =:= [] of
+rule(ready, #{info := #{under_systemd := true, error := false, announced := Announced, uptime := Uptime}} = Facts) ->
+    case Announced =:= [] andalso rule(type, Facts) =:= [] of
         true -> say(error, "no READY=1 was sent in the ~b s since the start. With Type=notify the service is up only then: "
             "put systemd:ready() at the end of the supervision tree", [Uptime div 1000]);
         false -> []
     end;
-ready(_) ->
-    [].
-
-watchdog_sec(#{info := #{under_systemd := false}}) ->
+rule(watchdog_sec, #{info := #{under_systemd := false}}) ->
     [];
-watchdog_sec(#{info := #{error := Reason}}) when Reason =/= false ->
+rule(watchdog_sec, #{info := #{error := Reason}}) when Reason =/= false ->
     [];
-watchdog_sec(#{info := #{watchdog := #{}}}) ->
+rule(watchdog_sec, #{info := #{watchdog := #{}}}) ->
     [];
-watchdog_sec(#{unit := #{"WatchdogSec" := Timeout}} = Facts) ->
+rule(watchdog_sec, #{unit := #{"WatchdogSec" := Timeout}} = Facts) ->
     case {is_off(Timeout), Facts} of
         {true, _} -> say(notice, "no WatchdogSec=: a VM that hangs is not restarted", []);
         {false, #{info := _}} -> say(error, "WatchdogSec=~ts, but the watchdog does not run: WATCHDOG_USEC was not for this "
             "process. A script in ExecStart= must start the VM by exec", [Timeout]);
         {false, _} -> []
     end;
-watchdog_sec(#{info := #{watchdog := false}}) ->
+rule(watchdog_sec, #{info := #{watchdog := false}}) ->
     say(notice, "no WatchdogSec= in the unit: a VM that hangs is not restarted", []);
-watchdog_sec(_) ->
-    [].
-
-watchdog_check(#{config := Config} = Facts) ->
+rule(watchdog_check, #{config := Config} = Facts) ->
     case proplists:get_value(watchdog_check, Config) =:= undefined andalso is_watched(Facts) of
         true -> say(notice, "no config key watchdog_check: the watchdog only asks whether the VM answers", []);
         false -> []
     end;
-watchdog_check(_) ->
-    [].
-
-is_watched(#{info := #{watchdog := Watchdog}}) -> Watchdog =/= false;
-is_watched(#{unit := #{"WatchdogSec" := Timeout}}) -> not is_off(Timeout);
-is_watched(_) -> false.
-
-watchdog_result(#{info := #{watchdog := #{overdue := Millis}}}) when is_integer(Millis) ->
+rule(watchdog_result, #{info := #{watchdog := #{overdue := Millis}}}) when is_integer(Millis) ->
     say(error, "an answer to the watchdog is overdue for ~b ms: what the config key watchdog_check checks hangs, or "
         "the VM is too busy to ask it", [Millis]);
-watchdog_result(#{info := #{watchdog := #{last_result := Text}}}) when is_binary(Text) ->
+rule(watchdog_result, #{info := #{watchdog := #{last_result := Text}}}) when is_binary(Text) ->
     say(error, "watchdog_check: ~ts; without WATCHDOG=1 the service is restarted", [Text]);
-watchdog_result(_) ->
-    [].
-
 %% After half of the timeout the watchdog's thread takes it for a stall.
-watchdog_duration(#{info := #{watchdog := #{last_duration := Took, timeout := Timeout}}}) when
+rule(watchdog_duration, #{info := #{watchdog := #{last_duration := Took, timeout := Timeout}}}) when
     is_integer(Took), 2 * Took >= Timeout
 ->
     say(warning, "watchdog_check took ~b ms, and WatchdogSec= is ~b ms. Make it quicker, or WatchdogSec= more than twice "
         "as long as it takes", [Took, Timeout]);
-watchdog_duration(_) ->
-    [].
-
-restart(#{unit := #{"WatchdogSec" := Timeout, "Restart" := Restart}} = Facts) ->
+rule(restart, #{unit := #{"WatchdogSec" := Timeout, "Restart" := Restart}} = Facts) ->
     case is_off(Timeout) orelse lists:member(Restart, restarts(maps:get(config, Facts, []))) of
         true -> [];
         false -> say(warning, "WatchdogSec= with Restart=~ts: a service that hangs is ended and stays down. Set "
             "Restart=on-failure", [Restart])
     end;
-restart(_) ->
-    [].
-
-%% After a crash dump the VM exits with an error, and is not taken for one that hangs.
-restarts(Config) ->
-    Dumps = not lists:member(proplists:get_value(watchdog_crash_dump, Config), [undefined, nil]),
-    Aborts = proplists:get_value(watchdog_on_hang, Config) =:= abort,
-    ["always", "on-failure"] ++ ["on-abnormal" || not Dumps] ++ ["on-watchdog" || not (Dumps orelse Aborts)].
-
-kill_mode(#{unit := #{"KillMode" := Mode}}) when Mode =:= "process"; Mode =:= "none" ->
+rule(kill_mode, #{unit := #{"KillMode" := Mode}}) when Mode =:= "process"; Mode =:= "none" ->
     say(warning, "KillMode=~ts leaves child processes behind, such as those of ports. Leave it out", [Mode]);
-kill_mode(_) ->
-    [].
-
-memory_deny_write_execute(#{unit := #{"MemoryDenyWriteExecute" := Denied}, jit := true}) ->
+rule(memory_deny_write_execute, #{unit := #{"MemoryDenyWriteExecute" := Denied}, jit := true}) ->
     case lists:member(Denied, ["yes", "true", "on", "1"]) of
         true -> say(notice, "MemoryDenyWriteExecute=yes: the JIT bears it as long as it may map its code twice. With the "
             "emulator flags +JPperf true or +JMsingle true the VM does not start", []);
         false -> []
     end;
-memory_deny_write_execute(_) ->
-    [].
-
-journal(#{info := #{journal := Handlers, under_systemd := true}, config := Config}) when Handlers =:= #{} ->
+rule(journal, #{info := #{journal := Handlers, under_systemd := true}, config := Config}) when Handlers =:= #{} ->
     case proplists:get_value(install_journal, Config, false) of
         false -> [];
         _ -> say(warning, "install_journal is set, but no log handler is a systemd_journal_h: neither standard output nor "
             "standard error is the journal. Set StandardOutput=journal in the unit", [])
     end;
-journal(#{info := #{journal := Handlers}}) ->
+rule(journal, #{info := #{journal := Handlers}}) ->
     [
         Finding
      || {Id, #{reachable := false, path := Path}} <- maps:to_list(Handlers),
         Finding <- say(error, "log handler ~0tp: nobody listens at ~ts. Either systemd-journald is down, or its socket is "
             "not there in the unit: BindReadOnlyPaths=/run/systemd/journal brings it", [Id, Path])
     ];
-journal(_) ->
-    [].
-
-levels(#{levels := missing}) ->
+rule(levels, #{levels := missing}) ->
     say(warning, "the lines of the default log handler come to the journal without their levels. Set the config key "
         "install_journal to true, or leave install_kmsg at true", []);
-levels(#{levels := prefixed, unit := #{"SyslogLevelPrefix" := Prefix}}) ->
+rule(levels, #{levels := prefixed, unit := #{"SyslogLevelPrefix" := Prefix}}) ->
     case is_no(Prefix) of
         true -> say(warning, "SyslogLevelPrefix=~ts: the journal shows the levels of log lines as text, such as <3>. Remove "
             "that line from the unit, or set the config key install_journal to true, or install_kmsg to false", [Prefix]);
         false -> []
     end;
-levels(_) ->
+rule(config, #{config := Config}) -> [{error, Text} || Text <- systemd_config:problems(Config)];
+rule(_, _) ->
     [].
 
-config(#{config := Config}) -> [{error, Text} || Text <- systemd_config:problems(Config)];
-config(_) -> [].
+is_watched(#{info := #{watchdog := Watchdog}}) -> Watchdog =/= false;
+is_watched(#{unit := #{"WatchdogSec" := Timeout}}) -> not is_off(Timeout);
+is_watched(_) -> false.
+
+%% After a crash dump the VM exits with an error, and is not taken for one that hangs.
+restarts(Config) ->
+    Dumps = not lists:member(proplists:get_value(watchdog_crash_dump, Config), [undefined, nil]),
+    Aborts = proplists:get_value(watchdog_on_hang, Config) =:= abort,
+    ["always", "on-failure"] ++ ["on-abnormal" || not Dumps] ++ ["on-watchdog" || not (Dumps orelse Aborts)].
 
 %% As systemd.syntax(7) has it.
 is_no(Value) -> lists:member(string:lowercase(Value), ["no", "n", "false", "f", "off", "0"]).

@@ -23,7 +23,7 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
       which other users of the machine may see
     * `--memory SIZE` - `MemoryMax=`
     * `--user USER` - a user that exists, in the place of one that comes and goes with the service
-    * `--no-hardening` - without the cage, to find out whether it is in the way
+    * `--no-hardening` - without the sandbox, to find out whether it is in the way
     * `--prefix DIR` - where the release is, by a link to `DIR-VERSION`; `/opt/RELEASE` by default
     * `--force` - overwrites without a question
   """
