@@ -11,34 +11,13 @@
 %% @see //stdlib/supervisor
 -module(systemd).
 
--export([
-    ready/0, ready/1,
-    set_status/1,
-    status_every/2,
-    extend_timeout_while/1, extend_timeout_while/2,
-    extend_timeout_while_stopping/0, extend_timeout_while_stopping/1,
-    notify/1,
-    barrier/0, barrier/1,
-    watchdog/1,
-    reload/0, reload/1,
-    booted/0,
-    is_journal/1,
-    unset_env/1,
-    info/0,
-    doctor/0
-]).
--export([
-    listen_fds/0,
-    listen_opts/1, listen_opts/2,
-    listen_socket/1,
-    listen_info/1,
-    store_fds/1, store_fds/2,
-    clear_fds/1,
-    store_term/2,
-    fetch_term/1,
-    credentials/1,
-    read_credential/1
-]).
+-export([ready/0, ready/1, set_status/1, status_every/2, notify/1, barrier/0, barrier/1]).
+-export([extend_timeout_while/1, extend_timeout_while/2]).
+-export([extend_timeout_while_stopping/0, extend_timeout_while_stopping/1]).
+-export([reload/0, reload/1, watchdog/1, is_journal/1]).
+-export([listen_fds/0, listen_opts/1, listen_opts/2, listen_socket/1, listen_info/1]).
+-export([store_fds/1, store_fds/2, clear_fds/1, store_term/2, fetch_term/1, credentials/1, read_credential/1]).
+-export([booted/0, unset_env/1, info/0, doctor/0]).
 
 -export_type([state/0, statuses/0, sd_timeout/0, reason/0, info/0, watchdog_info/0]).
 -export_type([reload_function/0, status_function/0, extension/0]).
@@ -91,7 +70,7 @@
 %% it in the log. The service goes on.</li>
 %% </ul>
 %% One that is not done after the config key `reload_timeout' (90000 ms) is ended, and has failed;
-%% {@link extend_timeout_while/2} in it gives it more time.
+%% {@link extend_timeout_while/2}, called by the function's own process, gives it more time.
 %%
 %% Before the service is ready it is called without `RELOADING=1' and `READY=1', which would end the
 %% start-up; when it goes down, not at all, and one that ends then says nothing to the manager.
@@ -344,7 +323,7 @@ watchdog(Command) -> error(badarg, [Command]).
 %% `{error, {reload_failed, Reason}}' when it failed, `{error, stopping}' when the service goes down.
 %% Outside of systemd nothing is called.
 -spec reload() -> ok | {error, reason()}.
-reload() -> systemd_notify:under_systemd(reloading, fun(_, _) -> systemd_reload:reload() end).
+reload() -> unless_absent(fun systemd_reload:reload/0).
 
 %% @doc Restarts the VM as {@link reload/0} does by default, with the options of `init:restart/1', and
 %% whatever the config key `reload' says.
@@ -357,7 +336,13 @@ reload(Options) ->
     error(badarg, [Options]).
 
 restart(Restart, Args) ->
-    systemd_notify:under_systemd(reloading, fun(_, _) -> systemd_reload:restart(Restart, Args) end).
+    unless_absent(fun() -> systemd_reload:restart(Restart, Args) end).
+
+unless_absent(Fun) ->
+    case systemd_notify:is_absent() of
+        true -> ok;
+        false -> Fun()
+    end.
 
 %% @doc Whether the system was booted with systemd, see sd_booted(3). Says nothing about this
 %% process: no other function needs it.

@@ -34,7 +34,7 @@ or_in(Other, Least, Most) -> fun(Value) -> Value =:= Other orelse (in(Least, Mos
 
 or_callable(Other) -> fun(Value) -> Value =:= Other orelse systemd_function:is_callable(Value) end.
 
-is_journal(Value) when is_list(Value) -> lists:all(fun(Option) -> is_tuple(Option) andalso tuple_size(Option) =:= 2 end, Value);
+is_journal(Value) when length(Value) >= 0 -> lists:all(fun(Option) -> is_tuple(Option) andalso tuple_size(Option) =:= 2 end, Value);
 is_journal(Value) -> is_boolean(Value) orelse is_map(Value).
 
 %% Not of atoms, which `file' takes as well.

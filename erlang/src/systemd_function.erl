@@ -29,7 +29,7 @@
 
 -type raised() :: {raised, error | exit | throw, Reason :: term(), Text :: io_lib:chars()}.
 
--type stack() :: [tuple()].
+-type stack() :: [tuple()] | unknown.
 
 -record(watch, {
     what :: atom(),
@@ -132,19 +132,24 @@ run(Function, Watch) ->
 
 %% Nobody waits for a process that can't tell.
 log_where(Millis, #watch{what = What, function = Function, runner = Runner}) ->
-    _ = spawn(fun() -> complain(What, Function, {late, Millis, stack(Runner)}) end),
+    _ = spawn(fun() ->
+        case stack(Runner) of
+            ended -> ok;
+            Stack -> complain(What, Function, {late, Millis, Stack})
+        end
+    end),
     ok.
 
--spec stack(pid()) -> stack().
+-spec stack(pid()) -> stack() | ended.
 stack(Pid) ->
     {Looking, Monitor} = spawn_monitor(?MODULE, look, [Pid]),
     receive
         {'DOWN', Monitor, process, Looking, {?MODULE, {_, Stack}}} -> Stack;
-        {'DOWN', Monitor, process, Looking, _} -> []
+        {'DOWN', Monitor, process, Looking, _} -> ended
     after ?LONGEST_LOOK ->
         true = demonitor(Monitor, [flush]),
         exit(Looking, kill),
-        []
+        unknown
     end.
 
 -spec look(pid()) -> no_return().
@@ -193,9 +198,12 @@ without_arguments(Frame) ->
 -spec complain(What :: atom(), Function :: term(), complaint()) -> ok.
 complain(What, Function, Failure) ->
     {Format, Args} = describe(Failure),
-    systemd_log:once(
-        {What, erlang:phash2(Function), Format}, error, "systemd: the function of ~ts " ++ Format, [What | Args]
-    ).
+    systemd_log:once({What, kind_of(Function), Format}, error, "systemd: the function of ~ts " ++ Format, [What | Args]).
+
+%% The code, whatever its arguments are.
+kind_of({Module, Function, _}) -> {Module, Function};
+kind_of(Fun) when is_function(Fun) -> [erlang:fun_info(Fun, Item) || Item <- [module, name]];
+kind_of(_) -> none.
 
 -spec describe(complaint()) -> {io:format(), [term()]}.
 describe({no_text, Result}) ->

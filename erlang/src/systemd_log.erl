@@ -41,22 +41,29 @@ once(What, Level, Format, Args) ->
     end.
 
 once(Now, What, Level, Format, Args) ->
-    case ets:lookup(?MODULE, {kind, What}) of
-        [{Kind, Last, _}] when Now - Last < ?QUIET ->
+    Kind = {kind, What},
+    case ets:lookup(?MODULE, Kind) of
+        [{_, Last, _}] when Now - Last < ?QUIET ->
             _ = ets:update_counter(?MODULE, Kind, {3, 1}),
             _ = ets:update_element(?MODULE, Kind, {2, Now}),
             ok;
-        [{Kind, _, More}] ->
-            true = ets:insert(?MODULE, {Kind, Now, 0}),
-            say(Level, Format ++ again(More), Args);
+        [{_, Last, More}] ->
+            %% Of many at a time one says it.
+            case ets:select_replace(?MODULE, [{{Kind, Last, '_'}, [], [{{{const, Kind}, Now, 0}}]}]) of
+                1 -> say(Level, Format ++ again(More), Args);
+                0 -> once(Now, What, Level, Format, Args)
+            end;
         [] ->
-            case has_room(Now) of
-                true ->
-                    true = ets:insert(?MODULE, {{kind, What}, Now, 0}),
-                    say(Level, Format, Args);
-                false ->
-                    count(unsaid, 1)
+            case has_room(Now) andalso ets:insert_new(?MODULE, {Kind, Now, 0}) of
+                true -> say(Level, Format, Args);
+                false -> again_or_unsaid(Kind)
             end
+    end.
+
+again_or_unsaid(Kind) ->
+    case ets:member(?MODULE, Kind) of
+        true -> _ = ets:update_counter(?MODULE, Kind, {3, 1}), ok;
+        false -> count(unsaid, 1)
     end.
 
 again(0) -> "";

@@ -15,7 +15,7 @@ defmodule Systemd.CheckTest do
   end
 
   defp checked(check) do
-    table = :ets.new(:memory, [:public, keypos: 2])
+    table = :ets.new(:state, [:public, keypos: 2])
     check |> :systemd_check_run.prepare() |> :systemd_check_run.run(table, & &1)
   end
 

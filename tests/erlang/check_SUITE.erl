@@ -52,9 +52,9 @@ run(Check, Table) -> text(checked(Check, Table)).
 checked(Check, Table) -> systemd_check_run:run(systemd_check_run:prepare(Check), Table, fun(_) -> ok end).
 
 %% What checks remember.
-table() -> ets:new(memory, [public, {keypos, 2}]).
+table() -> ets:new(state, [public, {keypos, 2}]).
 
-remembered(Table) -> [Check || {memory, Check, _} <- ets:tab2list(Table)].
+remembered(Table) -> [Check || {state, Check, _} <- ets:tab2list(Table)].
 
 text(true) -> true;
 text({failed, _, Text, _}) -> unicode:characters_to_list(Text).
@@ -106,7 +106,7 @@ a_blocked_scheduler(_) ->
         First = run(Check, Table),
         %% The same one waits, and nobody waits for it in vain a second time.
         [Blocker, Job] = lists:sort(processes() -- Before),
-        ?assertMatch([{memory, {_, Last}, {Job, _}}], ets:tab2list(Table)),
+        ?assertMatch([{state, {_, Last}, {Job, _}}], ets:tab2list(Table)),
         {Micros, Second} = timer:tc(fun() -> run(Check, Table) end),
         ?assert(Micros < 50000),
         %% Nor where that ends before.
@@ -171,7 +171,7 @@ blocked_multi_scheduling(_) ->
 a_place_that_goes_offline(_) ->
     Job = spawn(fun() -> receive stop -> ok end end),
     Table = table(),
-    ets:insert(Table, {memory, {systemd_check_schedulers, dirty_io}, {Job, erlang:monotonic_time(millisecond)}}),
+    ets:insert(Table, {state, {systemd_check_schedulers, dirty_io}, {Job, erlang:monotonic_time(millisecond)}}),
     ?assertMatch([_ | _], systemd_check_schedulers:run(50, Table)),
     Self = self(),
     spawn_link(fun() -> Self ! {ran, systemd_check_schedulers:run(500, Table)} end),
@@ -268,7 +268,8 @@ memory_without_limit(_) ->
     logger:set_primary_config(level, notice),
     os:putenv("NOTIFY_SOCKET", "/none"),
     ok = application:start(systemd),
-    ?assertEqual([true, true], [run({memory, 1.0}) || _ <- [1, 2]]),
+    Table = table(),
+    ?assertEqual([true, true], [run({memory, 1.0}, Table) || _ <- [1, 2]]),
     Told = [Text || "systemd: watchdog_check has {memory,1.0}" ++ _ = Text <- log_counter:messages()],
     ok = application:stop(systemd),
     os:unsetenv("NOTIFY_SOCKET"),

@@ -40,7 +40,7 @@ sources() ->
     Source = proplists:get_value(source, systemd:module_info(compile)),
     filelib:wildcard(filename:join(filename:dirname(Source), "**/*.erl")).
 
-%% Their folders are those of docs/reference.md.
+%% Their folders are those of docs/architecture.md.
 every_wing_has_its_modules(_) ->
     Wings = lists:usort([filename:basename(filename:dirname(File)) || File <- sources()]),
     ?assertEqual(["check", "journal", "lifecycle", "memory", "notify", "sockets", "src", "unit", "watchdog"], Wings).

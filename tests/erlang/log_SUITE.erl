@@ -4,7 +4,7 @@
 
 -include_lib("stdlib/include/assert.hrl").
 
-all() -> [one_kind_of_error_is_one_line, again_after_a_while, many_kinds, behind_a_handler_that_is_stuck, config_that_does_not_fit].
+all() -> [one_kind_of_error_is_one_line, by_many_processes, one_function_that_is_late, again_after_a_while, many_kinds, behind_a_handler_that_is_stuck, config_that_does_not_fit].
 
 init_per_testcase(_, Config) ->
     Recorder = recorder:start(),
@@ -35,6 +35,27 @@ one_kind_of_error_is_one_line(_) ->
         ],
         log_counter:messages()
     ).
+
+by_many_processes(_) ->
+    ok = application:start(systemd),
+    Many = fun(What) ->
+        Go = make_ref(),
+        Pids = [
+            spawn_monitor(fun() -> receive Go -> systemd_log:once(What, error, "systemd: here", []) end end)
+         || _ <- lists:seq(1, 500)
+        ],
+        [Pid ! Go || {Pid, _} <- Pids],
+        [receive {'DOWN', Monitor, _, _, _} -> ok end || {_, Monitor} <- Pids]
+    end,
+    [Many(What) || What <- lists:seq(1, 20)],
+    ?assertEqual(20, length(log_counter:messages())).
+
+%% With other arguments each time, as the watchdog's check has them.
+one_function_that_is_late(_) ->
+    ok = application:start(systemd),
+    Complain = fun(Function) -> systemd_function:complain(check, Function, {late, 5, []}) end,
+    [Complain(Function) || N <- lists:seq(1, 50), Function <- [{m, f, [N]}, fun() -> N end]],
+    ?assertEqual(2, length(log_counter:messages())).
 
 again_after_a_while(_) ->
     ok = application:start(systemd),

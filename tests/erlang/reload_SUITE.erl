@@ -17,6 +17,7 @@ all() ->
         by_itself,
         interrupted,
         asked_for_by_a_signal_and_interrupted,
+        asked_for_by_a_signal_and_interrupted_in_it,
         hangs,
         hangs_with_more_time,
         many_signals_while_one_runs,
@@ -249,6 +250,26 @@ asked_for_by_a_signal_and_interrupted(Config) ->
     receive called -> ok after 2000 -> error(not_called) end,
     _ = reloading(Config),
     ?assertEqual(<<"READY=1\nSTATUS=reloaded\n">>, next(Config)).
+
+%% Also while it runs.
+asked_for_by_a_signal_and_interrupted_in_it(Config) ->
+    Test = self(),
+    Calls = counters:new(1, []),
+    Function = fun() ->
+        counters:add(Calls, 1, 1),
+        Test ! called,
+        case counters:get(Calls, 1) of 1 -> receive never -> ok end; _ -> ok end
+    end,
+    ready(Function, Config),
+    gen_event:notify(erl_signal_server, sighup),
+    receive called -> ok end,
+    exit(whereis(systemd_reload), kill),
+    receive called -> ok after 2000 -> error(not_called) end,
+    _ = reloading(Config),
+    ?assertEqual(<<"READY=1\nSTATUS=reload failed: interrupted\n">>, next(Config)),
+    _ = reloading(Config),
+    ?assertEqual(<<"READY=1\nSTATUS=reloaded\n">>, next(Config)),
+    receive called -> error(once_too_often) after 200 -> ok end.
 
 await_messages(Pid) ->
     case process_info(Pid, message_queue_len) of

@@ -7,7 +7,7 @@
 all() ->
     [
         once_when_shutdown_begins, calls_the_function_set_before_us, reload_sends_none, after_a_hot_upgrade,
-        when_the_application_is_down, when_another_function_is_set_after_us
+        when_the_application_is_down, restarts_when_the_application_is_down, when_another_function_is_set_after_us
     ].
 
 init_per_testcase(_, Config) ->
@@ -106,6 +106,11 @@ when_the_application_is_down(Config) ->
     service:eval(?SERVICE, "ok = application:stop(systemd), init:stop()"),
     0 = service:await_end(?SERVICE),
     ?assertEqual([], recorder:all(?RECORDER)),
+    ?assertEqual(nomatch, string:find(service:log(?SERVICE), "nothing is sent")).
+
+restarts_when_the_application_is_down(Config) ->
+    service:eval(?SERVICE, "ok = application:stop(systemd), init:restart()"),
+    ?assertEqual(<<"READY=1\n">>, service:next(?RECORDER)),
     ?assertEqual(nomatch, string:find(service:log(?SERVICE), "nothing is sent")).
 
 %% It comes a little late then: when this application goes down.

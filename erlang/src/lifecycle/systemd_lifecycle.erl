@@ -19,7 +19,7 @@
 open(WatchdogUsec) ->
     _ = persistent_term:erase(?MODULE),
     persistent_term:put(?WATCHED, WatchdogUsec),
-    install().
+    install_begun().
 
 -spec close() -> ok.
 close() ->
@@ -30,8 +30,10 @@ close() ->
 %%
 %% A hot upgrade by `release_handler' sets the environments of applications anew. It calls `config_change/3' of those whose
 %% environment differs then, which is why there is a key that nobody reads.
--spec install() -> ok.
-install() ->
+-spec install() -> term().
+install() -> is_open() andalso install_begun().
+
+install_begun() ->
     Previous = application:get_env(kernel, shutdown_func, undefined),
     _ = Previous =:= {?MODULE, begun} orelse persistent_term:put(?PREVIOUS, Previous),
     ok = application:set_env(kernel, shutdown_func, {?MODULE, begun}),
@@ -51,10 +53,12 @@ begun(Reason) ->
 going_down() ->
     _ = is_going_down() orelse
         case init_restarts() of
-            true -> going_down(restarting), announce_restart();
-            false -> going_down(stopping), whereis(systemd_sup) =/= undefined andalso systemd_notify:send(stopping)
+            true -> going_down(restarting), is_open() andalso announce_restart();
+            false -> going_down(stopping), is_open() andalso systemd_notify:send(stopping)
         end,
     ok.
+
+is_open() -> persistent_term:get(?WATCHED, closed) =/= closed.
 
 %% `init' doesn't tell why it takes the applications down, but for its stack: in the frame of
 %% `init:stop/2' there is `restart', or `{restart, Mode}', or what `init:stop/0,1' was called with.

@@ -8,12 +8,12 @@
 
 -export_type([requests/0]).
 
-%% How many are asked for by a signal, whose sender does not learn that this process has ended.
+%% How many are asked for by signals, and not done: their sender does not learn that this process has ended.
 -opaque requests() :: atomics:atomics_ref().
 
 -record(state, {
     requests :: requests(),
-    running = none :: none | {Run :: pid(), [reloading], Waiting :: [gen_server:from()]},
+    running = none :: none | {Run :: pid(), [reloading], Waiting :: [gen_server:from()], Requests :: non_neg_integer()},
     %% Asked for while another one runs: the function may have read what has changed since.
     next = none :: none | [gen_server:from()]
 }).
@@ -44,10 +44,14 @@ reload() ->
         _ ->
             try gen_server:call(?MODULE, {reload, systemd_function:current()}, infinity)
             catch
-                exit:{Reason, _} when Reason =:= shutdown; Reason =:= noproc -> {error, stopping};
+                exit:{noproc, _} -> not_there(systemd_notify:send([]));
+                exit:{shutdown, _} -> {error, stopping};
                 exit:{Reason, _} -> {error, {reload_failed, Reason}}
             end
     end.
+
+not_there(ok) -> {error, stopping};
+not_there({error, _} = Error) -> Error.
 
 %% @doc See {@link systemd_lifecycle:restart/2}.
 -spec restart(fun(), Args :: list()) -> ok | {error, systemd:reason()}.
@@ -69,7 +73,7 @@ init(Requests) ->
     {ok, #state{requests = Requests}}.
 
 %% It would wait for itself.
-handle_call({reload, Run}, _, #state{running = {Run, _, _}} = State) ->
+handle_call({reload, Run}, _, #state{running = {Run, _, _, _}} = State) ->
     {reply, {error, {reload_failed, reloading}}, State};
 handle_call({reload, _}, From, State) -> {noreply, reload([From], State)};
 handle_call(_, _, State) -> {reply, {error, badarg}, State}.
@@ -77,7 +81,8 @@ handle_call(_, _, State) -> {reply, {error, badarg}, State}.
 handle_cast(reload, State) -> {noreply, reload([], State)};
 handle_cast(_, State) -> {noreply, State}.
 
-handle_info({'EXIT', Run, Reason}, #state{running = {Run, Said, Waiting}, next = Next} = State) ->
+handle_info({'EXIT', Run, Reason}, #state{running = {Run, Said, Waiting, Count}, next = Next} = State) ->
+    ok = atomics:sub(State#state.requests, 1, Count),
     reply(Waiting, finish(outcome(systemd_function:outcome(Reason)), Said)),
     Idle = State#state{running = none, next = none},
     {noreply, case Next of none -> Idle; _ -> reload(Next, Idle) end};
@@ -85,25 +90,28 @@ handle_info(_, State) ->
     {noreply, State}.
 
 %% A reload that goes on is part of what goes down.
-terminate(_, #state{running = {Run, _, _}}) -> systemd_function:stop(Run);
+terminate(_, #state{running = {Run, _, _, _}}) -> systemd_function:stop(Run);
 terminate(_, _) -> ok.
 
 reply(Waiting, Reply) -> lists:foreach(fun(From) -> gen_server:reply(From, Reply) end, Waiting).
 
 reload(From, #state{running = none, requests = Requests} = State) ->
-    ok = atomics:put(Requests, 1, 0),
+    Count = atomics:get(Requests, 1),
     case {systemd_lifecycle:state(), systemd_config:function(reload)} of
         {GoingDown, _} when GoingDown =:= stopping; GoingDown =:= restarting ->
+            ok = atomics:sub(Requests, 1, Count),
             reply(From, refused()),
             State;
         {_, restart} ->
+            ok = atomics:sub(Requests, 1, Count),
             reply(From, restart(fun init:restart/0, [])),
             State;
         {Before, Function} ->
             %% A failure is logged there; it is no reason to go on with what is out of date.
             Said = [reloading || Before =/= starting, systemd_notify:send(reloading) =:= ok],
             Limit = systemd_config:value(reload_timeout),
-            State#state{running = {systemd_function:start_link(reload, Function, #{limit => Limit}), Said, From}}
+            Run = systemd_function:start_link(reload, Function, #{limit => Limit}),
+            State#state{running = {Run, Said, From, Count}}
     end;
 reload(From, #state{next = none} = State) ->
     State#state{next = From};

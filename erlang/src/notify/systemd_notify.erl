@@ -198,9 +198,6 @@ reach(Barrier, Deadline, Sleep) ->
     Result :: ok | {error, systemd:reason()}.
 logged(_, ok) ->
     ok;
-%% That is for the reload to tell.
-logged(_, {error, Reason} = Error) when Reason =:= stopping; element(1, Reason) =:= reload_failed ->
-    Error;
 logged(_, {error, not_started} = Error) ->
     systemd_log:once({?MODULE, not_started}, error, "systemd: nothing is sent: ~ts", [systemd_reason:explain(not_started)]),
     Error;

@@ -9,7 +9,7 @@
 %% How long what is asked has to answer, in milliseconds.
 -define(TIME, 1000).
 
--type prepared() :: systemd_check:check() | {invalid, Part :: term(), Text :: io_lib:chars()}.
+-type prepared() :: systemd_check:check() | {invalid, Part :: term(), Needs :: string()}.
 
 -type result() :: true | {failed, Key :: term(), Text :: unicode:chardata(), Log :: unicode:chardata()}.
 %% The key is the same for as long as the same thing fails. What may be long, or secret, is for the log only.
@@ -21,17 +21,15 @@
 -spec prepare(Check :: term()) -> prepared().
 prepare(Check) ->
     case systemd_check:fault(Check) of
-        none ->
-            Check;
-        {Part, Text} ->
-            Args = [systemd_elixir:redacted(Part), 20, Text],
-            {invalid, Part, io_lib:format("can't be called: watchdog_check has ~0tP, which ~ts", Args)}
+        none -> Check;
+        {Part, Needs} -> {invalid, Part, Needs}
     end.
 
-%% @doc What a check wants to know the next time is in the table, as `{memory, Check, Value}'.
+%% @doc What a check wants to know the next time is in the table, as `{state, Check, Value}'.
 -spec run(prepared(), ets:table(), progress()) -> result().
-run({invalid, Part, Text}, _, _) ->
-    {failed, Part, Text, Text};
+run({invalid, Part, Needs}, _, _) ->
+    Args = [systemd_elixir:redacted(Part), 20, Needs],
+    failed(Part, "can't be called: watchdog_check has ~0tP, which ~ts", Args);
 run([], _, _) ->
     true;
 run([Check | Checks], Table, Progress) ->
@@ -46,11 +44,11 @@ run({any, Checks}, Table, Progress) ->
 run({every, Millis, Check} = Every, Table, Progress) ->
     Now = erlang:monotonic_time(millisecond),
     case ets:lookup(Table, Every) of
-        [{memory, _, Passed}] when Now - Passed < Millis ->
+        [{state, _, Passed}] when Now - Passed < Millis ->
             true;
         _ ->
             Result = run(Check, Table, Progress),
-            Result =:= true andalso ets:insert(Table, {memory, Every, Now}),
+            Result =:= true andalso ets:insert(Table, {state, Every, Now}),
             Result
     end;
 run({timeout, Millis, {Kind, _} = Check}, Table, Progress) when Kind =:= process; Kind =:= supervisor ->
@@ -103,10 +101,11 @@ found({run_queue, Max}, _, _) ->
         Length when Length > Max -> io_lib:format(" ~b > ~b", [Length, Max]);
         _ -> true
     end;
-found({memory, Limit} = Check, _, _) ->
+found({memory, Limit} = Check, _, Table) ->
     case systemd_check_memory:run(Limit, "") of
         unknown ->
-            systemd_log:once(Check, warning, "systemd: watchdog_check has ~0tp, which can't be told here, and passes", [Check]),
+            _ = ets:insert_new(Table, {state, Check, said}) andalso
+                systemd_log:say(warning, "systemd: watchdog_check has ~0tp, which can't be told here, and passes", [Check]),
             true;
         Found ->
             Found

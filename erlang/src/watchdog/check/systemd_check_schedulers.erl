@@ -36,7 +36,7 @@ places() ->
 
 job(Place, Table) ->
     case ets:lookup(Table, {?MODULE, Place}) of
-        [{memory, _, {Pid, Since}}] ->
+        [{state, _, {Pid, Since}}] ->
             %% Not is_process_alive/1, which may wait for that process to run. The message that it is
             %% gone takes a moment.
             Monitor = monitor(process, Pid),
@@ -56,7 +56,7 @@ new_job(Place, Table) ->
             Scheduler -> spawn_on(Scheduler, fun() -> ok end)
         end,
     Since = now_millis(),
-    true = ets:insert(Table, {memory, {?MODULE, Place}, {Pid, Since}}),
+    true = ets:insert(Table, {state, {?MODULE, Place}, {Pid, Since}}),
     {Place, Since, Monitor}.
 
 %% Before the many that may be waiting.
