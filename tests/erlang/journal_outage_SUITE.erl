@@ -188,7 +188,7 @@ a_bound_of_zero(Config) ->
     {Texts, Reports} = drain(Config),
     ?assertEqual(1000, length(Texts) + dropped(Reports)).
 
-%% Whatever the metadata holds, the handler stays, and the drops are told of.
+%% Whatever the metadata holds, the handler stays, and an entry counts the drops.
 odd_times(Config) ->
     journald:add(recorder(Config), #{send_timeout => 0}),
     Filled = fill(),

@@ -60,9 +60,9 @@ calls_the_function_set_before_us(Config) ->
         "init:stop()"
     ),
     0 = service:await_end(Service),
-    ?assertEqual([<<"STOPPING=1\n">>, <<"STATUS=previous was told of shutdown\n">>], recorder:all(Recorder)).
+    ?assertEqual([<<"STOPPING=1\n">>, <<"STATUS=previous was called: shutdown\n">>], recorder:all(Recorder)).
 
-previous(Reason) -> systemd:notify({status, io_lib:format("previous was told of ~p", [Reason])}).
+previous(Reason) -> systemd:notify({status, io_lib:format("previous was called: ~p", [Reason])}).
 
 reload_sends_none(Config) ->
     Recorder = proplists:get_value(recorder, Config),

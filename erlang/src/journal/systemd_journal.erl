@@ -51,7 +51,7 @@ drop(#{sink := Sink} = Config, Meta, Reason) ->
 tell(#{sink := Sink, path := Path} = Config, Reason) ->
     case systemd_nif:journal_teller(Sink) of
         true ->
-            %% A full queue is told of by the journal itself.
+            %% When the queue is full, the entry that counts them is enough.
             _ = Reason =:= eagain orelse
                 systemd_log:to_stderr(
                     "log lines are dropped, and counted: the journal at ~ts does not take them: ~ts",

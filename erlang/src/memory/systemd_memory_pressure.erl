@@ -20,7 +20,7 @@
 -define(PAUSE, 5000).
 %% Between two tries to start the thread, in milliseconds.
 -define(RETRY, 1000).
-%% A function that takes longer is told of, in milliseconds.
+%% The log says when a function takes longer, in milliseconds.
 -define(LATE, 10000).
 
 %% So many at a time, at most.

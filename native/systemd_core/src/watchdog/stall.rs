@@ -32,7 +32,7 @@ pub(crate) struct Deadlines {
     warn: Duration,
     /// Since the first report: a VM that was stopped as a whole has a chance to answer.
     hang: Duration,
-    /// Since the owner was told of the hang.
+    /// Since the owner has got the message about the hang.
     act: Duration,
 }
 

@@ -40,7 +40,7 @@ struct Journald {
 #[derive(Default)]
 struct Dropped {
     count: u64,
-    /// Also those that were told of.
+    /// Also those that an entry has counted.
     total: u64,
     first: i64,
     last: i64,
