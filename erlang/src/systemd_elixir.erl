@@ -29,47 +29,42 @@ language(Module) ->
 -spec redacted(term()) -> term().
 redacted(#{'__struct__' := Name} = Struct) when is_atom(Name) ->
     case {inspect(Struct), is_there()} of
-        {{ok, Text}, _} -> Text;
-        {error, true} -> iolist_to_binary(["#Inspect.Error<", atom_to_binary(Name), ">"]);
+        {error, true} -> <<"#Inspect.Error<", (atom_to_binary(Name))/binary, ">">>;
         %% A map like any other.
-        {error, false} -> redacted_map(Struct)
+        {error, false} -> redacted_map(Struct);
+        {Text, _} -> Text
     end;
-redacted(Map) when is_map(Map) ->
-    redacted_map(Map);
-redacted([First | Rest]) ->
-    [redacted(First) | redacted(Rest)];
-redacted(Tuple) when is_tuple(Tuple) ->
-    list_to_tuple(redacted(tuple_to_list(Tuple)));
-redacted(Term) ->
-    Term.
+redacted(Map) when is_map(Map) -> redacted_map(Map);
+redacted([First | Rest]) -> [redacted(First) | redacted(Rest)];
+redacted(Tuple) when is_tuple(Tuple) -> list_to_tuple(redacted(tuple_to_list(Tuple)));
+redacted(Term) -> Term.
 
 redacted_map(Map) -> maps:from_list(redacted(maps:to_list(Map))).
 
 %% @doc By Elixir's `inspect', within limits. An implementation of `Inspect' may fail; then Elixir would show the
 %% whole struct.
--spec inspect(term()) -> {ok, binary()} | error.
-inspect(Term) -> inspect(Term, ?LIMIT).
+-spec inspect(term()) -> binary() | error.
+inspect(Term) ->
+    try inspect(Term, ?LIMIT)
+    catch _:_ -> error
+    end.
 
 inspect(Term, Limit) ->
-    Options = [{safe, false}, {limit, Limit}, {printable_limit, ?PRINTABLE_LIMIT}],
-    try {ok, 'Elixir.Kernel':inspect(Term, Options)}
+    'Elixir.Kernel':inspect(Term, [{safe, false}, {limit, Limit}, {printable_limit, ?PRINTABLE_LIMIT}]).
+
+%% @doc What an exception or a struct says of itself, by its `message/1' or `String.Chars'.
+-spec to_text(map()) -> binary() | error.
+to_text(Struct) ->
+    try iolist_to_binary(said(Struct))
     catch _:_ -> error
     end.
 
-%% @doc What an exception or a struct says of itself, by its `message/1' or `String.Chars'.
--spec to_text(map()) -> {ok, binary()} | error.
-to_text(#{'__exception__' := true} = Exception) ->
+said(#{'__exception__' := true} = Exception) ->
     %% Its message may show what it holds, by an `inspect' that hides nothing when it fails.
-    try
-        {ok, _} = inspect(Exception),
-        {ok, iolist_to_binary('Elixir.Exception':format_banner(error, Exception))}
-    catch
-        _:_ -> error
-    end;
-to_text(Struct) ->
-    try {ok, iolist_to_binary('Elixir.String.Chars':to_string(Struct))}
-    catch _:_ -> error
-    end.
+    _ = inspect(Exception, ?LIMIT),
+    'Elixir.Exception':format_banner(error, Exception);
+said(Struct) ->
+    'Elixir.String.Chars':to_string(Struct).
 
 %% @doc A message as Elixir's console has it: `~p' and `~w' are what `inspect' writes. The configuration is that of
 %% `logger_formatter'.
@@ -86,16 +81,13 @@ message(Message, Meta, Config) ->
     end.
 
 message_text({report, Report}, #{report_cb := Callback}, Limit) when is_function(Callback, 1) ->
-    {Format, Args} = Callback(given(Report, Callback)),
-    message_text({Format, Args}, #{}, Limit);
+    message_text(Callback(given(Report, Callback)), #{}, Limit);
 message_text({report, Report}, #{report_cb := Callback}, _) when is_function(Callback, 2) ->
     Callback(given(Report, Callback), #{depth => unlimited, chars_limit => unlimited, single_line => false});
-message_text({report, #{'__struct__' := _} = Struct}, _, Limit) ->
-    inspect_or_raise(Struct, Limit);
-message_text({report, Report}, _, Limit) when is_map(Report) ->
-    inspect_or_raise(maps:to_list(Report), Limit);
+message_text({report, Report}, _, Limit) when is_map(Report), not is_map_key('__struct__', Report) ->
+    inspect(maps:to_list(Report), Limit);
 message_text({report, Report}, _, Limit) ->
-    inspect_or_raise(Report, Limit);
+    inspect(Report, Limit);
 message_text({Format, Args}, _, Limit) ->
     io_lib:build_text([shown(Spec, Limit) || Spec <- io_lib:scan_format(Format, Args)]).
 
@@ -110,33 +102,26 @@ given(Report, Callback) ->
 shown(#{control_char := Char, args := [Term | Depth]} = Spec, Limit) when
     Char =:= $p; Char =:= $P; Char =:= $w; Char =:= $W
 ->
-    Text = inspect_or_raise(Term, case Depth of [Given] -> Given; [] -> Limit end),
+    %% `~P' and `~W' have a depth of their own.
+    Text = inspect(Term, hd(Depth ++ [Limit])),
     Spec#{control_char := $s, encoding := unicode, args := [Text], width := none, precision := none, adjust := right};
-shown(Spec, _) ->
-    Spec.
-
-inspect_or_raise(Term, Limit) ->
-    {ok, Text} = inspect(Term, Limit),
-    Text.
+shown(Spec, _) -> Spec.
 
 %% @doc The event as Elixir's Logger has it translated, or `stop' where that leaves it out. From Elixir 1.15 on a
 %% primary filter has done this before.
 -spec translated(logger:log_event()) -> logger:log_event() | stop.
-translated(#{msg := {string, _}} = Event) ->
-    Event;
+translated(#{msg := {string, _}} = Event) -> Event;
 translated(#{msg := Message, level := Level, meta := Meta} = Event) ->
-    case erlang:module_loaded('Elixir.Logger.Handler') of
-        true ->
-            try translate(application:get_env(logger, translators, []), level(Level), Message) of
-                {ok, Text, More} -> Event#{msg := {string, Text}, meta := maps:merge(Meta, maps:from_list(More))};
-                {ok, Text} -> Event#{msg := {string, Text}};
-                skip -> skipped(Event);
-                none -> Event
-            catch
-                _:_ -> Event
-            end;
-        false ->
-            Event
+    try
+        erlang:module_loaded('Elixir.Logger.Handler') andalso
+            translate(application:get_env(logger, translators, []), level(Level), Message)
+    of
+        {ok, Text, More} -> Event#{msg := {string, Text}, meta := maps:merge(Meta, maps:from_list(More))};
+        {ok, Text} -> Event#{msg := {string, Text}};
+        skip -> skipped(Event);
+        _ -> Event
+    catch
+        _:_ -> Event
     end.
 
 %% It skips every report with a label that it doesn't know; and a crash of a process that wants none to be logged.
@@ -147,7 +132,7 @@ translate(Translators, Level, Message) ->
     #{level := Least} = logger:get_primary_config(),
     {Kind, Data} = kind(Message),
     %% A translator's `inspect' would show the whole of a struct whose `Inspect' fails.
-    Shown = case inspect(Data) of {ok, _} -> Data; error -> redacted(Data) end,
+    Shown = case inspect(Data) of error -> redacted(Data); _ -> Data end,
     translate(Translators, [level(Least), Level, Kind, Shown]).
 
 translate([{Module, Function} | Translators], Args) ->
@@ -155,17 +140,12 @@ translate([{Module, Function} | Translators], Args) ->
         none -> translate(Translators, Args);
         Translated -> Translated
     end;
-translate([], _) ->
-    none.
+translate([], _) -> none.
 
-kind({report, #{label := Label, report := Report} = Whole}) when map_size(Whole) =:= 2 ->
-    {report, {Label, Report}};
-kind({report, #{label := {error_logger, _}, format := Format, args := Args}}) ->
-    {format, {Format, Args}};
-kind({report, Report}) ->
-    {report, {logger, Report}};
-kind({Format, Args}) ->
-    {format, {Format, Args}}.
+kind({report, #{label := Label, report := Report} = Whole}) when map_size(Whole) =:= 2 -> {report, {Label, Report}};
+kind({report, #{label := {error_logger, _}, format := Format, args := Args}}) -> {format, {Format, Args}};
+kind({report, Report}) -> {report, {logger, Report}};
+kind(FormatAndArgs) -> {format, FormatAndArgs}.
 
 level(Level) when Level =:= debug; Level =:= all -> debug;
 level(Level) when Level =:= info; Level =:= notice -> info;

@@ -18,7 +18,7 @@ defmodule JournalTest do
   @user %User{name: "me", password: "secret"}
   @shown ~S(#JournalTest.User<name: "me", ...>)
 
-  defp text(value, language \\ :elixir), do: :systemd_journal_value.text(value, language)
+  defp text(value, language \\ :elixir), do: :systemd_journal_fields.text(value, language)
 
   test "a value as Elixir writes it" do
     for {value, written} <- [
@@ -67,7 +67,7 @@ defmodule JournalTest do
           {%{mfa: {:gen_server, :f, 1}}, :erlang},
           {%{}, :erlang}
         ],
-        do: assert(:systemd_journal_value.language(meta) == language)
+        do: assert(:systemd_journal_fields.language(meta) == language)
   end
 
   # What OTP's formatter would print with all that is in it.

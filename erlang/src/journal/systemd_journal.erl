@@ -3,8 +3,7 @@
 %% told as soon as it takes lines again.
 -module(systemd_journal).
 
--export([send/5, drop/3]).
--export([tell/2]).
+-export([send/5, drop/3, tell/2]).
 
 -export_type([more/0, reason/0]).
 
@@ -28,35 +27,29 @@ log(Log, #{sink := Sink, send_timeout := Timeout} = Config, {_, Meta, _, _} = Ev
     end.
 
 texts(Paths, Meta) ->
-    Language = systemd_journal_value:language(Meta),
-    [systemd_journal_value:text(lists:foldl(fun maps:get/2, Meta, Path), Language) || Path <- Paths].
+    Language = systemd_journal_fields:language(Meta),
+    [systemd_journal_fields:text(lists:foldl(fun maps:get/2, Meta, Path), Language) || Path <- Paths].
 
-%% @doc Counts one line that could not be sent. Where nobody tells of such lines yet, a process is
-%% started that does, and then ends.
+%% @doc Counts one line that could not be sent. Where nobody tells of such lines yet, a process is started that does,
+%% and then ends.
 -spec drop(systemd_journal_config:ready(), logger:metadata(), reason()) -> ok.
 drop(#{sink := none}, _, _) ->
     ok;
 drop(#{sink := Sink} = Config, Meta, Reason) ->
-    case systemd_nif:journal_drop(Sink, maps:get(time, Meta, os:system_time(microsecond))) of
-        true ->
-            %% There may be no room for a process: the next one that is dropped tries again.
-            _ = catch spawn(?MODULE, tell, [Config, Reason]),
-            ok;
-        false ->
-            ok
-    end.
+    _ = systemd_nif:journal_drop(Sink, maps:get(time, Meta, os:system_time(microsecond))) andalso
+        %% There may be no room for a process: the next one that is dropped tries again.
+        (catch spawn(?MODULE, tell, [Config, Reason])),
+    ok.
 
-%% @doc The process that tells.
 -spec tell(systemd_journal_config:ready(), reason()) -> term().
 tell(#{sink := Sink, path := Path} = Config, Reason) ->
     case systemd_nif:journal_teller(Sink) of
         true ->
             %% When the queue is full, the entry that counts them is enough.
-            _ = Reason =:= eagain orelse
-                systemd_log:to_stderr(
-                    "log lines are dropped, and counted: the journal at ~ts does not take them: ~ts",
-                    [Path, systemd_reason:posix(Reason)]
-                ),
+            _ = Reason =:= eagain orelse systemd_log:to_stderr(
+                "log lines are dropped, and counted: the journal at ~ts does not take them: ~ts",
+                [Path, systemd_reason:posix(Reason)]
+            ),
             %% The count is gone with the copy of the native library that kept it.
             try tell(Config)
             catch error:badarg -> ok
@@ -74,15 +67,10 @@ tell(#{sink := Sink} = Config) ->
 
 send_count(Config, Count, From, To) ->
     Message = io_lib:format(
-        "systemd: ~b log lines from ~ts to ~ts were dropped, because the journal did not take them",
-        [Count, From, To]
+        "systemd: ~b log lines from ~ts to ~ts were dropped, because the journal did not take them", [Count, From, To]
     ),
-    Meta = #{time => os:system_time(microsecond), pid => self()},
-    send(Config, warning, Meta, Message, [
-        {<<"N_DROPPED">>, integer_to_binary(Count)},
-        {<<"DROPPED_FROM">>, From},
-        {<<"DROPPED_TO">>, To}
-    ]).
+    More = [{<<"N_DROPPED">>, integer_to_binary(Count)}, {<<"DROPPED_FROM">>, From}, {<<"DROPPED_TO">>, To}],
+    send(Config, warning, #{time => os:system_time(microsecond), pid => self()}, Message, More).
 
 %% Nobody waits for a journal that the handler has left.
 retry(#{id := Id, path := Path} = Config, Count) ->

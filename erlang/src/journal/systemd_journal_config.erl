@@ -2,7 +2,7 @@
 %% The configuration of `systemd_journal_h', checked and made ready for use.
 -module(systemd_journal_config).
 
--export([new/1, given/1, path/1, current/1, say_why_missing/2, info/0, forget/1]).
+-export([new/1, given/1, path/1, current/1, info/0, forget/1]).
 
 -export_type([ready/0]).
 
@@ -12,17 +12,19 @@
     sink := systemd_nif:sink() | none,
     path := binary(),
     send_timeout := non_neg_integer(),
-    report_cb := systemd_journal_value:callback() | undefined,
+    report_cb := systemd_journal_h:report_cb() | undefined,
     complained := atomics:atomics_ref()
 }.
 
--define(PATH, "/run/systemd/journal/socket").
--define(SEND_TIMEOUT, 1000).
-
--define(FIELDS, [
-    syslog_timestamp, syslog_pid, syslog_identifier, priority, {"ERL_PID", pid}, {"CODE_FILE", file}, {"CODE_LINE", line},
-    {"CODE_MFA", mfa}, message_id
-]).
+-define(DEFAULTS, #{
+    fields => [
+        syslog_timestamp, syslog_pid, syslog_identifier, priority, {"ERL_PID", pid}, {"CODE_FILE", file},
+        {"CODE_LINE", line}, {"CODE_MFA", mfa}, message_id
+    ],
+    metadata => [],
+    path => "/run/systemd/journal/socket",
+    send_timeout => 1000
+}).
 
 %% Of `logger_std_h': there is no queue here that they could limit.
 -define(OVERLOAD, [
@@ -30,23 +32,20 @@
     overload_kill_enable, overload_kill_qlen, overload_kill_mem_size, overload_kill_restart_after
 ]).
 
-%% @doc A handler with what it takes to send in the place of its configuration. That is copied at
-%% every log call, and so is small: what the user gave is kept apart. A socket that the handler has
-%% already is kept while the path is the same.
+%% @doc A handler with what it takes to send in the place of its configuration. That is copied at every log call, and
+%% so is small: what the user gave is kept apart.
 -spec new(logger:handler_config()) -> {ok, logger:handler_config()} | {error, term()}.
 new(#{id := Id} = Handler) ->
     try
         Given = maps:get(config, Handler, #{}),
         is_map(Given) orelse throw({config, Given}),
         maps:foreach(fun check/2, Given),
-        Config = maps:merge(defaults(), Given),
-        _ = [field(Field) || Field <- maps:get(fields, Config)],
-        fits(native(maps:get(path, Config))) orelse throw({path, maps:get(path, Config), enametoolong}),
+        #{path := Path, send_timeout := Timeout} = Config = maps:merge(?DEFAULTS, Given),
         Ready = #{
             id => Id,
             sink => open(Id, Config),
-            path => path(Id),
-            send_timeout => maps:get(send_timeout, Config),
+            path => native(Path),
+            send_timeout => Timeout,
             report_cb => maps:get(report_cb, Config, undefined),
             complained => atomics:new(1, [])
         },
@@ -56,42 +55,35 @@ new(#{id := Id} = Handler) ->
         throw:{Key, Value, Reason} -> {error, {invalid_config, systemd_journal_h, #{Key => Value}, Reason}}
     end.
 
-open(Id, Config) ->
+%% A socket that the handler has already is kept while the path is the same.
+open(Id, #{path := Path, fields := Fields, metadata := Metadata} = Config) ->
+    Sources = [field(Field) || Field <- Fields],
+    Native = native(Path),
+    fits(Native) orelse throw({path, Path, enametoolong}),
+    {Before, Old} = kept(Id),
     Sink =
-        case systemd_nif:loaded() of
-            true -> sink(kept(Id), Config);
-            false -> without_library(Id, kept(Id))
+        try systemd_nif:loaded() andalso systemd_nif:journal_sink(Native, Sources, Metadata, Old) of
+            {ok, New} -> New;
+            {error, Reason} -> throw({path, Path, Reason});
+            false -> without_library(Id, Before)
+        catch
+            %% An entry has 960 fields at most.
+            error:badarg -> throw({fields, length(Fields), too_many})
         end,
     persistent_term:put({?MODULE, Id}, {Config, Sink}),
     Sink.
 
 %% Said once, when the handler is added.
-without_library(Id, {Before, _}) ->
-    _ = Before =:= #{} andalso
-        systemd_journal_stderr:write(error, ["systemd: the log handler ", id(Id), " writes to standard error: the native "
-            "library is not loaded: ", systemd_nif:load_error()], 0),
+without_library(Id, Before) ->
+    _ = Before =:= #{} andalso systemd_log:to_stderr(
+        "the log handler ~0tp writes to standard error: the native library is not loaded: ~ts",
+        [Id, systemd_nif:load_error()]
+    ),
     none.
-
-%% @doc Once, until the journal is reached again.
--spec say_why_missing(ready(), systemd_journal:reason()) -> ok | full.
-say_why_missing(#{id := Id, sink := Sink, path := Path}, Reason) ->
-    case systemd_nif:journal_missing(Sink) of
-        true ->
-            systemd_journal_stderr:write(error, io_lib:format(
-                "systemd: the log handler ~ts writes to standard error until journald can be reached at ~ts: ~ts",
-                [id(Id), Path, systemd_reason:posix(Reason)]
-            ), 0);
-        false ->
-            ok
-    end.
-
-id(Id) -> io_lib:format("~0tp", [Id]).
 
 %% @doc What the user gave, and the defaults.
 -spec given(ready()) -> systemd_journal_h:config().
-given(#{id := Id}) ->
-    {Config, _} = kept(Id),
-    Config.
+given(#{id := Id}) -> element(1, kept(Id)).
 
 %% @doc Of the journal that the handler sends to; `undefined' where there is no such handler.
 -spec path(logger:handler_id()) -> binary() | undefined.
@@ -108,8 +100,8 @@ forget(Id) ->
     _ = persistent_term:erase({?MODULE, Id}),
     ok.
 
-%% @doc With a sink of the native library's present copy, when it has taken the place of the one that
-%% made this sink. The handler's configuration, which the caller has a copy of, follows.
+%% @doc With a sink of the native library's present copy, when it has taken the place of the one that made this sink.
+%% The handler's configuration, which the caller has a copy of, follows.
 -spec current(ready()) -> ready().
 current(#{id := Id, sink := Sink} = Ready) -> Ready#{sink := current(Id, Sink)}.
 
@@ -140,107 +132,79 @@ follow(Id) ->
 -spec info() -> #{logger:handler_id() => map()}.
 info() ->
     maps:from_list([
-        {Id, info(Config, Id, Sink)}
-     || Id <- logger:get_handler_ids(), {Config, Sink} <- [kept(Id)], Config =/= #{}
+        {Id, info(Id, native(Path), Sink)}
+     || Id <- logger:get_handler_ids(), {#{path := Path}, Sink} <- [kept(Id)]
     ]).
 
-info(#{path := Path}, Id, Sink) ->
+info(Id, Path, Sink) ->
     {IsReachable, Sent, Dropped} =
         try systemd_nif:journal_info(current(Id, Sink))
         catch _:_ -> {false, 0, 0}
         end,
-    #{path => native(Path), reachable => IsReachable, sent => Sent, dropped => Dropped}.
+    #{path => Path, reachable => IsReachable, sent => Sent, dropped => Dropped}.
 
-defaults() -> #{fields => ?FIELDS, metadata => [], path => ?PATH, send_timeout => ?SEND_TIMEOUT}.
-
-%% The time and the level have fields of their own, so that the default formatters of `logger' and
-%% of kernel's default handler would only say them twice.
+%% The time and the level have fields of their own, so that the default formatters of `logger' and of kernel's default
+%% handler would only say them twice.
 formatter(#{formatter := {logger_formatter, Config}} = Handler) when
     Config =:= #{}; Config =:= #{legacy_header => true, single_line => false}
 ->
     Handler#{formatter := {logger_formatter, #{template => [msg], single_line => false}}};
-formatter(Handler) ->
-    Handler.
+formatter(Handler) -> Handler.
 
 check(fields, Fields) when length(Fields) >= 0 -> ok;
 check(metadata, Which) when Which =:= all; Which =:= scalars -> ok;
-check(metadata, Keys) -> are_keys(Keys) orelse throw({metadata, Keys});
+check(metadata, Keys) when length(Keys) >= 0 -> lists:all(fun is_atom/1, Keys) orelse throw({metadata, Keys});
 check(report_cb, Callback) when is_function(Callback, 1); is_function(Callback, 2) -> ok;
 check(path, Path) when is_list(Path); is_binary(Path) -> ok;
 check(send_timeout, Millis) when is_integer(Millis), Millis >= 0, Millis < 1 bsl 32 -> ok;
 check(Key, Value) -> lists:member(Key, ?OVERLOAD) orelse throw({Key, Value}).
 
 native(Path) ->
-    try unicode:characters_to_binary(Path, unicode, file:native_name_encoding()) of
-        Native when is_binary(Native) -> Native;
-        _ -> throw({path, Path})
-    catch
-        error:_ -> throw({path, Path})
+    try <<_/binary>> = unicode:characters_to_binary(Path, unicode, file:native_name_encoding())
+    catch error:_ -> throw({path, Path})
     end.
 
 %% Into a sockaddr_un, see unix(7).
 fits(Path) -> byte_size(Path) < 108 andalso binary:match(Path, <<0>>) =:= nomatch.
 
-%% A socket that the handler has already is kept while the path is the same.
-sink({_, Before}, #{path := Path, fields := Fields, metadata := Metadata}) ->
-    try systemd_nif:journal_sink(native(Path), [field(Field) || Field <- Fields], Metadata, Before) of
-        {ok, Sink} -> Sink;
-        {error, Reason} -> throw({path, Path, Reason})
-    catch
-        %% An entry has 960 fields at most.
-        error:badarg -> throw({fields, length(Fields), too_many})
-    end.
-
 field(syslog_pid) -> field({"SYSLOG_PID", os_pid});
 field(syslog_timestamp) -> field({"SYSLOG_TIMESTAMP", time});
 field(Key) when is_atom(Key) -> field({atom_to_list(Key), Key});
-field({Name, Source} = Field) -> {name(Name, Field), source(Source, Field)};
-field(Field) -> throw({fields, Field}).
-
-name(Name, Field) when is_atom(Name) -> valid(atom_to_binary(Name), Field);
-name(Name, Field) -> valid(literal(Name, Field), Field).
-
-%% As the native library takes it, which may be missing.
-valid(Name, Field) ->
-    Valid = re:run(Name, "^(?!(?i:message)$)[a-zA-Z][a-zA-Z0-9_]{0,63}$", [dollar_endonly]) =/= nomatch,
-    Valid orelse throw({fields, Field, invalid_field_name}),
-    Name.
-
-source(Special, _) when Special =:= level; Special =:= priority; Special =:= time -> Special;
-source(os_pid, _) -> {literal, list_to_binary(os:getpid())};
-source(syslog_identifier, _) -> {literal, release()};
-source(script_id, _) -> {literal, script_id()};
-source(Key, _) when is_atom(Key) -> [Key];
-source([Key | _] = Path, Field) when is_atom(Key) ->
-    are_keys(Path) orelse throw({fields, Field}),
-    Path;
-source(Literal, Field) -> {literal, literal(Literal, Field)}.
-
-literal(Text, Field) ->
-    try unicode:characters_to_binary(Text) of
-        Literal when is_binary(Literal) -> Literal;
-        _ -> iolist_to_binary(Text)
+field(Field) ->
+    try
+        {Given, Source} = Field,
+        Name = text(Given),
+        is_valid(Name) orelse throw({fields, Field, invalid_field_name}),
+        {Name, source(Source)}
     catch
         error:_ -> throw({fields, Field})
     end.
 
-are_keys(Keys) when length(Keys) >= 0 -> lists:all(fun is_atom/1, Keys);
-are_keys(_) -> false.
+%% As the native library takes it, which may be missing.
+is_valid(Name) -> re:run(Name, "^(?!(?i:message)$)[a-zA-Z][a-zA-Z0-9_]{0,63}$", [dollar_endonly]) =/= nomatch.
+
+source(Special) when Special =:= level; Special =:= priority; Special =:= time -> Special;
+source(os_pid) -> {literal, list_to_binary(os:getpid())};
+source(syslog_identifier) -> {literal, text(identifier(init:script_id()))};
+source(script_id) -> {literal, text(lists:join($\s, tuple_to_list(init:script_id())))};
+source(Key) when is_atom(Key) -> [Key];
+source([Key | _] = Path) when is_atom(Key) -> true = lists:all(fun is_atom/1, Path), Path;
+source(Literal) -> {literal, text(Literal)}.
+
+text(Atom) when is_atom(Atom) -> atom_to_binary(Atom);
+text(Text) ->
+    case unicode:characters_to_binary(Text) of
+        Valid when is_binary(Valid) -> Valid;
+        _ -> iolist_to_binary(Text)
+    end.
 
 %% Outside of a release: the program's name, as systemd would have it.
-release() ->
-    case init:script_id() of
-        {"Erlang/OTP", _} -> program();
-        {"OTP  APN " ++ _, _} -> program();
-        {Name, _} -> unicode:characters_to_binary(Name)
-    end.
+identifier({"Erlang/OTP", _}) -> program();
+identifier({"OTP  APN " ++ _, _}) -> program();
+identifier({Release, _}) -> Release.
 
 program() ->
     case init:get_argument(progname) of
-        {ok, [[Name | _] | _]} -> unicode:characters_to_binary(filename:basename(Name));
-        _ -> <<"beam.smp">>
+        {ok, [[Name | _] | _]} -> filename:basename(Name);
+        _ -> "beam.smp"
     end.
-
-script_id() ->
-    {Name, Version} = init:script_id(),
-    unicode:characters_to_binary([Name, $\s, Version]).

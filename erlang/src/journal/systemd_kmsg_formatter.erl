@@ -1,6 +1,6 @@
-%% @doc A formatter of `logger' for handlers that write to the journal through standard output or
-%% standard error: puts the level as `<N>' before each line that the parent formatter makes, as
-%% sd-daemon(3) describes it, so that `journalctl -p' knows the level.
+%% @doc A formatter of `logger' for handlers that write to the journal through standard output or standard error: puts
+%% the level as `<N>' before each line that the parent formatter makes, as sd-daemon(3) describes it, so that
+%% `journalctl -p' knows the level.
 %%
 %% ```
 %% #{formatter => {systemd_kmsg_formatter, #{parent => logger_formatter, single_line => true}}}
@@ -8,20 +8,25 @@
 %%
 %% `parent' is `logger_formatter' by default. The other options are the parent's.
 %%
-%% The application puts it by itself into handlers of `logger_std_h' whose stream is the journal,
-%% unless the config key `install_kmsg' is `false'. A message of several lines is as many entries;
-%% {@link //systemd/systemd_journal_h} makes one of it.
+%% The application puts it by itself into handlers of `logger_std_h' whose stream is the journal, unless the config key
+%% `install_kmsg' is `false'. A message of several lines is as many entries; {@link //systemd/systemd_journal_h} makes
+%% one of it.
 %%
 %% A line of more than 48 KiB, the default of `LineMax=' in journald.conf(5), is cut into parts that are no longer, each
 %% with its level. NUL, which ends a line for journald, and bytes that are no UTF-8 become U+FFFD. With
-%% `SyslogLevelPrefix=no' in the unit journald shows the prefixes as text: remove that line, or set `install_kmsg'
-%% to `false'.
+%% `SyslogLevelPrefix=no' in the unit journald shows the prefixes as text: remove that line, or set `install_kmsg' to
+%% `false'.
 -module(systemd_kmsg_formatter).
 
 -export([format/2, check_config/1, lines/2]).
 
 %% With the prefix of three bytes and the newline: 48 KiB.
 -define(LONGEST, 48 * 1024 - 4).
+
+%% See syslog(3).
+-define(PRIORITIES, #{
+    emergency => $0, alert => $1, critical => $2, error => $3, warning => $4, notice => $5, info => $6, debug => $7
+}).
 
 %% @private
 -spec format(logger:log_event(), logger:formatter_config()) -> unicode:chardata().
@@ -40,7 +45,7 @@ format(#{level := Level} = Event, Config) ->
 %% @doc The lines of a text, each with the level. Raises `badarg' where it is no chardata.
 -spec lines(logger:level(), Text :: term()) -> iolist().
 lines(Level, Text) ->
-    Prefix = [$<, priority(Level), $>],
+    Prefix = [$<, maps:get(Level, ?PRIORITIES), $>],
     Clean = binary:replace(systemd_journal_message:utf8(Text), <<0>>, <<16#FFFD/utf8>>, [global]),
     Lines = binary:split(string:trim(Clean, trailing, "\n"), <<$\n>>, [global]),
     [[Prefix, Part, $\n] || Line <- Lines, Part <- parts(Line)].
@@ -49,29 +54,23 @@ lines(Level, Text) ->
 parts(Line) when 4 * byte_size(Line) =< ?LONGEST ->
     [Line];
 parts(Line) ->
-    {Part, Rest} = split_binary(Line, fits(Line, 0, ?LONGEST)),
+    Rest = rest(Line, ?LONGEST),
+    Part = binary_part(Line, 0, byte_size(Line) - byte_size(Rest)),
     [Part | [More || Rest =/= <<>>, More <- parts(Rest)]].
 
-%% How many bytes of a text fit, by whole characters.
-fits(Text, At, Room) ->
-    case Text of
-        <<_:At/binary, Char/utf8, _/binary>> ->
-            case Room - written(Char) of
-                Less when Less >= 0 -> fits(Text, At + byte_size(<<Char/utf8>>), Less);
-                _ -> At
-            end;
-        _ ->
-            At
-    end.
+%% What is left of a text after as many whole characters as there is room for.
+rest(<<Char/utf8, Rest/binary>> = Text, Room) ->
+    case Room - written(Char) of
+        Less when Less >= 0 -> rest(Rest, Less);
+        _ -> Text
+    end;
+rest(<<>>, _) -> <<>>.
 
 %% In UTF-8, or by a device that is set to Latin-1, which writes `\x{1F30D}'. That is what a VM has whose unit sets no
 %% locale.
 written(Char) when Char < 16#80 -> 1;
 written(Char) when Char < 16#100 -> 2;
-written(Char) when Char < 16#1000 -> 7;
-written(Char) when Char < 16#10000 -> 8;
-written(Char) when Char < 16#100000 -> 9;
-written(_) -> 10.
+written(Char) -> length("\\x{}") + length(integer_to_list(Char, 16)).
 
 %% @private
 -spec check_config(logger:formatter_config()) -> ok | {error, term()}.
@@ -86,12 +85,3 @@ check_config(Config) ->
         _ ->
             {error, {invalid_formatter_config, ?MODULE, {parent, Parent}}}
     end.
-
-priority(emergency) -> $0;
-priority(alert) -> $1;
-priority(critical) -> $2;
-priority(error) -> $3;
-priority(warning) -> $4;
-priority(notice) -> $5;
-priority(info) -> $6;
-priority(debug) -> $7.

@@ -7,8 +7,7 @@
 %% Log calls that have begun get this long to end, in milliseconds.
 -define(LONGEST_LOG_CALL, 1000).
 
-%% @doc As the config keys `install_journal' and `install_kmsg' say, and only where the stream of a
-%% handler is the journal.
+%% @doc As the config keys `install_journal' and `install_kmsg' say, where the stream of a handler is the journal.
 -spec install() -> ok.
 install() ->
     _ = systemd_config:value(install_kmsg) andalso lists:foreach(fun install_kmsg/1, logger:get_handler_config()),
@@ -19,7 +18,6 @@ install() ->
         Options -> install_journal(maps:from_list(Options))
     end.
 
-%% @doc See {@link systemd:is_journal/1}.
 -spec is_journal(term()) -> boolean().
 is_journal(standard_io) -> is_stream(1);
 is_journal(user) -> is_stream(1);
@@ -30,30 +28,25 @@ is_stream(Fd) ->
     Named = os:getenv("JOURNAL_STREAM", ""),
     systemd_nif:loaded() andalso systemd_nif:is_journal(Fd, unicode:characters_to_binary(Named)).
 
-%% @doc How the default handler's lines come to the journal by standard output: with `<N>' in front of them, or
-%% without.
+%% @doc How the default handler's lines come to the journal by standard output: with `<N>' in front of them, or without.
 -spec levels() -> prefixed | missing | elsewhere.
 levels() ->
-    case logger:get_handler_config(default) of
-        {ok, #{module := logger_std_h, formatter := {Formatter, _}} = Handler} ->
-            case {is_journal(device(Handler)), Formatter} of
-                {false, _} -> elsewhere;
-                {true, systemd_kmsg_formatter} -> prefixed;
-                {true, _} -> missing
-            end;
-        _ ->
-            elsewhere
+    Default = [Handler || {ok, Handler} <- [logger:get_handler_config(default)], writes_to_journal(Handler)],
+    case Default of
+        [#{formatter := {systemd_kmsg_formatter, _}}] -> prefixed;
+        [_] -> missing;
+        [] -> elsewhere
     end.
 
 install_journal(Options) ->
-    case is_journal(standard_error) orelse is_journal(standard_io) of
-        true -> replace(place(), maps:merge(#{metadata => scalars}, Options));
-        false -> ok
+    case (is_journal(standard_error) orelse is_journal(standard_io)) andalso replaceable() of
+        #{module := Module} = Old when Module =/= systemd_journal_h -> replace(Old, Options);
+        _ -> ok
     end.
 
-%% Elixir before 1.15 takes the default handler away. Its own has backends, and drops the reports of
-%% supervisors and the like by itself.
-place() ->
+%% Elixir before 1.15 takes the default handler away. Its own has backends, and drops the reports of supervisors and the
+%% like by itself.
+replaceable() ->
     case {logger:get_handler_config(default), logger:get_handler_config('Elixir.Logger')} of
         {{ok, Default}, _} -> Default;
         {_, {ok, #{filters := Filters} = Elixir}} -> Elixir#{filters := sasl() ++ Filters};
@@ -66,13 +59,9 @@ sasl() ->
         _ -> [{sasl, {fun logger_filters:domain/2, {stop, sub, [otp, sasl]}}}]
     end.
 
-replace(none, _) ->
-    ok;
-replace(#{module := systemd_journal_h}, _) ->
-    ok;
 replace(#{id := Id} = Old, Options) ->
     Kept = maps:with([level, filters, filter_default], Old),
-    Handler = Kept#{config => Options},
+    Handler = Kept#{config => maps:merge(#{metadata => scalars}, Options)},
     %% Meanwhile both write, so that no line is lost.
     case logger:add_handler(?MODULE, systemd_journal_h, Handler) of
         ok ->
@@ -84,20 +73,18 @@ replace(#{id := Id} = Old, Options) ->
             logger:error("systemd: install_journal: the handler could not be added: ~0tp", [Reason])
     end.
 
-%% A log call that has found a handler which is gone then makes logger remove the one of that name,
-%% which would be ours: those that have begun may end first.
+%% A log call that has found a handler which is gone then makes logger remove the one of that name, which would be ours:
+%% those that have begun may end first.
 clear(default) ->
     _ = logger:set_handler_config(default, level, none),
-    Logging = [Pid || Pid <- processes(), is_logging(Pid)],
-    await_log_calls(Logging, systemd_wait:deadline(?LONGEST_LOG_CALL)),
+    await_log_calls(processes(), systemd_wait:deadline(?LONGEST_LOG_CALL)),
     logger:remove_handler(default);
 clear('Elixir.Logger') -> catch 'Elixir.Logger':remove_backend(console).
 
-await_log_calls(Logging, Deadline) ->
-    case {[Pid || Pid <- Logging, is_logging(Pid)], systemd_wait:rest(Deadline)} of
-        {[], _} -> ok;
-        {_, 0} -> ok;
-        {Rest, _} -> timer:sleep(2), await_log_calls(Rest, Deadline)
+await_log_calls(Pids, Deadline) ->
+    case {[Pid || Pid <- Pids, is_logging(Pid)], systemd_wait:rest(Deadline)} of
+        {Rest, Millis} when Rest =/= [], Millis > 0 -> timer:sleep(2), await_log_calls(Rest, Deadline);
+        _ -> ok
     end.
 
 %% The stack trace as a term ends too early for that.
@@ -107,24 +94,16 @@ is_logging(Pid) ->
         undefined -> false
     end.
 
-install_kmsg(#{id := Id, module := logger_std_h, formatter := {Module, Config}} = Handler) when
+install_kmsg(#{id := Id, formatter := {Module, Config}} = Handler) when
     Module =/= systemd_kmsg_formatter, is_map(Config)
 ->
-    case is_journal(device(Handler)) of
-        true -> set_formatter(Id, {systemd_kmsg_formatter, Config#{parent => Module}});
-        false -> ok
+    Formatter = {systemd_kmsg_formatter, Config#{parent => Module}},
+    case writes_to_journal(Handler) andalso logger:set_handler_config(Id, formatter, Formatter) of
+        {error, Reason} -> logger:error("systemd: install_kmsg: not for handler ~0tp: ~0tP", [Id, Reason, 20]);
+        _ -> ok
     end;
-install_kmsg(_) ->
-    ok.
+install_kmsg(_) -> ok.
 
-set_formatter(Id, Formatter) ->
-    case logger:set_handler_config(Id, formatter, Formatter) of
-        ok ->
-            ok;
-        {error, Reason} ->
-            logger:error("systemd: install_kmsg: not for handler ~0tp: ~0tP", [Id, Reason, 20])
-    end.
-
-device(#{config := #{type := {device, Device}}}) -> Device;
-device(#{config := #{type := Device}}) -> Device;
-device(_) -> undefined.
+writes_to_journal(#{module := logger_std_h, config := #{type := {device, Device}}}) -> is_journal(Device);
+writes_to_journal(#{module := logger_std_h, config := #{type := Device}}) -> is_journal(Device);
+writes_to_journal(_) -> false.
