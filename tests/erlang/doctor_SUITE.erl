@@ -32,7 +32,7 @@ healthy() ->
             "SyslogLevelPrefix" => "yes"
         },
         config => [{install_journal, true}, {watchdog_check, {m, f, []}}],
-        native_library => loaded,
+        load_error => "",
         jit => true,
         levels => elsewhere
     }.
@@ -75,7 +75,7 @@ rules(_) ->
     [
         ?assertMatch({Changes, [{Severity, _}], {match, _}}, found(Changes, Pattern))
      || {Severity, Pattern, Changes} <- [
-            {error, "not loaded.*no such file.*priv/systemd_nif.so", [{[native_library], "no such file"}]},
+            {error, "not loaded.*no such file.*priv/systemd_nif.so", [{[load_error], "no such file"}]},
             {error, "not started", [{[info, uptime], false}, {[info, under_systemd], false}]},
             {error, "NOTIFY_SOCKET=.*no absolute path", [{[info, error], {invalid_notify_socket, <<"x">>}}]},
             {notice, "not under systemd", [{[info, under_systemd], false}, {[info, unit], false}, {[unit], #{}}]},
@@ -242,11 +242,14 @@ prints(_) ->
     [
         ?assertMatch({Pattern, {match, _}}, {Pattern, re:run(unicode:characters_to_binary(Lines), Pattern, [unicode, multiline])})
      || Pattern <- [
-            "^unit +\\S+, process " ++ os:getpid() ++ ", for 0 s$",
-            "^announced +ready$",
+            "^unit +(\\S+\\.service|false)$",
+            "^pid +" ++ os:getpid() ++ "$",
+            "^uptime +\\d+$",
+            "^announced +\\[ready\\]$",
             "^status +grün$",
-            "^notifications +1 sent, 0 failed$",
-            "^watchdog +none$",
+            "^notifications +failed 0, sent 1$",
+            "^watchdog +false$",
+            "^descriptors +handed_over \\[\\], store_max unknown$",
             "^notice: no WatchdogSec="
         ]
     ].

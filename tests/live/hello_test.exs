@@ -178,8 +178,9 @@ defmodule HelloTest do
       end)
 
     pid = Lab.show(unit, "MainPID")
-    assert output =~ ~r/^unit +hello.service, process #{pid}, for \d+ s$/m
-    assert output =~ ~r/^watchdog +2000 ms, last answer /m
+    assert output =~ ~r/^unit +hello.service$/m
+    assert output =~ ~r/^pid +#{pid}$/m
+    assert output =~ ~r/^watchdog +enabled true, .*, timeout 2000$/m
     refute output =~ ~r/^(error|warning|notice): /m
   end
 

@@ -52,13 +52,11 @@ do(State) ->
     end.
 
 generate(Unit, Force) ->
-    write(systemd_unit_file:files(Unit), Force),
-    Commands = [["    ", Command, "\n"] || Command <- systemd_unit_file:commands(Unit)],
-    _ = rebar_api:console("~nOn the server, as root:~n~n~ts", [Commands]),
-    ok.
+    lists:foreach(fun({Path, Text}) -> write(Path, Text, Force) end, systemd_unit_file:files(Unit)),
+    rebar_api:console("~ts", [systemd_unit_file:commands(Unit)]).
 
-%% As {relx, [{release, {Name, Version}, Applications, ...}]} has them, those of that name. A version may be said otherwise
-%% than by a string.
+%% As {relx, [{release, {Name, Version}, Applications, ...}]} has them, those of that name. A version may be said
+%% otherwise than by a string.
 release(Name, State) ->
     Releases = [Release || Release <- rebar_state:get(State, relx, []), element(1, Release) =:= release],
     [
@@ -66,10 +64,6 @@ release(Name, State) ->
      || Release <- Releases, {Atom, Version} <- [element(2, Release)], Found <- [atom_to_list(Atom)],
         Name =:= undefined orelse Name =:= Found
     ].
-
-write(Files, Force) ->
-    Folder = systemd_unit_file:folder(rebar3),
-    lists:foreach(fun({File, Text}) -> write(filename:join(Folder, File), Text, Force) end, Files).
 
 write(Path, Text, Force) ->
     case filelib:is_file(Path) andalso not Force of

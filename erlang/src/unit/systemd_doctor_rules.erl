@@ -11,7 +11,8 @@
     %% `unknown' where there is a unit that can't be asked about, an error where this process could not ask.
     unit => systemd_unit:settings() | unknown | {error, atom()},
     config => [{Key :: atom(), Value :: term()}],
-    native_library => loaded | string(),
+    %% Of the native library, and empty where it is loaded.
+    load_error => string(),
     jit => boolean(),
     %% How the lines of the default log handler come to the journal.
     levels => prefixed | missing | elsewhere
@@ -30,121 +31,99 @@ findings(Facts) ->
         native_library, started, unit, type, reload_signal, notify_access, ready, watchdog_sec, watchdog_check,
         watchdog_result, watchdog_duration, restart, kill_mode, memory_deny_write_execute, journal, levels, config
     ],
-    lists:flatmap(fun(Rule) -> rule(Rule, Facts) end, Rules).
+    lists:flatten([rule(Rule, Facts) || Rule <- Rules]).
 
--spec rule(atom(), facts()) -> [finding()].
-rule(native_library, #{native_library := Reason}) when Reason =/= loaded ->
-    say(error, "the native library is not loaded, and systemd is told nothing: ~ts. Build the release on the platform "
-        "that it runs on, with priv/systemd_nif.so", [Reason]);
+-spec rule(atom(), facts()) -> finding() | [finding()].
+rule(native_library, #{load_error := [_ | _] = Reason}) ->
+    say(error, "the native library is not loaded, and systemd is told nothing: ~ts. Build the release on the "
+        "platform that it runs on, with priv/systemd_nif.so", [Reason]);
 rule(started, #{info := #{uptime := false}}) ->
-    say(error, "the application systemd is not started: it belongs to the applications of the release", []);
+    {error, "the application systemd is not started: it belongs to the applications of the release"};
 rule(started, #{info := #{error := Reason}}) when Reason =/= false, Reason =/= nif_not_loaded ->
     say(error, "systemd is told nothing: ~ts", [systemd_reason:explain(Reason)]);
 rule(started, #{info := #{under_systemd := false, unit := false}}) ->
-    say(notice, "not under systemd: NOTIFY_SOCKET was not set at the start. Every call does nothing", []);
+    {notice, "not under systemd: NOTIFY_SOCKET was not set at the start. Every call does nothing"};
 rule(started, #{info := #{under_systemd := false, unit := Unit}, unit := Settings}) ->
-    case rule(type, #{unit => Settings}) of
-        [] -> say(error, "NOTIFY_SOCKET was not set at the start, and systemd is told nothing: ~ts needs Type=notify, "
-            "and a script in ExecStart= must keep the variable", [Unit]);
-        _ -> []
-    end;
+    say_if(rule(type, #{unit => Settings}) =:= [], error,
+        "NOTIFY_SOCKET was not set at the start, and systemd is told nothing: ~ts needs Type=notify, and a script in "
+        "ExecStart= must keep the variable", [Unit]);
 rule(unit, #{unit := unknown}) ->
-    say(notice, "systemctl can't be asked from here: " ?NOT_LOOKED_AT, []);
+    {notice, "systemctl can't be asked from here: " ?NOT_LOOKED_AT};
 rule(unit, #{unit := {error, Reason}}) ->
     say(warning, "systemctl could not be started: ~ts. " ?NOT_LOOKED_AT, [systemd_reason:explain_start(Reason)]);
-rule(type, #{unit := #{"Type" := "notify" ++ _}}) ->
-    [];
 rule(type, #{unit := #{"Type" := Type}}) ->
-    say(error, "Type=~ts: systemctl start does not wait for READY=1. Set Type=notify", [Type]);
+    say_if(not lists:prefix("notify", Type), error,
+        "Type=~ts: systemctl start does not wait for READY=1. Set Type=notify", [Type]);
 rule(reload_signal, #{unit := #{"Type" := "notify-reload"}, config := Config}) ->
-    case proplists:get_value(handle_event, Config) of
-        false -> say(error, "Type=notify-reload with the config key handle_event false: systemctl reload ends the VM, and from "
-            "systemd 262 on the start fails (lacks handler for reload signal). Remove handle_event, or set Type=notify", []);
-        _ -> []
-    end;
-rule(notify_access, #{unit := #{"MainPID" := MainPid, "NotifyAccess" := Access}, info := #{pid := Pid}}) ->
-    case {Access, integer_to_list(Pid)} of
-        {"all", _} -> [];
-        {"none", _} -> say(error, "NotifyAccess=none: systemd ignores all that it is told. Set NotifyAccess=main", []);
-        {_, MainPid} -> [];
-        {_, Own} -> say(error, "NotifyAccess=~ts: systemd ignores all that the VM says, which is process ~ts, because "
-            "the main process is ~ts. Have the script in ExecStart= start the VM by exec, or set NotifyAccess=all",
-            [Access, Own, MainPid])
-    end;
-rule(ready, #{info := #{under_systemd := true, error := false, announced := Announced, uptime := Uptime}} = Facts) ->
-    case Announced =:= [] andalso rule(type, Facts) =:= [] of
-        true -> say(error, "no READY=1 was sent in the ~b s since the start. With Type=notify the service is up only then: "
-            "put systemd:ready() at the end of the supervision tree", [Uptime div 1000]);
-        false -> []
-    end;
-rule(watchdog_sec, #{info := #{under_systemd := false}}) ->
-    [];
-rule(watchdog_sec, #{info := #{error := Reason}}) when Reason =/= false ->
-    [];
-rule(watchdog_sec, #{info := #{watchdog := #{}}}) ->
+    say_if(lists:member({handle_event, false}, Config), error,
+        "Type=notify-reload with the config key handle_event false: systemctl reload ends the VM, and from systemd "
+        "262 on the start fails (lacks handler for reload signal). Remove handle_event, or set Type=notify", []);
+rule(notify_access, #{unit := #{"NotifyAccess" := "none", "MainPID" := _}}) ->
+    {error, "NotifyAccess=none: systemd ignores all that it is told. Set NotifyAccess=main"};
+rule(notify_access, #{unit := #{"NotifyAccess" := Access, "MainPID" := MainPid}, info := #{pid := Pid}}) ->
+    say_if(Access =/= "all" andalso integer_to_list(Pid) =/= MainPid, error,
+        "NotifyAccess=~ts: systemd ignores all that the VM says, which is process ~b, because the main process is "
+        "~ts. Have the script in ExecStart= start the VM by exec, or set NotifyAccess=all", [Access, Pid, MainPid]);
+rule(ready, #{info := #{under_systemd := true, error := false, announced := [], uptime := Uptime}} = Facts) ->
+    say_if(rule(type, Facts) =:= [], error,
+        "no READY=1 was sent in the ~b s since the start. With Type=notify the service is up only then: put "
+        "systemd:ready() at the end of the supervision tree", [Uptime div 1000]);
+rule(watchdog_sec, #{info := #{under_systemd := UnderSystemd, error := Reason, watchdog := Watchdog}}) when
+    not UnderSystemd; Reason =/= false; Watchdog =/= false
+->
     [];
 rule(watchdog_sec, #{unit := #{"WatchdogSec" := Timeout}} = Facts) ->
-    case {is_off(Timeout), Facts} of
-        {true, _} -> say(notice, "no WatchdogSec=: a VM that hangs is not restarted", []);
-        {false, #{info := _}} -> say(error, "WatchdogSec=~ts, but the watchdog does not run: WATCHDOG_USEC was not for this "
-            "process. A script in ExecStart= must start the VM by exec", [Timeout]);
-        {false, _} -> []
+    case is_off(Timeout) of
+        true -> {notice, "no WatchdogSec=: a VM that hangs is not restarted"};
+        false -> say_if(is_map_key(info, Facts), error,
+            "WatchdogSec=~ts, but the watchdog does not run: WATCHDOG_USEC was not for this process. A script in "
+            "ExecStart= must start the VM by exec", [Timeout])
     end;
-rule(watchdog_sec, #{info := #{watchdog := false}}) ->
-    say(notice, "no WatchdogSec= in the unit: a VM that hangs is not restarted", []);
+rule(watchdog_sec, #{info := _}) ->
+    rule(watchdog_sec, #{unit => #{"WatchdogSec" => "0"}});
 rule(watchdog_check, #{config := Config} = Facts) ->
-    case proplists:get_value(watchdog_check, Config) =:= undefined andalso is_watched(Facts) of
-        true -> say(notice, "no config key watchdog_check: the watchdog only asks whether the VM answers", []);
-        false -> []
-    end;
+    say_if(is_watched(Facts) andalso proplists:get_value(watchdog_check, Config) =:= undefined, notice,
+        "no config key watchdog_check: the watchdog only asks whether the VM answers", []);
 rule(watchdog_result, #{info := #{watchdog := #{overdue := Millis}}}) when is_integer(Millis) ->
     say(error, "an answer to the watchdog is overdue for ~b ms: what the config key watchdog_check checks hangs, or "
         "the VM is too busy to ask it", [Millis]);
 rule(watchdog_result, #{info := #{watchdog := #{last_result := Text}}}) when is_binary(Text) ->
     say(error, "watchdog_check: ~ts; without WATCHDOG=1 the service is restarted", [Text]);
 %% After half of the timeout the watchdog's thread takes it for a stall.
-rule(watchdog_duration, #{info := #{watchdog := #{last_duration := Took, timeout := Timeout}}}) when
-    is_integer(Took), 2 * Took >= Timeout
-->
-    say(warning, "watchdog_check took ~b ms, and WatchdogSec= is ~b ms. Make it quicker, or WatchdogSec= more than twice "
-        "as long as it takes", [Took, Timeout]);
+rule(watchdog_duration, #{info := #{watchdog := #{last_duration := Took, timeout := Most}}}) when is_integer(Took) ->
+    say_if(2 * Took >= Most, warning,
+        "watchdog_check took ~b ms, and WatchdogSec= is ~b ms. Make it quicker, or WatchdogSec= more than twice as "
+        "long as it takes", [Took, Most]);
 rule(restart, #{unit := #{"WatchdogSec" := Timeout, "Restart" := Restart}} = Facts) ->
-    case is_off(Timeout) orelse lists:member(Restart, restarts(maps:get(config, Facts, []))) of
-        true -> [];
-        false -> say(warning, "WatchdogSec= with Restart=~ts: a service that hangs is ended and stays down. Set "
-            "Restart=on-failure", [Restart])
-    end;
+    StaysDown = not lists:member(Restart, restarts(maps:get(config, Facts, []))),
+    say_if(StaysDown andalso not is_off(Timeout), warning,
+        "WatchdogSec= with Restart=~ts: a service that hangs is ended and stays down. Set "
+        "Restart=on-failure", [Restart]);
 rule(kill_mode, #{unit := #{"KillMode" := Mode}}) when Mode =:= "process"; Mode =:= "none" ->
     say(warning, "KillMode=~ts leaves child processes behind, such as those of ports. Leave it out", [Mode]);
 rule(memory_deny_write_execute, #{unit := #{"MemoryDenyWriteExecute" := Denied}, jit := true}) ->
-    case lists:member(Denied, ["yes", "true", "on", "1"]) of
-        true -> say(notice, "MemoryDenyWriteExecute=yes: the JIT bears it as long as it may map its code twice. With the "
-            "emulator flags +JPperf true or +JMsingle true the VM does not start", []);
-        false -> []
-    end;
+    say_if(lists:member(Denied, ["yes", "true", "on", "1"]), notice,
+        "MemoryDenyWriteExecute=yes: the JIT bears it as long as it may map its code twice. With the emulator flags "
+        "+JPperf true or +JMsingle true the VM does not start", []);
 rule(journal, #{info := #{journal := Handlers, under_systemd := true}, config := Config}) when Handlers =:= #{} ->
-    case proplists:get_value(install_journal, Config, false) of
-        false -> [];
-        _ -> say(warning, "install_journal is set, but no log handler is a systemd_journal_h: neither standard output nor "
-            "standard error is the journal. Set StandardOutput=journal in the unit", [])
-    end;
+    say_if(proplists:get_value(install_journal, Config, false) =/= false, warning,
+        "install_journal is set, but no log handler is a systemd_journal_h: neither standard output nor standard "
+        "error is the journal. Set StandardOutput=journal in the unit", []);
 rule(journal, #{info := #{journal := Handlers}}) ->
     [
-        Finding
-     || {Id, #{reachable := false, path := Path}} <- maps:to_list(Handlers),
-        Finding <- say(error, "log handler ~0tp: nobody listens at ~ts. Either systemd-journald is down, or its socket is "
-            "not there in the unit: BindReadOnlyPaths=/run/systemd/journal brings it", [Id, Path])
+        say(error, "log handler ~0tp: nobody listens at ~ts. Either systemd-journald is down, or its socket is not "
+            "there in the unit: BindReadOnlyPaths=/run/systemd/journal brings it", [Id, Path])
+     || {Id, #{reachable := false, path := Path}} <- maps:to_list(Handlers)
     ];
 rule(levels, #{levels := missing}) ->
-    say(warning, "the lines of the default log handler come to the journal without their levels. Set the config key "
-        "install_journal to true, or leave install_kmsg at true", []);
+    {warning, "the lines of the default log handler come to the journal without their levels. Set the config key "
+        "install_journal to true, or leave install_kmsg at true"};
 rule(levels, #{levels := prefixed, unit := #{"SyslogLevelPrefix" := Prefix}}) ->
-    case is_no(Prefix) of
-        true -> say(warning, "SyslogLevelPrefix=~ts: the journal shows the levels of log lines as text, such as <3>. Remove "
-            "that line from the unit, or set the config key install_journal to true, or install_kmsg to false", [Prefix]);
-        false -> []
-    end;
-rule(config, #{config := Config}) -> [{error, Text} || Text <- systemd_config:problems(Config)];
+    say_if(is_no(Prefix), warning,
+        "SyslogLevelPrefix=~ts: the journal shows the levels of log lines as text, such as <3>. Remove that line "
+        "from the unit, or set the config key install_journal to true, or install_kmsg to false", [Prefix]);
+rule(config, #{config := Config}) ->
+    [{error, Text} || Text <- systemd_config:problems(Config)];
 rule(_, _) ->
     [].
 
@@ -163,4 +142,7 @@ is_no(Value) -> lists:member(string:lowercase(Value), ["no", "n", "false", "f", 
 
 is_off(Timeout) -> re:run(Timeout, "^(0+ *[a-z]*|infinity)$") =/= nomatch.
 
-say(Severity, Format, Args) -> [{Severity, io_lib:format(Format, Args)}].
+say(Severity, Format, Args) -> {Severity, io_lib:format(Format, Args)}.
+
+say_if(true, Severity, Format, Args) -> say(Severity, Format, Args);
+say_if(false, _, _, _) -> [].

@@ -20,9 +20,7 @@ open(Variables) ->
             unit := IsService andalso binary(systemd_unit:name()),
             invocation_id := IsService andalso binary(os:getenv("INVOCATION_ID")),
             notify_socket := NotifySocket,
-            descriptors := #{
-                handed_over => systemd_listen:fds(Variables), store_max => systemd_fd_store:max_fds()
-            }
+            descriptors := #{handed_over => systemd_listen:fds(Variables), store_max => systemd_fd_store:max_fds()}
         }
     }).
 
@@ -36,12 +34,10 @@ exec_pid() ->
 binary(false) -> false;
 binary(Text) -> unicode:characters_to_binary(Text).
 
--spec close() -> ok.
 close() ->
     _ = persistent_term:erase(?MODULE),
     ok.
 
-%% @doc See {@link systemd:info/0}.
 -spec read() -> systemd:info().
 read() ->
     Info = maps:merge(fixed(), notifier(systemd_notify:info())),
@@ -55,21 +51,14 @@ fixed() ->
 
 empty() ->
     #{
-        uptime => false,
-        pid => false,
-        exec_pid => false,
-        unit => false,
-        invocation_id => false,
+        uptime => false, pid => false, exec_pid => false, unit => false, invocation_id => false,
         notify_socket => false,
         descriptors => #{handed_over => [], store_max => unknown}
     }.
 
 notifier({Announced, {Sent, Failed, Status}}) ->
     #{
-        under_systemd => true,
-        error => false,
-        announced => Announced,
-        status => Status,
+        under_systemd => true, error => false, announced => Announced, status => Status,
         notifications => #{sent => Sent, failed => Failed}
     };
 notifier({error, Reason}) ->

@@ -13,18 +13,14 @@
 %% In milliseconds.
 -define(LONGEST_WAIT, 5000).
 
-%% @doc The last part of the control group's path that is a service's, unless the service has made groups of
-%% its own.
+%% @doc The last part of the control group's path that is a service's, unless the service has made groups of its own.
 -spec name() -> string() | false.
 name() ->
     case file:read_file("/proc/self/cgroup") of
         {ok, Groups} ->
-            Units = [
-                Part
-             || Part <- binary:split(Groups, [<<"/">>, <<"\n">>], [global]),
-                filename:extension(Part) =:= <<".service">>
-            ],
-            Units =/= [] andalso binary_to_list(lists:last(Units));
+            Parts = binary:split(Groups, [<<"/">>, <<"\n">>], [global]),
+            Units = [binary_to_list(Part) || Part <- Parts, filename:extension(Part) =:= <<".service">>],
+            lists:last([false | Units]);
         {error, _} ->
             false
     end.
@@ -65,9 +61,8 @@ assign(Line, Settings) ->
         _ -> Settings
     end.
 
-%% @doc The settings in the section `[Service]' of a unit file, see systemd.syntax(7): of several
-%% assignments of one the last counts, and an empty one takes those before it back. With the defaults of
-%% those that matter here.
+%% @doc The settings in the section `[Service]' of a unit file, see systemd.syntax(7): of several assignments of one the
+%% last counts, and an empty one takes those before it back. With the defaults of those that matter here.
 -spec parse(unicode:chardata()) -> settings() | {error, no_service_section}.
 parse(Text) ->
     Code = re:replace(Text, "^[ \t]*[#;].*\n?", "", [multiline, global]),

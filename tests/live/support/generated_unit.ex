@@ -22,7 +22,7 @@ defmodule GeneratedUnit do
     name
     |> :systemd_unit_file.options(:mix, switches)
     |> :systemd_unit_file.files()
-    |> Enum.map(fn {file, text} -> Lab.write_unit("#{file}", text) end)
+    |> Enum.map(fn {path, text} -> Lab.write_unit(Path.basename("#{path}"), text) end)
   end
 
   @doc "What the printed commands do before they install the release."
@@ -30,7 +30,7 @@ defmodule GeneratedUnit do
     ExUnit.Callbacks.on_exit(fn -> File.rm_rf!(Lab.path("/etc/#{name}")) end)
     commands = name |> :systemd_unit_file.options(:mix, switches) |> :systemd_unit_file.commands()
 
-    for command <- Enum.map(commands, &to_string/1),
+    for command <- String.split("#{commands}", "\n"),
         command =~ "install -D",
         do: assert({"", 0} = Lab.run("sh", ["-c", "cd /run && " <> command]))
   end

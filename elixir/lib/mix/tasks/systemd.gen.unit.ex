@@ -52,15 +52,10 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
     problems = :systemd_unit_file.problems(unit)
     if problems != [], do: Mix.raise(Enum.join(problems, "; "))
 
-    for {file, text} <- :systemd_unit_file.files(unit) do
-      path = Path.join(:systemd_unit_file.folder(:mix), file)
-      Mix.Generator.create_file(path, text, force: switches[:force] || false)
-    end
+    for {path, text} <- :systemd_unit_file.files(unit),
+        do: Mix.Generator.create_file("#{path}", text, force: switches[:force] || false)
 
-    Mix.shell().info([
-      "\nOn the server, as root:\n\n",
-      for(command <- :systemd_unit_file.commands(unit), do: ["    ", command, "\n"])
-    ])
+    Mix.shell().info(:systemd_unit_file.commands(unit))
   end
 
   defp release([name]), do: name
