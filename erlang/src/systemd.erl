@@ -1,14 +1,12 @@
 %% @doc Makes an Erlang service a first-class daemon of systemd.
 %%
-%% Put {@link ready/0} at the end of the supervision tree and `Type=notify' into the unit. With
-%% `WatchdogSec=' in the unit the watchdog runs by itself, and asks the function of the config
-%% key `watchdog_check', if there is one. `STOPPING=1' is sent by itself when shutdown begins.
+%% Put {@link ready/0} at the end of the supervision tree and `Type=notify' into the unit. With `WatchdogSec=' in the
+%% unit the watchdog runs by itself, and asks the function of the config key `watchdog_check', if there is one.
+%% `STOPPING=1' is sent by itself when shutdown begins.
 %%
-%% Not under systemd, that is without `NOTIFY_SOCKET' in the environment when the application
-%% starts, every function is a cheap no-op that returns `ok' or its empty value. Nobody needs to
-%% guard a call. Under systemd, what can't be sent is `{error, Reason}', and logged once.
-%%
-%% @see //stdlib/supervisor
+%% Not under systemd, that is without `NOTIFY_SOCKET' in the environment when the application starts, every function is
+%% a cheap no-op that returns `ok' or its empty value. Nobody needs to guard a call. Under systemd, what can't be sent
+%% is `{error, Reason}', and logged once.
 -module(systemd).
 
 -export([ready/0, ready/1, set_status/1, status_every/2, notify/1, barrier/0, barrier/1]).
@@ -26,104 +24,79 @@
 -include_lib("kernel/include/file.hrl").
 
 -type state() ::
-    ready
-    | stopping
-    | reloading
-    | restart_reset
+    ready | stopping | reloading | restart_reset
     | {status, unicode:chardata()}
-    | {errno, 0..4095}
-    | {buserror, unicode:chardata()}
-    | {varlinkerror, unicode:chardata()}
-    | {exit_status, 0..255}
-    | {mainpid, pos_integer()}
-    | {notify_access, none | main | exec | all}
+    | {errno, 0..4095} | {buserror, unicode:chardata()} | {varlinkerror, unicode:chardata()} | {exit_status, 0..255}
+    | {mainpid, pos_integer()} | {notify_access, none | main | exec | all}
     | {watchdog_usec, non_neg_integer()}
     | {extend_timeout, {non_neg_integer(), erlang:time_unit()}}
     | {Key :: atom() | unicode:chardata(), Value :: unicode:chardata() | integer()}.
-%% One assignment of sd_notify(3). `{Key, Value}' is any other: the key is sent in upper case,
-%% so that `{x_users, 7}' becomes `X_USERS=7'. A line break or NUL becomes a space in a status, and
-%% is an error in every other value. A backslash is sent as two, which the manager reads as one.
-%% `watchdog_usec' changes the manager's timeout alone: this
+%% One assignment of sd_notify(3). `{Key, Value}' is any other: the key is sent in upper case, so that `{x_users, 7}'
+%% becomes `X_USERS=7'. A line break or NUL becomes a space in a status, and is an error in every other value. A
+%% backslash is sent as two, which the manager reads as one. `watchdog_usec' changes the manager's timeout alone: this
 %% application goes on to ping at the interval of `WatchdogSec='.
 
 -type statuses() ::
     #{up => state() | [state()], down => state() | [state()]}
     | [{up | down, state() | [state()]}].
-%% What to notify when a child starts, and when it is stopped in a shutdown of the service. `undefined' and `nil'
-%% are nothing to notify.
+%% What to notify when a child starts, and when a shutdown of the service stops it. `undefined' and `nil' are nothing.
 
 -type status_function() :: {module(), atom(), list()} | fun(() -> unicode:chardata()).
 %% Computes a status.
 
 -type extension() :: {limit, Millis :: pos_integer()} | {status, unicode:chardata()}.
-%% `limit': for how long more time is asked for at most; 1800000, half an hour, by default. `status': a
-%% `STATUS=' to begin with.
+%% `limit': for how long more time is asked for; 1800000, half an hour, by default. `status': a `STATUS=' to begin with.
 
 -type reload_function() :: {module(), atom(), list()} | fun(() -> term()).
-%% What the config key `reload' may be, other than `restart'. It is called on SIGHUP and by
-%% {@link reload/0}, one at a time, in a process of its own, between `RELOADING=1' and `READY=1'. For all
-%% who ask while it runs, it is called once more afterwards.
+%% What the config key `reload' may be, other than `restart'. It is called on SIGHUP and by {@link reload/0}, one at a
+%% time, in a process of its own, between `RELOADING=1' and `READY=1'. For all who ask meanwhile it is called once more.
 %% <ul>
-%% <li>`ok', `{ok, Term}' or any other term: it is done. `STATUS=reloaded', or `STATUS=reloaded: Term',
-%% with text as it is.</li>
-%% <li>`{error, Reason}', `error', an exception: it has failed. `STATUS=reload failed: ...', and the whole of
-%% it in the log. The service goes on.</li>
+%% <li>`ok', `{ok, Term}' or any other term: it is done. `STATUS=reloaded', or `STATUS=reloaded: Term', with text as it
+%% is.</li>
+%% <li>`{error, Reason}', `error', an exception: it has failed. `STATUS=reload failed: ...', and the whole of it in the
+%% log. The service goes on.</li>
 %% </ul>
 %% One that is not done after the config key `reload_timeout' (90000 ms) is ended, and has failed;
 %% {@link extend_timeout_while/2}, called by the function's own process, gives it more time.
 %%
-%% Before the service is ready it is called without `RELOADING=1' and `READY=1', which would end the
-%% start-up; when it goes down, not at all, and one that ends then says nothing to the manager.
+%% Before the service is ready it is called without `RELOADING=1' and `READY=1', which would end the start-up; when it
+%% goes down, not at all, and one that ends then says nothing to the manager.
 
 -type sd_timeout() :: pos_integer().
 %% Milliseconds.
 
 -type reason() ::
-    file:posix()
-    | no_thread
-    | {invalid_state, term()}
-    | {invalid_value, Key :: term()}
-    | {invalid_notify_socket, binary()}
-    | bad_descriptor
-    | {invalid_fd_name, term()}
-    | {no_such_fd, fd_name()}
-    | {several_fds, fd_name(), [non_neg_integer()]}
-    | {unfit_fd, fd_info()}
-    | {fd_store_max, integer()}
-    | {reload_failed, term()}
-    | stopping
-    | not_started
-    | nif_not_loaded.
+    file:posix() | no_thread | not_started | nif_not_loaded
+    | {invalid_state, term()} | {invalid_value, Key :: term()} | {invalid_notify_socket, binary()}
+    | bad_descriptor | {invalid_fd_name, term()} | {no_such_fd, fd_name()}
+    | {several_fds, fd_name(), [non_neg_integer()]} | {unfit_fd, fd_info()} | {fd_store_max, integer()}
+    | {reload_failed, term()} | stopping.
 %% Why nothing was sent.
 %% <ul>
 %% <li>`eagain': the manager's queue was full, and stayed so for 2 seconds.</li>
-%% <li>`no_thread': what may have to wait for the manager, and no thread could be started that does, see `TasksMax=' in
-%% systemd.resource-control(5).</li>
+%% <li>`no_thread': none could be started to wait for the manager, see `TasksMax=' in systemd.resource-control(5).</li>
 %% <li>`emsgsize': more than the 4096 bytes that the manager reads of a notification.</li>
 %% <li>`enoent', `econnrefused', ...: nobody listens on `NOTIFY_SOCKET'.</li>
 %% <li>`etimedout': the manager did not come to a {@link barrier/1} in time.</li>
 %% <li>`{invalid_state, State}': not a {@link state()}.</li>
 %% <li>`{invalid_value, Key}': the value under that key breaks a rule of sd_notify(3).</li>
-%% <li>`{invalid_notify_socket, Value}': `NOTIFY_SOCKET' is no absolute path, `@name' or
-%% `vsock:CID:PORT', or is too long.</li>
+%% <li>`{invalid_notify_socket, Value}': it is no absolute path, `@name' or `vsock:CID:PORT', or is too long.</li>
 %% <li>`bad_descriptor': one of the descriptors is closed, or is none.</li>
 %% <li>`{invalid_fd_name, Name}': not 1 to 255 printable ASCII characters without a colon.</li>
 %% <li>`{no_such_fd, Name}': the manager handed nothing over under that name.</li>
 %% <li>`{several_fds, Name, Fds}': it handed over several; take them by their numbers.</li>
 %% <li>`{unfit_fd, Info}': neither `gen_tcp' nor `gen_udp' can listen on it.</li>
-%% <li>`{fd_store_max, N}': the unit may store N descriptors and no more, see
-%% `FileDescriptorStoreMax=' in systemd.service(5).</li>
-%% <li>`{reload_failed, Reason}': the function of the config key `reload' returned `{error, Reason}', or
-%% raised; then `Reason' is `{error | exit | throw, What}'.</li>
+%% <li>`{fd_store_max, N}': the unit may store no more, see `FileDescriptorStoreMax=' in systemd.service(5).</li>
+%% <li>`{reload_failed, Reason}': the function of the config key `reload' returned `{error, Reason}', or raised; then
+%% `Reason' is `{error | exit | throw, What}'.</li>
 %% <li>`stopping': the service goes down, and is not reloaded any more.</li>
-%% <li>`not_started': `NOTIFY_SOCKET' is set, and the application `systemd' is not running: it belongs to
-%% `applications' of the service's `.app.src'.</li>
+%% <li>`not_started': the application `systemd' is not running: add it to `applications' of your `.app.src'.</li>
 %% <li>`nif_not_loaded': the native library is missing; the log says why.</li>
 %% </ul>
 
 -type fd() :: non_neg_integer() | {non_neg_integer(), Name :: string()}.
-%% A descriptor that the manager handed over, with its name if it has one: `FileDescriptorName=' in
-%% systemd.socket(5), which is the name of the socket unit by default, or what it was stored under.
+%% A descriptor that the manager handed over, with its name if it has one: `FileDescriptorName=' in systemd.socket(5),
+%% which is the name of the socket unit by default, or what it was stored under.
 
 -type fd_name() :: atom() | unicode:chardata().
 %% 1 to 255 printable ASCII characters without a colon.
@@ -171,39 +144,33 @@
     notifications := #{sent := non_neg_integer(), failed := non_neg_integer()},
     watchdog := watchdog_info() | false,
     journal := #{
-        logger:handler_id() => #{
-            path := binary(),
-            reachable := boolean(),
-            sent := non_neg_integer(),
-            dropped := non_neg_integer()
-        }
+        logger:handler_id() =>
+            #{path := binary(), reachable := boolean(), sent := non_neg_integer(), dropped := non_neg_integer()}
     },
     descriptors := #{handed_over := [fd()], store_max := integer() | unknown}
 }.
 %% What is not there or not known is `false'. Times are in milliseconds.
 %% <ul>
 %% <li>`under_systemd': `NOTIFY_SOCKET' was set when this application was started, `uptime' ago.</li>
-%% <li>`exec_pid': the process that the manager has started, `SYSTEMD_EXEC_PID' in systemd.exec(5). Where it
-%% is not the VM's own `pid', a script has started the VM.</li>
+%% <li>`exec_pid': the process that the manager has started, `SYSTEMD_EXEC_PID' in systemd.exec(5). Where it is not the
+%% VM's own `pid', a script has started the VM.</li>
 %% <li>`unit', `invocation_id': also where the unit has the VM notify nothing.</li>
 %% <li>`error': why nothing can be sent at all.</li>
-%% <li>`status': the last one sent since this application was started, but not what a native
-%% thread has put in its place.</li>
-%% <li>`notifications': `sent' counts datagrams, also those of the native threads, such as the pings of the
-%% watchdog; `failed' the calls that have returned an error, and what those threads could not send.</li>
-%% <li>`watchdog', where there is `WatchdogSec=': its `timeout'; whether it is `enabled'; `last_answer', so long
-%% ago, or `never'; `last_result', `ok', `not_checked' before the first one, or what of `watchdog_check' has
-%% failed; `last_duration' until that answer; for how long an answer is `overdue', if it is.</li>
-%% <li>`journal': the handlers that are a {@link systemd_journal_h}, whether journald listens at this moment,
-%% and how many entries were sent and dropped.</li>
-%% <li>`descriptors': what was handed over at the start, and how many the unit may store, which systemd tells
-%% from version 254 on.</li>
+%% <li>`status': the last one sent by this application, but not what a native thread has put in its place.</li>
+%% <li>`notifications': `sent' counts datagrams, also those of the native threads, such as the pings of the watchdog;
+%% `failed' the calls that have returned an error, and what those threads could not send.</li>
+%% <li>`watchdog', where there is `WatchdogSec=': its `timeout'; whether it is `enabled'; `last_answer', so long ago, or
+%% `never'; `last_result', `ok', `not_checked' before the first one, or what of `watchdog_check' has failed;
+%% `last_duration' until that answer; for how long an answer is `overdue', if it is.</li>
+%% <li>`journal': the handlers that are a {@link systemd_journal_h}, whether journald listens at this moment, and how
+%% many entries were sent and dropped.</li>
+%% <li>`descriptors': what was handed over at the start, and how many the unit may store, which systemd tells from
+%% version 254 on.</li>
 %% </ul>
 %% All counts begin anew when another version of the native library is loaded.
 
-%% @doc A child that says `READY=1' when it is started, see sd_notify(3). Its start returns only
-%% after the send. Put it behind the children that must be up first. Unless the service has set
-%% a status already, `STATUS=ready' goes with it.
+%% @doc A child that says `READY=1' when it is started, see sd_notify(3). Its start returns only after the send. Put it
+%% behind the children that must be up first. Unless the service has set a status already, `STATUS=ready' goes with it.
 %%
 %% A send that fails is logged, and never fails the supervisor. Where the application `systemd' was not started before,
 %% which is an error in the log, `READY=1' is sent all the same.
@@ -215,8 +182,8 @@ ready() -> systemd_status:ready(default).
 ready(Status) -> systemd_status:ready(Status).
 
 %% @doc A child that notifies when it is started, and when it is stopped in a shutdown of the service:
-%% `systemd:set_status([{down, {status, "draining"}}])' behind a drainer tells the operator when draining begins, and
-%% in front of it when it is over. Several fit into one supervisor.
+%% `systemd:set_status([{down, {status, "draining"}}])' behind a drainer tells the operator when draining begins, and in
+%% front of it when it is over. Several fit into one supervisor.
 %%
 %% When a crash in the tree takes it down, nothing is sent. When it is started again, `up' is.
 %%
@@ -224,14 +191,13 @@ ready(Status) -> systemd_status:ready(Status).
 -spec set_status(statuses()) -> supervisor:child_spec().
 set_status(Statuses) -> systemd_status:child_spec(Statuses).
 
-%% @doc A child that calls the function every so many milliseconds, for the first time at once, and sends
-%% what it returns as `STATUS=' when it has changed:
+%% @doc A child that calls the function every so many milliseconds, for the first time at once, and sends what it
+%% returns as `STATUS=' when it has changed:
 %% ```
 %% systemd:status_every(5000, fun() -> io_lib:format("~b connections", [my_server:count()]) end)
 %% '''
-%% It has a process of its own. While it hangs it is not called again; when it hangs, raises, or returns no
-%% text, the log says so once, and the last status stays. One that something else sends stays until the next
-%% change.
+%% It has a process of its own. While it hangs it is not called again; when it hangs, raises, or returns no text, the
+%% log says so once, and the last status stays. One that something else sends stays until the next change.
 -spec status_every(Millis :: pos_integer(), status_function()) -> supervisor:child_spec().
 status_every(Millis, Function) when is_integer(Millis), Millis > 0, Millis < 1 bsl 32 ->
     systemd_function:is_callable(Function) orelse error(badarg, [Millis, Function]),
@@ -243,17 +209,15 @@ status_every(Millis, Function) ->
 -spec extend_timeout_while(fun(() -> Result)) -> Result.
 extend_timeout_while(Fun) -> extend_timeout_while(Fun, []).
 
-%% @doc Calls `Fun' in the caller's process, and returns what it returns. For as long as it runs, up to the
-%% limit, a process of high priority asks the manager for more time, see `EXTEND_TIMEOUT_USEC=' in sd_notify(3): every
-%% second for 10 more seconds, while the service starts, reloads or stops, and not while it runs. A VM that hangs for
-%% longer gets no more. A
-%% migration in the supervision tree, or the work of a `terminate/2', then takes as long as it takes,
+%% @doc Calls `Fun' in the caller's process, and returns what it returns. For as long as it runs, up to the limit, a
+%% process of high priority asks the manager for more time, see `EXTEND_TIMEOUT_USEC=' in sd_notify(3): every second for
+%% 10 more seconds, while the service starts, reloads or stops, and not while it runs. A VM that hangs for longer gets
+%% no more. A migration in the supervision tree, or the work of a `terminate/2', then takes as long as it takes,
 %% whatever `TimeoutStartSec=' and `TimeoutStopSec=' say.
 %%
-%% `Fun' may say how far it is by {@link notify/1}. When it has not returned at the limit no more time is
-%% asked for, the log and `STATUS=' say so, and the manager ends the service as the unit has it, unless
-%% it is done just then. `Fun' itself is not interrupted. Where no more time can be asked for, it is called
-%% all the same, and the log tells.
+%% `Fun' may say how far it is by {@link notify/1}. When it has not returned at the limit no more time is asked for, the
+%% log and `STATUS=' say so, and the manager ends the service as the unit has it, unless it is done just then. `Fun'
+%% itself is not interrupted. Where no more time can be asked for, it is called all the same, and the log tells.
 -spec extend_timeout_while(fun(() -> Result), Options :: [extension()]) -> Result.
 extend_timeout_while(Fun, Options) -> systemd_extension:while(Fun, Options).
 
@@ -261,16 +225,16 @@ extend_timeout_while(Fun, Options) -> systemd_extension:while(Fun, Options).
 -spec extend_timeout_while_stopping() -> supervisor:child_spec().
 extend_timeout_while_stopping() -> extend_timeout_while_stopping([]).
 
-%% @doc A child that asks for more time, as {@link extend_timeout_while/2} does, from when its supervisor
-%% takes it down in a shutdown until the VM is down, for a drain that takes longer than `TimeoutStopSec='.
-%% Put it behind the drainer, whose own `shutdown' in its child specification still holds.
+%% @doc A child that asks for more time, as {@link extend_timeout_while/2} does, from when its supervisor takes it down
+%% in a shutdown until the VM is down, for a drain that takes longer than `TimeoutStopSec='. Put it behind the drainer,
+%% whose own `shutdown' in its child specification still holds.
 -spec extend_timeout_while_stopping(Options :: [extension()]) -> supervisor:child_spec().
 extend_timeout_while_stopping(Options) -> systemd_extension:child_spec(Options).
 
 %% @doc Sends one state or a list of them in one datagram, see sd_notify(3).
 %%
-%% The caller itself sends, without another process. It waits only when the manager's queue is
-%% full, for 2 seconds at most, and never raises.
+%% The caller itself sends, without another process. It waits only when the manager's queue is full, for 2 seconds at
+%% most, and never raises.
 -spec notify(state() | [state()]) -> ok | {error, reason()}.
 notify(States) -> systemd_notify:send(States).
 
@@ -278,26 +242,24 @@ notify(States) -> systemd_notify:send(States).
 -spec barrier() -> ok | {error, reason()}.
 barrier() -> barrier(5000).
 
-%% @doc Returns when the manager has processed all that was sent before, or
-%% `{error, etimedout}' after `Timeout' milliseconds, see sd_notify_barrier(3).
+%% @doc Returns when the manager has processed all that was sent before, or `{error, etimedout}' after `Timeout'
+%% milliseconds, see sd_notify_barrier(3).
 -spec barrier(timeout()) -> ok | {error, reason()}.
 barrier(Timeout) when Timeout =:= infinity; is_integer(Timeout), Timeout >= 0 ->
     systemd_notify:barrier(Timeout);
 barrier(Timeout) ->
     error(badarg, [Timeout]).
 
-%% @doc Manages the watchdog, see sd_watchdog_enabled(3) and `WatchdogSec=' in
-%% systemd.service(5).
+%% @doc Manages the watchdog, see sd_watchdog_enabled(3) and `WatchdogSec=' in systemd.service(5).
 %%
-%% With `WatchdogSec=' in the unit it is enabled from the start, and pings every
-%% `WatchdogSec=' / `watchdog_scale' (a config key, 10) for as long as `watchdog_check' passes: see
-%% {@link systemd_check}.
+%% With `WatchdogSec=' in the unit it is enabled from the start, and pings every `WatchdogSec=' / `watchdog_scale' (a
+%% config key, 10) for as long as `watchdog_check' passes: see {@link systemd_check}.
 %% <ul>
 %% <li>`state': the timeout in milliseconds, or `false' when the watchdog is off or disabled.</li>
 %% <li>`ping': sends one `WATCHDOG=1' by hand.</li>
 %% <li>`trigger': sends `WATCHDOG=trigger', as if the timeout had run out.</li>
-%% <li>`disable', `enable': stops the pings, and takes them up again. The manager goes on to
-%% expect them, so that a service which disables them has to ping by hand.</li>
+%% <li>`disable', `enable': stops the pings, and takes them up again. The manager goes on to expect them, so that a
+%% service which disables them has to ping by hand.</li>
 %% </ul>
 -spec watchdog
     (state) -> sd_timeout() | false;
@@ -310,42 +272,30 @@ watchdog(enable) -> systemd_watchdog:enable();
 watchdog(disable) -> systemd_watchdog:disable();
 watchdog(Command) -> error(badarg, [Command]).
 
-%% @doc Does what the config key `reload' says: see {@link reload_function()}. SIGHUP does the same,
-%% unless the config key `handle_event' is `false'.
+%% @doc Does what the config key `reload' says: see {@link reload_function()}. SIGHUP does the same, unless the config
+%% key `handle_event' is `false'.
 %%
-%% By default, or with `restart', says `RELOADING=1' and restarts the VM in place by `init:restart/0'.
-%% The manager shows `reloading' until the service is ready again; no `STOPPING=1' is sent. When
-%% `RELOADING=1' can't be sent, nothing is restarted. Nobody pings the watchdog while the VM restarts:
-%% until the service is ready, the manager's timeout is the config key `restart_timeout' (120000 ms) or
-%% `WatchdogSec=', whichever is longer.
+%% By default, or with `restart', says `RELOADING=1' and restarts the VM in place by `init:restart/0'. The manager shows
+%% `reloading' until the service is ready again; no `STOPPING=1' is sent. When `RELOADING=1' can't be sent, nothing is
+%% restarted. Nobody pings the watchdog while the VM restarts: until the service is ready, the manager's timeout is the
+%% config key `restart_timeout' (120000 ms) or `WatchdogSec=', whichever is longer.
 %%
-%% With a function, returns when one that was begun after this call is done:
-%% `{error, {reload_failed, Reason}}' when it failed, `{error, stopping}' when the service goes down.
-%% Outside of systemd nothing is called.
+%% With a function, returns when one that was begun after this call is done: `{error, {reload_failed, Reason}}' when it
+%% failed, `{error, stopping}' when the service goes down. Outside of systemd nothing is called.
 -spec reload() -> ok | {error, reason()}.
-reload() -> unless_absent(fun systemd_reload:reload/0).
+reload() -> systemd_reload:reload().
 
-%% @doc Restarts the VM as {@link reload/0} does by default, with the options of `init:restart/1', and
-%% whatever the config key `reload' says.
+%% @doc Restarts the VM as {@link reload/0} does by default, with the options of `init:restart/1', and whatever the
+%% config key `reload' says.
 -spec reload(Options :: [{mode, embedded | interactive}]) -> ok | {error, reason()}.
 reload([]) ->
-    restart(fun init:restart/0, []);
+    systemd_reload:restart(fun init:restart/0, []);
 reload([{mode, Mode}] = Options) when Mode =:= embedded; Mode =:= interactive ->
-    restart(fun init:restart/1, [Options]);
+    systemd_reload:restart(fun init:restart/1, [Options]);
 reload(Options) ->
     error(badarg, [Options]).
 
-restart(Restart, Args) ->
-    unless_absent(fun() -> systemd_reload:restart(Restart, Args) end).
-
-unless_absent(Fun) ->
-    case systemd_notify:is_absent() of
-        true -> ok;
-        false -> Fun()
-    end.
-
-%% @doc Whether the system was booted with systemd, see sd_booted(3). Says nothing about this
-%% process: no other function needs it.
+%% @doc Whether the system was booted with systemd, see sd_booted(3). It says nothing about this process.
 -spec booted() -> {ok, boolean()} | {error, file:posix()}.
 booted() ->
     case file:read_link_info("/run/systemd/system", [raw]) of
@@ -355,28 +305,27 @@ booted() ->
         {error, Reason} -> {error, Reason}
     end.
 
-%% @doc Whether standard output (`standard_io', `user') or standard error (`standard_error') goes
-%% to the journal: `JOURNAL_STREAM' in systemd.exec(5) names it, or the kernel says that it is connected to
-%% journald, because the variable names only one of two. `false' for any other device, and outside of systemd.
+%% @doc Whether standard output (`standard_io', `user') or standard error (`standard_error') goes to the journal:
+%% `JOURNAL_STREAM' in systemd.exec(5) names it, or the kernel says that it is connected to journald, because the
+%% variable names only one of two. `false' for any other device, and outside of systemd.
 -spec is_journal(standard_io | standard_error | user | io:device()) -> boolean().
 is_journal(Device) -> systemd_logger:is_journal(Device).
 
-%% @doc Unsets the variables of one part of the protocol for child processes. The application
-%% does that by itself when it starts, unless the config key `unset_env' is `false'.
+%% @doc Unsets the variables of one part of the protocol for child processes. The application does that by itself when
+%% it starts, unless the config key `unset_env' is `false'.
 -spec unset_env(notify | watchdog | listen_fds) -> ok.
 unset_env(notify) -> systemd_env:unset(["NOTIFY_SOCKET"]);
 unset_env(watchdog) -> systemd_env:unset(["WATCHDOG_USEC", "WATCHDOG_PID"]);
 unset_env(listen_fds) -> systemd_env:unset(["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]);
 unset_env(Part) -> error(badarg, [Part]).
 
-%% @doc What this library knows and does, for a health check or metrics. It takes microseconds, asks no process
-%% and reads no file. Also outside of systemd, and without this application started: most of it is then `false'
-%% or empty.
+%% @doc What this library knows and does, for a health check or metrics. It takes microseconds, asks no process and
+%% reads no file. Also outside of systemd, and without this application started: most of it is then `false' or empty.
 -spec info() -> info().
 info() -> systemd_info:read().
 
-%% @doc Prints what {@link info/0} knows; then what is wrong with the service, its unit and its configuration,
-%% and how to mend it. To be called in the VM that runs:
+%% @doc Prints what {@link info/0} knows; then what is wrong with the service, its unit and its configuration, and how
+%% to mend it. To be called in the VM that runs:
 %% ```
 %% USE_NODETOOL=1 bin/my_release rpc systemd doctor
 %% '''
@@ -384,36 +333,33 @@ info() -> systemd_info:read().
 -spec doctor() -> ok.
 doctor() -> systemd_doctor:run().
 
-%% @doc The descriptors that the manager handed over, from socket units and from its store, in
-%% order: see sd_listen_fds(3). They are open, and child processes don't inherit them. Empty outside
-%% of systemd; also, with a line in the log, where `LISTEN_FDS' is meant for another process or does
-%% not fit what is there.
+%% @doc The descriptors that the manager handed over, from socket units and from its store, in order: see
+%% sd_listen_fds(3). They are open, and child processes don't inherit them. Empty outside of systemd; also, with a line
+%% in the log, where `LISTEN_FDS' is meant for another process or does not fit what is there.
 %%
-%% They stay open for as long as the VM runs, but for a connection that {@link listen_socket/1} has
-%% handed out, which is no longer listed.
+%% They stay open for as long as the VM runs, but for a connection that {@link listen_socket/1} has handed out, which is
+%% no longer listed.
 -spec listen_fds() -> [fd()].
 listen_fds() -> systemd_listen:fds().
 
-%% @doc Options that make `gen_tcp:listen/2' take over a listening socket, or `gen_udp:open/2' one
-%% for datagrams, whatever its family is. The port is then 0.
+%% @doc Options that make `gen_tcp:listen/2' take over a listening socket, or `gen_udp:open/2' one for datagrams,
+%% whatever its family is. The port is then 0.
 %%
-%% `{error, {no_such_fd, Name}}' when nothing was handed over under that name: see
-%% {@link listen_opts/2} to fall back on a port.
+%% `{error, {no_such_fd, Name}}' when nothing was handed over under that name: {@link listen_opts/2} then has a port.
 %%
-%% They have a `backlog' of 4096, because `gen_tcp:listen/2' would replace the socket's own by 5;
-%% the kernel limits it (`net.core.somaxconn').
+%% They have a `backlog' of 4096, because `gen_tcp:listen/2' would replace the socket's own by 5; the kernel limits it
+%% (`net.core.somaxconn').
 %%
-%% The socket may be closed and made again. Have one of them at a time: two sockets of one `{fd, Fd}'
-%% take each other's events away.
+%% The socket may be closed and made again. Have one of them at a time: two sockets of one `{fd, Fd}' take each other's
+%% events away.
 %%
-%% Of `inet', `inet6' and `local' the first one in a list counts: put other options behind these. A
-%% `backlog' behind it takes its place. Leave out `ip', which would bind the socket once more.
+%% Of `inet', `inet6' and `local' the first one in a list counts: put other options behind these. A `backlog' behind it
+%% takes its place. Leave out `ip', which would bind the socket once more.
 -spec listen_opts(fd_name() | non_neg_integer()) ->
     {ok, [gen_tcp:listen_option()] | [gen_udp:open_option()]} | {error, reason()}.
 listen_opts(NameOrFd) -> systemd_listen:opts(NameOrFd).
 
-%% @doc The port and the options to listen with: on what systemd handed over under that name, or
-%% else on that port.
+%% @doc The port and the options to listen with: on what systemd handed over under that name, or else on that port.
 %% ```
 %% {ok, Port, Options} = systemd:listen_opts(http, 4000),
 %% {ok, Socket} = gen_tcp:listen(Port, Options ++ [inet6, binary, {active, false}])
@@ -426,15 +372,15 @@ listen_opts(NameOrFd, Port) when is_integer(Port), Port >= 0, Port < 65536 ->
 listen_opts(NameOrFd, Port) ->
     error(badarg, [NameOrFd, Port]).
 
-%% @doc What systemd handed over under that name, or any descriptor, as a `socket:socket()' that
-%% belongs to the caller. Anything but a connection stays open for the next one who asks. A connection
-%% is handed out once, and ends when that socket is closed; one from the manager's store, which has a
-%% descriptor of it too, when also {@link clear_fds/1} has come there.
+%% @doc What systemd handed over under that name, or any descriptor, as a `socket:socket()' that belongs to the caller.
+%% Anything but a connection stays open for the next one who asks. A connection is handed out once, and ends when that
+%% socket is closed; one from the manager's store, which has a descriptor of it too, when also {@link clear_fds/1} has
+%% come there.
 -spec listen_socket(fd_name() | non_neg_integer()) -> {ok, socket:socket()} | {error, reason()}.
 listen_socket(NameOrFd) -> systemd_listen:socket(NameOrFd).
 
-%% @doc What the kernel says of it. `{error, enotsock}' for anything but a socket, which
-%% `/dev/fd/N' opens as a file; `{error, eafnosupport}' for a socket that is neither IP nor UNIX.
+%% @doc What the kernel says of it. `{error, enotsock}' for anything but a socket, which `/dev/fd/N' opens as a file;
+%% `{error, eafnosupport}' for a socket that is neither IP nor UNIX.
 -spec listen_info(fd_name() | non_neg_integer()) -> {ok, fd_info()} | {error, reason()}.
 listen_info(NameOrFd) -> systemd_listen:info(NameOrFd).
 
@@ -442,53 +388,49 @@ listen_info(NameOrFd) -> systemd_listen:info(NameOrFd).
 -spec store_fds([storable()]) -> ok | {error, reason()}.
 store_fds(Fds) -> store_fds(Fds, []).
 
-%% @doc Has the manager keep descriptors while the service restarts, see `FDSTORE=1' in
-%% sd_notify(3). The next process finds them in {@link listen_fds/0}, under the same names; those
-%% without a name are called `stored'. Needs `FileDescriptorStoreMax=' in the unit.
+%% @doc Has the manager keep descriptors while the service restarts, see `FDSTORE=1' in sd_notify(3). The next process
+%% finds them in {@link listen_fds/0}, under the same names; those without a name are called `stored'. Needs
+%% `FileDescriptorStoreMax=' in the unit.
 %%
-%% When one is closed, or a name is illegal, nothing is stored. An error of a later kind, such as
-%% `eagain', leaves stored what was sent before it: one message for each name. What is closed after the
-%% call returns is stored all the same.
+%% When one is closed, or a name is illegal, nothing is stored. An error of a later kind, such as `eagain', leaves
+%% stored what was sent before it: one message for each name. What is closed after the call returns is stored all the
+%% same.
 %%
-%% The manager drops in silence what is beyond `FileDescriptorStoreMax='. From systemd 254 on it
-%% tells the service that number, and more at once, or any where it is 0, is
-%% `{error, {fd_store_max, N}}'; before that nobody can know.
+%% The manager drops in silence what is beyond `FileDescriptorStoreMax='. From systemd 254 on it tells the service that
+%% number, and more at once, or any where it is 0, is `{error, {fd_store_max, N}}'; before that nobody can know.
 %% {@link barrier/1} returns when they are stored.
 %%
-%% The manager also drops a socket that hangs up. The option `{poll, false}' (`FDPOLL=0') has it keep
-%% them.
+%% The manager also drops a socket that hangs up. The option `{poll, false}' (`FDPOLL=0') has it keep them.
 -spec store_fds([storable()], Options :: [{poll, boolean()}]) -> ok | {error, reason()}.
 store_fds(Fds, []) when length(Fds) >= 0 -> systemd_fd_store:store(Fds, true);
-store_fds(Fds, [{poll, Poll}]) when length(Fds) >= 0, is_boolean(Poll) ->
-    systemd_fd_store:store(Fds, Poll);
+store_fds(Fds, [{poll, Poll}]) when length(Fds) >= 0, is_boolean(Poll) -> systemd_fd_store:store(Fds, Poll);
 store_fds(Fds, Options) -> error(badarg, [Fds, Options]).
 
-%% @doc Has the manager forget what is stored under these names, see `FDSTOREREMOVE=1' in
-%% sd_notify(3). What this process has of them stays open, but for what {@link store_term/2} stored,
-%% which is gone here even where the manager could not be told.
+%% @doc Has the manager forget what is stored under these names, see `FDSTOREREMOVE=1' in sd_notify(3). What this
+%% process has of them stays open, but for what {@link store_term/2} stored, which is gone here even where the manager
+%% could not be told.
 -spec clear_fds([fd_name()]) -> ok | {error, reason()}.
 clear_fds(Names) when length(Names) >= 0 -> systemd_fd_store:clear(Names);
 clear_fds(Names) -> error(badarg, [Names]).
 
-%% @doc Keeps a term over restarts of the service, also after a crash, in the manager's descriptor
-%% store: see {@link store_fds/2} for what the unit needs. It takes the place of all that was stored
-%% before under that name, which has 236 characters at most, and stays until {@link clear_fds/1} or
-%% until the service is stopped. After an error the manager may have neither the old nor the new one.
+%% @doc Keeps a term over restarts of the service, also after a crash, in the manager's descriptor store: see
+%% {@link store_fds/2} for what the unit needs. It takes the place of all that was stored before under that name, which
+%% has 236 characters at most, and stays until {@link clear_fds/1} or until the service is stopped. After an error the
+%% manager may have neither the old nor the new one.
 %%
-%% Pids, references, ports and funs of one life mean nothing in the next. The term is in memory that
-%% may be swapped out, and that processes of the same user can read under `/proc', as they can read the
-%% VM's own.
+%% Pids, references, ports and funs of one life mean nothing in the next. The term is in memory that may be swapped out,
+%% and that processes of the same user can read under `/proc', as they can read the VM's own.
 -spec store_term(fd_name(), term()) -> ok | {error, reason()}.
 store_term(Name, Term) -> systemd_fd_store:store_term(Name, Term).
 
-%% @doc The term that was stored last under that name, by this process or by the one before it.
-%% `{error, {no_such_fd, Name}}' when there is none, and outside of systemd.
+%% @doc The term that was stored last under that name, by this process or by the one before it. `{error, {no_such_fd,
+%% Name}}' when there is none, and outside of systemd.
 -spec fetch_term(fd_name()) -> {ok, term()} | {error, reason()}.
 fetch_term(Name) -> systemd_fd_store:fetch_term(Name).
 
-%% @doc The path of a credential, see `LoadCredential=' in systemd.exec(5) and
-%% `$CREDENTIALS_DIRECTORY'. `{error, enoent}' when there is none of that name, and outside of
-%% systemd. Also works in `config/runtime.exs', before the application is started.
+%% @doc The path of a credential, see `LoadCredential=' in systemd.exec(5) and `$CREDENTIALS_DIRECTORY'. `{error,
+%% enoent}' when there is none of that name, and outside of systemd. Also works in `config/runtime.exs', before the
+%% application is started.
 -spec credentials(credential()) -> {ok, file:filename_all()} | {error, file:posix()}.
 credentials(Name) -> systemd_credentials:path(Name).
 

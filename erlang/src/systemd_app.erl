@@ -34,28 +34,30 @@ config_change(_Changed, _New, _Removed) ->
     _ = spawn(fun systemd_lifecycle:install/0),
     ok.
 
-children(not_under_systemd, Variables) ->
-    %% It has a variable of its own, which units of any Type= have.
-    case systemd_memory_pressure:child_spec(Variables) of
-        [] -> [];
-        Watch -> [log() | Watch]
-    end;
-children({error, Reason}, Variables) ->
+%% Memory pressure has a variable of its own, which units of any Type= have.
+children(Opened, Variables) ->
+    case {Opened, systemd_memory_pressure:child_spec(Variables)} of
+        {absent, []} -> [];
+        {_, Watch} -> [log() | notifying(Opened, Variables)] ++ Watch
+    end.
+
+log() -> #{id => systemd_log, start => {systemd_log, start_link, []}}.
+
+notifying(absent, _) ->
+    [];
+notifying({error, Reason}, Variables) ->
     logger:error("systemd: nothing can be sent: ~ts", [systemd_reason:explain(Reason)]),
     case systemd_reason:may_pass(Reason) of
-        true -> children(ok, Variables);
-        false -> [log() | systemd_memory_pressure:child_spec(Variables)]
+        true -> notifying({ok, later}, Variables);
+        false -> []
     end;
-children(ok, Variables) ->
+notifying({ok, _}, Variables) ->
     systemd_main_pid:claim(),
     Timeout = watchdog(Variables),
     systemd_lifecycle:open(Timeout),
     Requests = systemd_sighup:install(),
-    [log() | systemd_readiness:child_spec()] ++
-        [systemd_watchdog:child_spec(Timeout) || Timeout =/= none] ++
-        [systemd_reload:child_spec(Requests) | systemd_memory_pressure:child_spec(Variables)].
-
-log() -> #{id => systemd_log, start => {systemd_log, start_link, []}}.
+    systemd_readiness:child_spec() ++ [systemd_watchdog:open(Timeout) || Timeout =/= none] ++
+        [systemd_reload:child_spec(Requests)].
 
 %% In microseconds.
 -spec watchdog(systemd_env:variables()) -> pos_integer() | none.

@@ -34,7 +34,7 @@ or_in(Other, Least, Most) -> fun(Value) -> Value =:= Other orelse (in(Least, Mos
 
 or_callable(Other) -> fun(Value) -> Value =:= Other orelse systemd_function:is_callable(Value) end.
 
-is_journal(Value) when length(Value) >= 0 -> lists:all(fun(Option) -> is_tuple(Option) andalso tuple_size(Option) =:= 2 end, Value);
+is_journal(Value) when length(Value) >= 0 -> Value -- [Option || {_, _} = Option <- Value] =:= [];
 is_journal(Value) -> is_boolean(Value) orelse is_map(Value).
 
 %% Not of atoms, which `file' takes as well.
@@ -71,7 +71,6 @@ default(Key) ->
     Default.
 
 %% @doc Logs what does not fit.
--spec tell() -> ok.
 tell() -> lists:foreach(fun({Key, _, _, _}) -> value(Key, true) end, keys()).
 
 tell(Key, Value, Problem) ->
@@ -95,6 +94,8 @@ problem(Key, Value) ->
         {{_, Default, What, Fits}, _} ->
             case Value =:= nil orelse Value =:= Default orelse Fits(Value) of
                 true -> none;
-                false -> io_lib:format("config key ~ts is ~0tP, and not ~ts", [Key, systemd_elixir:redacted(Value), 20, What])
+                false ->
+                    Shown = systemd_elixir:redacted(Value),
+                    io_lib:format("config key ~ts is ~0tP, and not ~ts", [Key, Shown, 20, What])
             end
     end.

@@ -9,20 +9,13 @@
 -type variables() :: #{Name :: string() => binary()}.
 
 -define(NAMES, [
-    "NOTIFY_SOCKET",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "LISTEN_FDS",
-    "LISTEN_PID",
-    "LISTEN_FDNAMES",
-    "FDSTORE"
+    "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "FDSTORE"
 ]).
 
 %% Each process of a service may watch for itself.
 -define(SHARED, ["MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE"]).
 
-%% @doc A restart of the VM finds them again among those that the process was started with,
-%% whatever was unset since.
+%% @doc A restart of the VM finds them again among those that the process was started with, whatever was unset since.
 -spec read() -> variables().
 read() -> maps:from_list([{Name, Value} || Name <- ?NAMES ++ ?SHARED, (Value = read(Name)) =/= false]).
 
@@ -35,8 +28,7 @@ take() ->
 
 %% @doc Sets them again, for the next start of the application.
 -spec restore(variables()) -> ok.
-restore(Variables) ->
-    maps:foreach(fun(Name, Value) -> os:putenv(Name, decode(Value)) end, Variables).
+restore(Variables) -> maps:foreach(fun(Name, Value) -> os:putenv(Name, decode(Value)) end, Variables).
 
 -spec value(Name :: string(), variables()) -> binary() | false.
 value(Name, Variables) -> maps:get(Name, Variables, false).

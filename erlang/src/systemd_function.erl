@@ -1,11 +1,10 @@
 %% @private
-%% Runs functions of the user's. Each has a process of its own, which may hang or crash without harm, and another one that
-%% watches over it.
+%% Runs functions of the user's. Each has a process, which may hang or crash without harm, and one that watches over it.
 -module(systemd_function).
 
 -export([start_link/3, stop/1, outcome/1, current/0, extend/1, tell_where/1]).
 -export([call/1, is_callable/1, describe/1, summary/1, complain/3]).
--export([watch/4, run/2, look/1]).
+-export([watch/4, run/2]).
 
 -export_type([options/0, outcome/0, failure/0]).
 
@@ -19,27 +18,15 @@
 
 -type outcome() :: {returned, term()} | failure().
 
--type failure() ::
-    raised()
-    | {ended, ExitReason :: term()}
-    | {not_done, Millis :: pos_integer(), stack()}
-    | {invalid, Config :: term()}.
+-type failure() :: raised() | {ended, Reason :: term()} | {not_done, Millis :: pos_integer(), stack()} | invalid().
 
 -type complaint() :: failure() | {late, Millis :: pos_integer(), stack()} | {no_text, Returned :: term()}.
 
 -type raised() :: {raised, error | exit | throw, Reason :: term(), Text :: io_lib:chars()}.
 
--type stack() :: [tuple()] | unknown.
+-type invalid() :: {invalid, Config :: term()}.
 
--record(watch, {
-    what :: atom(),
-    function :: term(),
-    owner :: pid(),
-    runner :: pid(),
-    since :: integer(),
-    late :: systemd_wait:deadline(),
-    deadline :: systemd_wait:deadline()
-}).
+-type stack() :: [tuple()] | unknown.
 
 %% A process that is long in native code doesn't tell where it is, in milliseconds.
 -define(LONGEST_LOOK, 1000).
@@ -77,19 +64,15 @@ watch(What, Function, Options, Owner) ->
     _ = process_flag(trap_exit, true),
     _ = process_flag(priority, high),
     Since = now_millis(),
-    Deadline = fun(Key) -> case Options of #{Key := Millis} when is_integer(Millis) -> Since + Millis; #{} -> infinity end end,
     Runner = spawn_opt(?MODULE, run, [Function, self()], [link, {priority, maps:get(priority, Options, normal)}]),
-    watch(#watch{
-        what = What,
-        function = Function,
-        owner = Owner,
-        runner = Runner,
-        since = Since,
-        late = Deadline(late),
-        deadline = Deadline(limit)
+    Deadline = fun(infinity) -> infinity; (Millis) -> Since + Millis end,
+    [Late, Limit] = [Deadline(maps:get(Key, Options, infinity)) || Key <- [late, limit]],
+    watch(#{
+        what => What, function => Function, owner => Owner, runner => Runner,
+        since => Since, late => Late, deadline => Limit
     }).
 
-watch(#watch{owner = Owner, runner = Runner, late = Late, deadline = Deadline} = Watch) ->
+watch(#{owner := Owner, runner := Runner, since := Since, late := Late, deadline := Deadline} = Watch) ->
     receive
         {'EXIT', Runner, Reason} ->
             hand_over(outcome(Reason));
@@ -98,10 +81,10 @@ watch(#watch{owner = Owner, runner = Runner, late = Late, deadline = Deadline} =
         {?MODULE, stop} ->
             stopped(Runner);
         {?MODULE, tell_where} ->
-            log_where(now_millis() - Watch#watch.since, Watch),
+            log_where(now_millis() - Since, Watch),
             watch(Watch);
         {?MODULE, {extend, Millis}} ->
-            watch(Watch#watch{deadline = max(Deadline, systemd_wait:deadline(Millis))});
+            watch(Watch#{deadline := max(Deadline, systemd_wait:deadline(Millis))});
         _ ->
             watch(Watch)
     after systemd_wait:rest(min(Late, Deadline)) ->
@@ -109,10 +92,10 @@ watch(#watch{owner = Owner, runner = Runner, late = Late, deadline = Deadline} =
             0 ->
                 Stack = stack(Runner),
                 exit(Runner, kill),
-                hand_over({not_done, Deadline - Watch#watch.since, Stack});
+                hand_over({not_done, Deadline - Since, Stack});
             _ ->
-                log_where(Late - Watch#watch.since, Watch),
-                watch(Watch#watch{late = infinity})
+                log_where(Late - Since, Watch),
+                watch(Watch#{late := infinity})
         end
     end.
 
@@ -131,7 +114,7 @@ run(Function, Watch) ->
     hand_over(call(Function)).
 
 %% Nobody waits for a process that can't tell.
-log_where(Millis, #watch{what = What, function = Function, runner = Runner}) ->
+log_where(Millis, #{what := What, function := Function, runner := Runner}) ->
     _ = spawn(fun() ->
         case stack(Runner) of
             ended -> ok;
@@ -142,42 +125,31 @@ log_where(Millis, #watch{what = What, function = Function, runner = Runner}) ->
 
 -spec stack(pid()) -> stack() | ended.
 stack(Pid) ->
-    {Looking, Monitor} = spawn_monitor(?MODULE, look, [Pid]),
-    receive
-        {'DOWN', Monitor, process, Looking, {?MODULE, {_, Stack}}} -> Stack;
-        {'DOWN', Monitor, process, Looking, _} -> ended
-    after ?LONGEST_LOOK ->
-        true = demonitor(Monitor, [flush]),
-        exit(Looking, kill),
-        unknown
+    case systemd_wait:process_info(Pid, current_stacktrace, ?LONGEST_LOOK) of
+        {ok, Stack} -> Stack;
+        ended -> ended;
+        late -> unknown
     end.
-
--spec look(pid()) -> no_return().
-look(Pid) -> exit({?MODULE, process_info(Pid, current_stacktrace)}).
 
 now_millis() -> erlang:monotonic_time(millisecond).
 
 %% @doc Whether it has the form of one: `{Module, Function, Args}' or `fun/0'.
 -spec is_callable(term()) -> boolean().
-is_callable({Module, Function, Args}) ->
-    is_atom(Module) andalso is_atom(Function) andalso is_list(Args);
-is_callable(Function) ->
-    is_function(Function, 0).
+is_callable({Module, Function, Args}) -> is_atom(Module) andalso is_atom(Function) andalso is_list(Args);
+is_callable(Function) -> is_function(Function, 0).
 
 %% @doc Calls it in the caller's process.
--spec call(Function :: term()) -> {returned, term()} | raised() | {invalid, Config :: term()}.
+-spec call(Function :: term()) -> {returned, term()} | raised() | invalid().
 call(Function) ->
-    case is_callable(Function) of
-        true ->
-            try {returned, apply_to_nothing(Function)}
-            catch Class:Reason:Stack -> {raised, Class, Reason, text(Class, Reason, Stack)}
-            end;
-        false ->
-            {invalid, Function}
+    try
+        case {is_callable(Function), Function} of
+            {true, {Module, Name, Args}} -> {returned, apply(Module, Name, Args)};
+            {true, Fun} -> {returned, Fun()};
+            {false, _} -> {invalid, Function}
+        end
+    catch
+        Class:Reason:Stack -> {raised, Class, Reason, text(Class, Reason, Stack)}
     end.
-
-apply_to_nothing({Module, Function, Args}) -> apply(Module, Function, Args);
-apply_to_nothing(Function) -> Function().
 
 %% Where there is Elixir, as it tells of its own exceptions, by code of theirs.
 text(Class, Reason, Stack) ->
@@ -198,7 +170,8 @@ without_arguments(Frame) ->
 -spec complain(What :: atom(), Function :: term(), complaint()) -> ok.
 complain(What, Function, Failure) ->
     {Format, Args} = describe(Failure),
-    systemd_log:once({What, kind_of(Function), Format}, error, "systemd: the function of ~ts " ++ Format, [What | Args]).
+    Kind = {What, kind_of(Function), Format},
+    systemd_log:once(Kind, error, "systemd: the function of ~ts " ++ Format, [What | Args]).
 
 %% The code, whatever its arguments are.
 kind_of({Module, Function, _}) -> {Module, Function};
@@ -206,16 +179,11 @@ kind_of(Fun) when is_function(Fun) -> [erlang:fun_info(Fun, Item) || Item <- [mo
 kind_of(_) -> none.
 
 -spec describe(complaint()) -> {io:format(), [term()]}.
-describe({no_text, Result}) ->
-    {"returned ~0tP, which is no text", [systemd_elixir:redacted(Result), 20]};
-describe({late, Millis, Stack}) ->
-    {"has not returned for ~b ms, and is at ~0tP", [Millis, Stack, 30]};
-describe({raised, _, _, Text}) ->
-    {"raised ~ts", [Text]};
-describe({ended, Reason}) ->
-    {"was ended by an exit signal: ~0tP", [systemd_elixir:redacted(Reason), 20]};
-describe({not_done, Millis, Stack}) ->
-    {"not done after ~b ms, at ~0tP", [Millis, Stack, 30]};
+describe({no_text, Result}) -> {"returned ~0tP, which is no text", [systemd_elixir:redacted(Result), 20]};
+describe({late, Millis, Stack}) -> {"has not returned for ~b ms, and is at ~0tP", [Millis, Stack, 30]};
+describe({raised, _, _, Text}) -> {"raised ~ts", [Text]};
+describe({ended, Reason}) -> {"was ended by an exit signal: ~0tP", [systemd_elixir:redacted(Reason), 20]};
+describe({not_done, Millis, Stack}) -> {"not done after ~b ms, at ~0tP", [Millis, Stack, 30]};
 describe({invalid, Config}) ->
     {"can't be called: ~0tP is neither {M, F, A} nor fun/0", [systemd_elixir:redacted(Config), 20]}.
 

@@ -1,6 +1,6 @@
 %% @private
-%% Logs on behalf of those who must not wait for a logger handler, and what goes on only once. Whoever logs counts, so that
-%% a handler that is stuck has a bounded number of messages in front of it.
+%% Logs on behalf of those who must not wait for a logger handler, and what goes on only once. Whoever logs counts, so
+%% that a handler that is stuck has a bounded number of messages in front of it.
 -module(systemd_log).
 -behaviour(gen_server).
 
@@ -54,16 +54,11 @@ once(Now, What, Level, Format, Args) ->
                 0 -> once(Now, What, Level, Format, Args)
             end;
         [] ->
-            case has_room(Now) andalso ets:insert_new(?MODULE, {Kind, Now, 0}) of
-                true -> say(Level, Format, Args);
-                false -> again_or_unsaid(Kind)
+            case has_room(Now) andalso {new, ets:insert_new(?MODULE, {Kind, Now, 0})} of
+                {new, true} -> say(Level, Format, Args);
+                {new, false} -> once(Now, What, Level, Format, Args);
+                false -> count(unsaid, 1)
             end
-    end.
-
-again_or_unsaid(Kind) ->
-    case ets:member(?MODULE, Kind) of
-        true -> _ = ets:update_counter(?MODULE, Kind, {3, 1}), ok;
-        false -> count(unsaid, 1)
     end.
 
 again(0) -> "";

@@ -1,19 +1,19 @@
 %% @private
-%% The functions of native/systemd_nif. Loading this module never fails, so that a release boots
-%% without the library and on systems that it isn't built for: see {@link loaded/0}.
+%% The functions of native/systemd_nif. Loading this module never fails, so that a release boots without the library and
+%% on systems that it isn't built for: see {@link loaded/0}.
 %%
-%% A new version may be loaded while the VM runs. What a former copy of the library has made is `badarg'
-%% to a new copy; whoever keeps such a thing opens it anew then. What takes more than a moment returns a reference, see
-%% {@link systemd_wait:reply/1}.
+%% A new version may be loaded while the VM runs. What a former copy of the library has made is `badarg' to a new copy:
+%% then it is made anew. What takes more than a moment returns a reference, see {@link systemd_wait:reply/1}.
 -module(systemd_nif).
 
 -export([loaded/0, load_error/0, priv_dir/0, initial_env/1, parent/0, dirty_cpu/0, dirty_io/0]).
 -export([open/2, notify/3, has_announced/1, notify_failed/1, notifier_info/1, barrier/2, barrier_reached/1]).
--export([watchdog_usec/2, watchdog_start/6, watchdog_take_up/3, watchdog_checking/3, watchdog_answer/3, watchdog_order/2]).
+-export([watchdog_usec/2, watchdog_start/5, watchdog_take_up/3, watchdog_checking/3, watchdog_answer/3]).
+-export([watchdog_order/2, resident_memory/0, unit_memory/0]).
 -export([journal_sink/4, journal_missing/1, journal_log/4, journal_log_large/4, journal_drop/2, journal_teller/1]).
 -export([journal_dropped/1, journal_told/3, journal_info/1, is_journal/2]).
 -export([listen_fds/3, socket_info/1, hand_out/1, fd_name/1, store_fds/4, clear_fds/3, store_term/4, fetch_term/1]).
--export([memory_pressure_start/3, memory_pressure_done/1]).
+-export([memory_pressure_start/2, memory_pressure_done/1]).
 
 -export_type([notifier/0, barrier/0, watchdog/0, memory_pressure/0, sink/0, source/0]).
 
@@ -29,6 +29,7 @@
 -type source() :: level | priority | time | {literal, binary()} | [Metakey :: atom()].
 
 -type variable() :: binary() | false.
+-type sent() :: systemd_wait:reply(ok | {error, no_thread | file:posix()}).
 
 -define(NOT_LOADED, erlang:nif_error(nif_not_loaded)).
 
@@ -78,164 +79,107 @@ loaded() -> persistent_term:get(?MODULE, not_loaded) =:= loaded.
 
 -spec initial_env(Name :: binary()) -> binary() | false.
 initial_env(_) -> ?NOT_LOADED.
-
 -spec parent() -> non_neg_integer().
 parent() -> ?NOT_LOADED.
+-spec dirty_cpu() -> ok.
+dirty_cpu() -> ?NOT_LOADED.
+-spec dirty_io() -> ok.
+dirty_io() -> ?NOT_LOADED.
 
--spec open(NotifySocket :: binary(), Anew :: boolean()) ->
-    {ok, notifier()} | {error, systemd:reason()}.
+-spec open(NotifySocket :: binary(), Anew :: boolean()) -> {ok, notifier()} | {error, systemd:reason()}.
 open(_, _) -> ?NOT_LOADED.
-
--spec notify(notifier(), term(), Millis :: non_neg_integer()) ->
-    systemd_wait:reply(ok | {error, systemd:reason()}).
+-spec notify(notifier(), term(), Millis :: non_neg_integer()) -> systemd_wait:reply(ok | {error, systemd:reason()}).
 notify(_, _, _) -> ?NOT_LOADED.
-
 -spec has_announced(systemd_notify:announcement()) -> boolean().
 has_announced(_) -> ?NOT_LOADED.
-
 -spec notify_failed(notifier()) -> ok.
 notify_failed(_) -> ?NOT_LOADED.
-
 -spec notifier_info(notifier()) ->
     {Sent :: non_neg_integer(), Failed :: non_neg_integer(), LastStatus :: binary() | false}.
 notifier_info(_) -> ?NOT_LOADED.
-
 -spec barrier(notifier(), Millis :: non_neg_integer()) ->
     {barrier(), IsSent :: systemd_wait:reply(ok | {error, systemd:reason()})} | {error, systemd:reason()}.
 barrier(_, _) -> ?NOT_LOADED.
-
 -spec barrier_reached(barrier()) -> boolean() | {error, systemd:reason()}.
 barrier_reached(_) -> ?NOT_LOADED.
 
 -spec watchdog_usec(Usec :: binary() | false, Pid :: binary() | false) ->
     {ok, pos_integer()} | undefined | {error, {invalid_value, binary()}}.
 watchdog_usec(_, _) -> ?NOT_LOADED.
-
 -spec watchdog_start(
-    notifier(),
-    Owner :: pid(),
-    TimeoutUsec :: pos_integer(),
-    IntervalUsec :: pos_integer(),
-    WarnAfterUsec :: pos_integer(),
+    notifier(), TimeoutUsec :: pos_integer(), IntervalUsec :: pos_integer(), WarnAfterUsec :: pos_integer(),
     OnHang :: withhold | trigger | abort
 ) -> {ok, watchdog()} | {error, systemd:reason()}.
-watchdog_start(_, _, _, _, _, _) -> ?NOT_LOADED.
-
+watchdog_start(_, _, _, _, _) -> ?NOT_LOADED.
 -spec watchdog_take_up(watchdog(), Tick :: pos_integer(), RunQueues :: [non_neg_integer()]) -> ok.
 watchdog_take_up(_, _, _) -> ?NOT_LOADED.
-
 -spec watchdog_checking(watchdog(), Tick :: non_neg_integer(), What :: unicode:unicode_binary()) -> ok.
 watchdog_checking(_, _, _) -> ?NOT_LOADED.
-
 -spec watchdog_answer(
     watchdog(), Tick :: pos_integer(), Well :: boolean() | Failed :: unicode:unicode_binary()
 ) -> ok.
 watchdog_answer(_, _, _) -> ?NOT_LOADED.
-
 -spec watchdog_order(watchdog(), enable | disable | stop) -> ok.
 watchdog_order(_, _) -> ?NOT_LOADED.
+-spec resident_memory() -> Bytes :: non_neg_integer() | unknown.
+resident_memory() -> ?NOT_LOADED.
+-spec unit_memory() -> {Used :: non_neg_integer(), Limit :: non_neg_integer()} | unknown.
+unit_memory() -> ?NOT_LOADED.
 
--spec memory_pressure_start(Owner :: pid(), Path :: binary(), Data :: binary()) ->
-    {ok, memory_pressure()} | {error, file:posix()}.
-memory_pressure_start(_, _, _) -> ?NOT_LOADED.
-
--spec memory_pressure_done(memory_pressure()) -> ok.
-memory_pressure_done(_) -> ?NOT_LOADED.
+-type event() :: {
+    logger:level(), logger:metadata(), Message :: unicode:chardata(), More :: [{Name :: binary(), Value :: binary()}]
+}.
+%% `again', by journal_log/4 alone: it is for journal_log_large/4.
+-type logged() :: systemd_wait:reply(
+    ok | again | {format, [Path :: [term()]]} | {error, no_thread | invalid_message | badarg | file:posix()}
+).
 
 -spec journal_sink(
     Path :: binary(), [{Name :: binary(), source()}], Metadata :: all | scalars | [atom()], Before :: sink() | none
 ) -> {ok, sink()} | {error, file:posix()}.
 journal_sink(_, _, _, _) -> ?NOT_LOADED.
-
 -spec journal_missing(sink()) -> IsNews :: boolean().
 journal_missing(_) -> ?NOT_LOADED.
-
--type event() :: {
-    logger:level(),
-    logger:metadata(),
-    Message :: unicode:chardata(),
-    More :: [{Name :: binary(), Value :: binary()}]
-}.
-
--spec journal_log(sink(), event(), Texts :: [binary()], Millis :: non_neg_integer()) ->
-    systemd_wait:reply(
-        ok | again | {format, [Path :: [term()]]} | {error, no_thread | invalid_message | badarg | file:posix()}
-    ).
+-spec journal_log(sink(), event(), Texts :: [binary()], Millis :: non_neg_integer()) -> logged().
 journal_log(_, _, _, _) -> ?NOT_LOADED.
-
--spec journal_log_large(sink(), event(), Texts :: [binary()], Millis :: non_neg_integer()) ->
-    systemd_wait:reply(
-        ok | {format, [Path :: [term()]]} | {error, no_thread | invalid_message | badarg | file:posix()}
-    ).
+-spec journal_log_large(sink(), event(), Texts :: [binary()], Millis :: non_neg_integer()) -> logged().
 journal_log_large(_, _, _, _) -> ?NOT_LOADED.
-
 -spec journal_drop(sink(), Time :: term()) -> NobodyTells :: boolean().
 journal_drop(_, _) -> ?NOT_LOADED.
-
 -spec journal_teller(sink()) -> boolean().
 journal_teller(_) -> ?NOT_LOADED.
-
 -spec journal_dropped(sink()) ->
     {Count :: non_neg_integer(), Last :: integer(), From :: binary(), To :: binary()}.
 journal_dropped(_) -> ?NOT_LOADED.
-
--spec journal_told(sink(), Count :: non_neg_integer(), Last :: integer()) ->
-    Rest :: non_neg_integer().
+-spec journal_told(sink(), Count :: non_neg_integer(), Last :: integer()) -> Rest :: non_neg_integer().
 journal_told(_, _, _) -> ?NOT_LOADED.
-
 -spec journal_info(sink()) ->
     {IsReachable :: boolean(), Sent :: non_neg_integer(), Dropped :: non_neg_integer()}.
 journal_info(_) -> ?NOT_LOADED.
-
 -spec is_journal(Fd :: 1 | 2, JournalStream :: binary()) -> boolean().
 is_journal(_, _) -> ?NOT_LOADED.
 
 -spec listen_fds(Fds :: variable(), Pid :: variable(), Names :: variable()) ->
-    {ok, [{non_neg_integer(), Name :: binary() | false}]}
-    | {error,
-        {invalid_value, Variable :: binary()}
-        | {other_process, pos_integer() | nil}
-        | {closed, Fd :: pos_integer()}}.
+    {[{non_neg_integer(), Name :: binary() | false}], Complaints :: [binary()]}.
 listen_fds(_, _, _) -> ?NOT_LOADED.
-
--spec socket_info(Fd :: non_neg_integer()) ->
-    {ok, {
-        inet | inet6 | local,
-        stream | dgram | seqpacket | raw | undefined,
-        Listening :: boolean(),
-        Connected :: boolean(),
-        Address :: term()
-    }}
-    | {error, file:posix()}.
+-spec socket_info(Fd :: non_neg_integer()) -> {ok, systemd:fd_info()} | {error, file:posix()}.
 socket_info(_) -> ?NOT_LOADED.
-
 -spec hand_out(Fd :: non_neg_integer()) -> ok | {error, file:posix()}.
 hand_out(_) -> ?NOT_LOADED.
-
 -spec fd_name(term()) -> {ok, binary()} | {error, {invalid_fd_name, term()}}.
 fd_name(_) -> ?NOT_LOADED.
-
 -spec store_fds(
-    notifier(),
-    [{Name :: binary() | false, [Fd :: non_neg_integer()]}],
-    Poll :: boolean(),
-    Millis :: non_neg_integer()
-) -> systemd_wait:reply(ok | {error, no_thread | file:posix()}).
+    notifier(), [{Name :: binary() | false, [Fd :: non_neg_integer()]}], Poll :: boolean(), Millis :: non_neg_integer()
+) -> sent().
 store_fds(_, _, _, _) -> ?NOT_LOADED.
-
--spec clear_fds(notifier(), Name :: binary(), Millis :: non_neg_integer()) ->
-    systemd_wait:reply(ok | {error, no_thread | file:posix()}).
+-spec clear_fds(notifier(), Name :: binary(), Millis :: non_neg_integer()) -> sent().
 clear_fds(_, _, _) -> ?NOT_LOADED.
-
--spec store_term(notifier(), Name :: binary(), binary(), Millis :: non_neg_integer()) ->
-    systemd_wait:reply(ok | {error, no_thread | file:posix()}).
+-spec store_term(notifier(), Name :: binary(), binary(), Millis :: non_neg_integer()) -> sent().
 store_term(_, _, _, _) -> ?NOT_LOADED.
-
 -spec fetch_term(Name :: binary()) -> {ok, binary()} | undefined | {error, file:posix()}.
 fetch_term(_) -> ?NOT_LOADED.
 
--spec dirty_cpu() -> ok.
-dirty_cpu() -> ?NOT_LOADED.
-
--spec dirty_io() -> ok.
-dirty_io() -> ?NOT_LOADED.
+-spec memory_pressure_start(Path :: binary(), Data :: binary()) -> {ok, memory_pressure()} | {error, file:posix()}.
+memory_pressure_start(_, _) -> ?NOT_LOADED.
+-spec memory_pressure_done(memory_pressure()) -> ok.
+memory_pressure_done(_) -> ?NOT_LOADED.

@@ -12,10 +12,7 @@ explain(not_started) ->
     "NOTIFY_SOCKET is set, and the application systemd is not running. Add systemd to applications in the .app.src of "
     "your application, or in Mix to its deps without runtime: false, and not to included_applications";
 explain({invalid_notify_socket, Value}) ->
-    io_lib:format(
-        "NOTIFY_SOCKET=~0tp is no absolute path, @abstract name or vsock:CID:PORT, or too long",
-        [Value]
-    );
+    io_lib:format("NOTIFY_SOCKET=~0tp is no absolute path, @abstract name or vsock:CID:PORT, or too long", [Value]);
 explain({invalid_state, _}) ->
     "it is no systemd:state()";
 explain({invalid_value, Key}) ->
@@ -47,7 +44,8 @@ may_pass(Reason) -> lists:member(Reason, [eagain, emfile, enfile, enomem, enobuf
 
 %% @doc Of what needs a thread or a process of the system: there `eagain' is no full queue.
 -spec explain_start(systemd:reason() | file:posix()) -> io_lib:chars().
-explain_start(eagain) -> [text(eagain), ": there may be no more threads and processes. See TasksMax= and LimitNPROC= in the unit"];
+explain_start(eagain) ->
+    [text(eagain), ": there may be no more threads and processes. See TasksMax= and LimitNPROC= in the unit"];
 explain_start(Reason) -> explain(Reason).
 
 %% @doc An error of the kernel, and the limit of the unit that it may come from.

@@ -2,11 +2,19 @@
 -module(systemd_sup).
 -behaviour(supervisor).
 
--export([start_link/1, init/1]).
+-export([start_link/1, start_anew/1, init/1]).
 
 -spec start_link([supervisor:child_spec()]) -> supervisor:startlink_ret().
 start_link(Children) -> supervisor:start_link({local, ?MODULE}, ?MODULE, Children).
 
-%% The service must not go down because of us, hence the patience. OTP counts in whole seconds, so that
-%% twice the period may come together.
+%% @doc Of a child, which may be the caller, with a native thread that another copy of the library does not know.
+-spec start_anew(Id :: atom()) -> ok.
+start_anew(Id) ->
+    _ = spawn(fun() ->
+        %% Unless the application goes down.
+        catch [supervisor:F(?MODULE, Id) || F <- [terminate_child, restart_child]]
+    end),
+    ok.
+
+%% The service must not go down because of us. OTP counts in whole seconds, so that twice as many may come together.
 init(Children) -> {ok, {#{strategy => one_for_one, intensity => 1000, period => 1}, Children}}.

@@ -1,8 +1,9 @@
 %% @private
-%% Waiting for the native library, in which no scheduler waits.
+%% Waiting for no longer than so: for the native library, in which no scheduler waits, and for processes.
 -module(systemd_wait).
 
--export([reply/1, deadline/1, rest/1]).
+-export([reply/1, deadline/1, rest/1, process_info/3]).
+-export([look/2]).
 
 -export_type([reply/1, deadline/0]).
 
@@ -11,10 +12,8 @@
 
 %% @doc The result of a native call, which comes in a message where one of the library's threads has to wait for it.
 -spec reply(reply(Result)) -> Result.
-reply(Reference) when is_reference(Reference) ->
-    receive {Reference, Result} -> Result end;
-reply(Result) ->
-    Result.
+reply(Reference) when is_reference(Reference) -> receive {Reference, Result} -> Result end;
+reply(Result) -> Result.
 
 -spec deadline(timeout()) -> deadline().
 deadline(infinity) -> infinity;
@@ -24,3 +23,19 @@ deadline(Timeout) when is_integer(Timeout) -> erlang:monotonic_time(millisecond)
 -spec rest(deadline()) -> timeout().
 rest(infinity) -> infinity;
 rest(Deadline) when is_integer(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).
+
+%% @doc `process_info/2', which waits for a process that is long in native code.
+-spec process_info(pid(), Item :: atom(), Millis :: non_neg_integer()) -> {ok, term()} | ended | late.
+process_info(Pid, Item, Millis) ->
+    {Looking, Monitor} = spawn_opt(?MODULE, look, [Pid, Item], [monitor, {priority, high}]),
+    receive
+        {'DOWN', Monitor, process, Looking, {?MODULE, {Item, Value}}} -> {ok, Value};
+        {'DOWN', Monitor, process, Looking, _} -> ended
+    after Millis ->
+        true = demonitor(Monitor, [flush]),
+        exit(Looking, kill),
+        late
+    end.
+
+-spec look(pid(), Item :: atom()) -> no_return().
+look(Pid, Item) -> exit({?MODULE, erlang:process_info(Pid, Item)}).

@@ -8,8 +8,7 @@
 all() ->
     [
         schedulers_that_run, a_blocked_scheduler, busy_pools, a_busy_vm, blocked_multi_scheduling,
-        a_place_that_goes_offline, run_queue, memory_in_bytes, memory_of_the_unit, memory_of_the_process_and_a_share,
-        memory_without_limit,
+        a_place_that_goes_offline, run_queue, memory_in_bytes, memory_as_text, memory_of_the_unit,
         process, process_elsewhere, mailbox, supervisor, supervisor_of_a_template, no_supervisor,
         functions, all_of_them, any_of_them, every, timeout, timeout_ends_with_the_runner, says_what_it_looks_at,
         no_checks, constructors
@@ -192,78 +191,20 @@ run_queue(_) ->
 memory_in_bytes(_) ->
     ?assertEqual(true, run({memory, 1 bsl 40})),
     ?assertMatch({match, _}, re:run(run({memory, 1 bsl 20}), "^memory \\d+\\.\\d MiB > 1.0 MiB$")),
-    Before = systemd_check_memory:resident(""),
+    Before = systemd_nif:resident_memory(),
     Binary = binary:copy(<<0:8192>>, 64 * 1024),
-    After = systemd_check_memory:resident(""),
+    After = systemd_nif:resident_memory(),
     ?assert(After - Before > byte_size(Binary) div 2),
     ?assertEqual(64 bsl 20, byte_size(Binary)).
 
-%% Files as the kernel has them, below a folder.
-files(Config, Files) ->
-    Root = filename:join(proplists:get_value(priv_dir, Config), integer_to_list(erlang:unique_integer([positive]))),
-    [
-        begin
-            Path = Root ++ Name,
-            ok = filelib:ensure_dir(Path),
-            ok = file:write_file(Path, Text)
-        end
-     || {Name, Text} <- Files
-    ],
-    Root.
-
-memory_of_the_unit(Config) ->
-    Two = fun(Limits) ->
-        Slice = "/sys/fs/cgroup/system.slice",
-        Stat = "anon 1\nfile 300\ninactive_anon 7\nactive_anon 8\ninactive_file 100\nactive_file 20\n",
-        systemd_check_memory:unit(files(Config, [
-            {"/proc/self/cgroup", "0::/system.slice/my:app.service\n"},
-            {Slice ++ "/memory.current", "5000\n"},
-            {Slice ++ "/memory.stat", Stat},
-            {Slice ++ "/my:app.service/memory.current", "1000\n"},
-            {Slice ++ "/my:app.service/memory.stat", Stat}
-            | [{Slice ++ Name, Text} || {Name, Text} <- Limits]
-        ]))
-    end,
-    Own = "/my:app.service/memory.max",
-    ?assertEqual({880, 2000}, Two([{Own, "2000\n"}, {"/memory.max", "4000\n"}])),
-    ?assertEqual({4880, 4000}, Two([{Own, "max\n"}, {"/memory.max", "4000\n"}])),
-    ?assertEqual({4880, 4000}, Two([{"/memory.max", "4000\n"}])),
-    ?assertEqual(unknown, Two([{Own, "max\n"}, {"/memory.max", "max\n"}])),
-    ?assertEqual(unknown, systemd_check_memory:unit(files(Config, []))),
-    Group = "/sys/fs/cgroup/memory/docker/1",
-    One = fun(Limit) ->
-        systemd_check_memory:unit(files(Config, [
-            {"/proc/self/cgroup", "5:cpu,cpuacct:/a\n4:hugetlb,memory:/docker/1\n0::/b\n"},
-            {Group ++ "/memory.limit_in_bytes", Limit},
-            {Group ++ "/memory.usage_in_bytes", "1000\n"},
-            {Group ++ "/memory.stat", "active_file 1\ninactive_file 2\ntotal_inactive_file 100\ntotal_active_file 20\n"},
-            {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"}
-        ]))
-    end,
-    ?assertEqual({880, 2000}, One("2000\n")),
-    ?assertEqual(unknown, One("9223372036854771712\n")).
-
-memory_of_the_process_and_a_share(Config) ->
-    Root = files(Config, [
-        {"/proc/self/status", "Name:\tbeam.smp\nVmHWM:\t 9999999 kB\nVmRSS:\t 1048576 kB\n"},
-        {"/proc/self/cgroup", "0::/\n"},
-        {"/sys/fs/cgroup/memory.max", "2147483648\n"},
-        {"/sys/fs/cgroup/memory.current", "1073741824\n"},
-        {"/sys/fs/cgroup/memory.stat", "active_file 0\ninactive_file 0\n"}
-    ]),
-    Run = fun(Limit) ->
-        case systemd_check_memory:run(Limit, Root) of
-            Text when is_list(Text) -> lists:flatten(Text);
-            Other -> Other
-        end
-    end,
-    ?assertEqual(true, Run(1 bsl 30)),
-    ?assertEqual(" 1.0 GiB > 900.0 MiB", Run(900 bsl 20)),
-    ?assertEqual(true, Run(0.5)),
-    ?assertEqual(" 1.0 GiB > 983.0 MiB", Run(0.48)).
+memory_as_text(_) ->
+    Compared = fun(Used, Max) -> lists:flatten(systemd_check_run:compare(Used, Max)) end,
+    ?assertEqual(true, systemd_check_run:compare(1 bsl 30, 1 bsl 30)),
+    ?assertEqual(" 1.0 GiB > 900.0 MiB", Compared(1 bsl 30, 900 bsl 20)),
+    ?assertEqual(" 1.2 GiB > 1.0 GiB", Compared(1288490189, 1 bsl 30)).
 
 %% Such as where the tests run; or else the limit is far away.
-memory_without_limit(_) ->
+memory_of_the_unit(_) ->
     log_counter:start(),
     logger:set_primary_config(level, notice),
     os:putenv("NOTIFY_SOCKET", "/none"),
@@ -274,9 +215,13 @@ memory_without_limit(_) ->
     ok = application:stop(systemd),
     os:unsetenv("NOTIFY_SOCKET"),
     log_counter:stop(),
-    case systemd_check_memory:unit("") of
-        unknown -> ?assertMatch([_], Told);
-        _ -> ?assertEqual([], Told)
+    case systemd_nif:unit_memory() of
+        unknown ->
+            ?assertMatch([_], Told);
+        {Used, Limit} ->
+            ?assertEqual([], Told),
+            ?assert(Used =< Limit),
+            ?assertMatch("memory " ++ _, run({memory, 1.0e-9}))
     end.
 
 %% A gen_server of many kinds.

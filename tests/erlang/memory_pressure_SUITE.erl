@@ -297,7 +297,7 @@ beside_the_manager(Config) ->
 ends_with_its_owner(Config) ->
     Self = self(),
     Owner = spawn(fun() ->
-        {ok, Watch} = systemd_nif:memory_pressure_start(self(), list_to_binary(path(Config)), <<>>),
+        {ok, Watch} = systemd_nif:memory_pressure_start(list_to_binary(path(Config)), <<>>),
         Self ! {watch, Watch},
         receive stop -> ok end
     end),

@@ -81,6 +81,7 @@ is_result(ok) -> true;
 is_result(again) -> true;
 is_result({format, Paths}) -> is_list(Paths);
 is_result({Barrier, IsSent}) when is_reference(Barrier) -> is_result(systemd_wait:reply(IsSent));
+is_result({Fds, Complaints}) when is_list(Fds) -> lists:all(fun is_binary/1, Complaints);
 is_result({Sent, Failed, Status}) when is_integer(Sent) ->
     is_integer(Failed) andalso (Status =:= false orelse is_binary(Status));
 is_result({IsReachable, Sent, Dropped}) when is_boolean(IsReachable) ->
@@ -103,7 +104,6 @@ is_reason({invalid_fields, _}) -> true;
 is_reason({invalid_fd_name, _}) -> true;
 is_reason({no_such_fd, _}) -> true;
 is_reason({unfit_fd, _}) -> true;
-is_reason({other_process, _}) -> true;
 is_reason({closed, _}) -> true;
 is_reason(Reason) -> is_atom(Reason).
 
@@ -112,11 +112,11 @@ check(Property) ->
 
 nifs(Config) ->
     {ok, Notifier} = systemd_nif:open(path(Config), true),
-    {ok, Watchdog} = systemd_nif:watchdog_start(Notifier, self(), 3600000000, 3600000000, 3600000000, withhold),
+    {ok, Watchdog} = systemd_nif:watchdog_start(Notifier, 3600000000, 3600000000, 3600000000, withhold),
     {Barrier, _} = systemd_nif:barrier(Notifier, 0),
     Fifo = binary_to_list(path(Config)) ++ ".fifo",
     "" = os:cmd("mkfifo " ++ Fifo),
-    {ok, Pressure} = systemd_nif:memory_pressure_start(self(), list_to_binary(Fifo), <<>>),
+    {ok, Pressure} = systemd_nif:memory_pressure_start(list_to_binary(Fifo), <<>>),
     Resource = oneof([Notifier, Watchdog, Barrier, Pressure, any_term()]),
     Functions = [
         Function
@@ -152,15 +152,15 @@ nifs(Config) ->
             ?FORALL(
                 {First, Timeout, Interval, WarnAfter, OnHang},
                 {Resource, any_term(), any_term(), any_term(), oneof([withhold, trigger, any_term()])},
-                answers(watchdog_start, [First, self(), Timeout, Interval, WarnAfter, OnHang]) andalso
-                    answers(watchdog_start, [Notifier, Timeout, 1, 1, 1, OnHang]) andalso
+                answers(watchdog_start, [First, Timeout, Interval, WarnAfter, OnHang]) andalso
+                    answers(watchdog_start, [Notifier, Timeout, 1, 1, OnHang]) andalso
                     answers(store_term, [Notifier, <<"property">>, Timeout, 0]) andalso
                     answers(clear_fds, [Notifier, <<"property">>, 0]) andalso
                     answers(store_fds, [Notifier, [{Timeout, [Interval]}], true, 0]) andalso
-                    answers(memory_pressure_start, [Timeout, Interval, WarnAfter]) andalso
-                    answers(memory_pressure_start, [self(), list_to_binary(Fifo), to_binary(WarnAfter)]) andalso
+                    answers(memory_pressure_start, [Timeout, Interval]) andalso
+                    answers(memory_pressure_start, [list_to_binary(Fifo), to_binary(WarnAfter)]) andalso
                     answers(watchdog_start, [
-                        Notifier, self() | [abs_or_term(Usec) || Usec <- [Timeout, Interval, WarnAfter]] ++ [OnHang]
+                        Notifier | [abs_or_term(Usec) || Usec <- [Timeout, Interval, WarnAfter]] ++ [OnHang]
                     ])
             ),
             [{numtests, 1000}, quiet]
@@ -283,6 +283,7 @@ no_check(Term) ->
         end.
 
 up_and_down(Term) ->
-    {ok, Pid} = systemd_status:start_link(Term),
+    #{start := {Module, Function, Args}} = systemd:set_status(Term),
+    {ok, Pid} = apply(Module, Function, Args),
     unlink(Pid),
     gen_server:stop(Pid) =:= ok.

@@ -21,15 +21,14 @@ open(WatchdogUsec) ->
     persistent_term:put(?WATCHED, WatchdogUsec),
     install_begun().
 
--spec close() -> ok.
 close() ->
     _ = persistent_term:erase(?WATCHED),
     ok.
 
 %% @doc Has kernel call {@link begun/1} before it takes the first application down.
 %%
-%% A hot upgrade by `release_handler' sets the environments of applications anew. It calls `config_change/3' of those whose
-%% environment differs then, which is why there is a key that nobody reads.
+%% A hot upgrade by `release_handler' sets the environments of applications anew. It calls `config_change/3' of those
+%% whose environment differs then, which is why there is a key that nobody reads.
 -spec install() -> term().
 install() -> is_open() andalso install_begun().
 
@@ -49,7 +48,6 @@ begun(Reason) ->
     end.
 
 %% @doc The VM goes down: says so, unless it was said, or this application is down.
--spec going_down() -> ok.
 going_down() ->
     _ = is_going_down() orelse
         case init_restarts() of
@@ -60,8 +58,8 @@ going_down() ->
 
 is_open() -> persistent_term:get(?WATCHED, closed) =/= closed.
 
-%% `init' doesn't tell why it takes the applications down, but for its stack: in the frame of
-%% `init:stop/2' there is `restart', or `{restart, Mode}', or what `init:stop/0,1' was called with.
+%% `init' doesn't tell why it takes the applications down, but for its stack: in the frame of `init:stop/2' there is
+%% `restart', or `{restart, Mode}', or what `init:stop/0,1' was called with.
 init_restarts() ->
     {backtrace, Backtrace} = process_info(whereis(init), backtrace),
     case string:split(Backtrace, "(init:stop/2 ") of

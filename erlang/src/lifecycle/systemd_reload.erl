@@ -36,12 +36,13 @@ request(Requests) ->
     gen_server:cast(?MODULE, reload).
 
 %% @doc Returns when one is done that was begun after the call.
--spec reload() -> ok | {error, systemd:reason()}.
 reload() ->
-    case systemd_config:function(reload) of
-        restart ->
+    case {systemd_notify:is_absent(), systemd_config:function(reload)} of
+        {true, _} ->
+            ok;
+        {false, restart} ->
             restart(fun init:restart/0, []);
-        _ ->
+        {false, _} ->
             try gen_server:call(?MODULE, {reload, systemd_function:current()}, infinity)
             catch
                 exit:{noproc, _} -> not_there(systemd_notify:send([]));
@@ -53,10 +54,11 @@ reload() ->
 not_there(ok) -> {error, stopping};
 not_there({error, _} = Error) -> Error.
 
-%% @doc See {@link systemd_lifecycle:restart/2}.
+%% @doc See {@link systemd_lifecycle:restart/2}; nothing outside of systemd.
 -spec restart(fun(), Args :: list()) -> ok | {error, systemd:reason()}.
 restart(Restart, Args) ->
-    case systemd_lifecycle:restart(Restart, Args) of
+    case systemd_notify:is_absent() orelse systemd_lifecycle:restart(Restart, Args) of
+        true -> ok;
         {error, stopping} -> refused();
         Result -> Result
     end.
@@ -68,7 +70,7 @@ refused() ->
 %% A reload that was going on when the process before this one ended has no end but this.
 init(Requests) ->
     process_flag(trap_exit, true),
-    _ = systemd_lifecycle:state() =:= reloading andalso finish({failed, interrupted}, [reloading]),
+    _ = systemd_lifecycle:state() =:= reloading andalso finish({returned, {error, interrupted}}, [reloading]),
     _ = atomics:get(Requests, 1) > 0 andalso gen_server:cast(self(), reload),
     {ok, #state{requests = Requests}}.
 
@@ -83,7 +85,7 @@ handle_cast(_, State) -> {noreply, State}.
 
 handle_info({'EXIT', Run, Reason}, #state{running = {Run, Said, Waiting, Count}, next = Next} = State) ->
     ok = atomics:sub(State#state.requests, 1, Count),
-    reply(Waiting, finish(outcome(systemd_function:outcome(Reason)), Said)),
+    reply(Waiting, finish(systemd_function:outcome(Reason), Said)),
     Idle = State#state{running = none, next = none},
     {noreply, case Next of none -> Idle; _ -> reload(Next, Idle) end};
 handle_info(_, State) ->
@@ -118,24 +120,34 @@ reload(From, #state{next = none} = State) ->
 reload(From, #state{next = Next} = State) ->
     State#state{next = From ++ Next}.
 
-outcome({returned, ok}) -> {done, ok};
-outcome({returned, {ok, Result}}) -> {done, Result};
-outcome({returned, {error, Reason}}) -> {failed, Reason};
-outcome({returned, error}) -> {failed, error};
-outcome({returned, Result}) -> {done, Result};
-outcome(Failure) -> Failure.
-
--spec finish({done, term()} | {failed, term()} | systemd_function:failure(), [reloading]) ->
-    ok | {error, systemd:reason()}.
-finish({done, Result}, Said) ->
+-spec finish(systemd_function:outcome(), [reloading]) -> ok | {error, systemd:reason()}.
+finish({returned, error}, Said) ->
+    finish({returned, {error, error}}, Said);
+finish({returned, {error, Reason}}, Said) ->
+    Text = describe(Reason),
+    failed(Reason, Text, Text, Said);
+finish({returned, {ok, Result}}, Said) ->
+    finish({returned, Result}, Said);
+finish({returned, Result}, Said) ->
     Text = case Result of ok -> "reloaded"; _ -> ["reloaded: ", describe(Result)] end,
     systemd_log:say(notice, "systemd: ~ts", [Text]),
     tell(Said, Text);
+%% Everybody may read the status: only what the function meant to say is told there.
 finish(Failure, Said) ->
-    {Status, Log} = explain(Failure),
+    {Format, Args} = systemd_function:describe(Failure),
+    Summary = systemd_function:summary(Failure),
+    case Failure of
+        {not_done, _, _} -> failed(timeout, Summary, text(Format, Args), Said);
+        _ -> failed(reason(Failure), ["it ", Summary, ", see the log"], text("its function " ++ Format, Args), Said)
+    end.
+
+failed(Reason, Status, Log, Said) ->
     systemd_log:say(error, "systemd: reload failed, and the service goes on: ~ts", [Log]),
     _ = tell(Said, ["reload failed: ", Status]),
-    {error, {reload_failed, reason(Failure)}}.
+    {error, {reload_failed, Reason}}.
+
+reason({raised, Class, Reason, _}) -> {Class, Reason};
+reason({_, Reason}) -> Reason.
 
 %% What goes down has other things to tell. What was not begun for the manager has no end.
 tell(Said, Text) ->
@@ -147,29 +159,10 @@ tell(Said, Text) ->
             systemd_notify:send([ready || reloading <- Said] ++ [{status, Status}])
     end.
 
-reason({raised, Class, Reason, _}) -> {Class, Reason};
-reason({not_done, _, _}) -> timeout;
-reason({_, Reason}) -> Reason.
-
-%% Everybody may read the status: only what the function meant to say is told there.
-explain({failed, Reason}) ->
-    Text = describe(Reason),
-    {Text, Text};
-explain({not_done, _, _} = Failure) ->
-    {Format, Args} = systemd_function:describe(Failure),
-    {systemd_function:summary(Failure), text(Format, Args)};
-explain(Failure) ->
-    {Format, Args} = systemd_function:describe(Failure),
-    {["it ", systemd_function:summary(Failure), ", see the log"], text("its function " ++ Format, Args)}.
-
 %% Text as it is, and any other term as Erlang writes it.
-describe(Result) when is_binary(Result) ->
-    case unicode:characters_to_binary(Result) of
-        Result -> Result;
-        _ -> text("~0tP", [systemd_elixir:redacted(Result), 50])
-    end;
 describe(Result) ->
-    case io_lib:printable_unicode_list(Result) of
+    IsText = is_binary(Result) andalso unicode:characters_to_binary(Result) =:= Result,
+    case IsText orelse io_lib:printable_unicode_list(Result) of
         true -> Result;
         false -> text("~0tP", [systemd_elixir:redacted(Result), 50])
     end.

@@ -18,7 +18,6 @@ install() ->
         end,
     Requests.
 
--spec uninstall() -> ok.
 uninstall() ->
     _ = gen_event:delete_handler(erl_signal_server, ?MODULE, []),
     ok.

@@ -1,17 +1,17 @@
 %% @private
-%% Calls the function of the config key `memory_pressure' when the native thread says that memory is
-%% short.
+%% Calls the function of the config key `memory_pressure' when the native thread says that memory is short.
 -module(systemd_memory_pressure).
 -behaviour(gen_server).
 
 -export([child_spec/1, start_link/1, collect/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
--type variables() :: {Watch :: binary(), Write :: binary() | false}.
+-type variables() :: {Watch :: binary(), Write :: binary()}.
 
 -record(state, {
     variables :: variables(),
-    thread = none :: none | {Owner :: pid(), systemd_nif:memory_pressure()},
+    %% It ends with this process.
+    thread = none :: none | systemd_nif:memory_pressure(),
     run = none :: none | pid()
 }).
 
@@ -34,8 +34,8 @@
 child_spec(Variables) ->
     Path = systemd_env:value("MEMORY_PRESSURE_WATCH", Variables),
     Off = lists:member(Path, [false, <<>>, <<"/dev/null">>]) orelse systemd_config:function(memory_pressure) =:= false,
-    Args = [{Path, systemd_env:value("MEMORY_PRESSURE_WRITE", Variables)}],
-    [#{id => ?MODULE, start => {?MODULE, start_link, Args}, restart => transient} || not Off].
+    Write = case systemd_env:value("MEMORY_PRESSURE_WRITE", Variables) of false -> <<>>; Base64 -> Base64 end,
+    [#{id => ?MODULE, start => {?MODULE, start_link, [{Path, Write}]}, restart => transient} || not Off].
 
 start_link(Variables) -> gen_server:start_link({local, ?MODULE}, ?MODULE, Variables, []).
 
@@ -45,25 +45,17 @@ init(Variables) ->
     {ok, #state{variables = Variables}, hibernate}.
 
 start(#state{variables = {Path, Write}} = State) ->
-    Started =
-        case systemd_nif:loaded() andalso decode(Write) of
-            {ok, Data} ->
-                systemd_owner:start_link(fun(Owner) -> systemd_nif:memory_pressure_start(Owner, Path, Data) end);
-            {error, _} = Error ->
-                Error;
-            false ->
-                {error, nif_not_loaded}
-        end,
-    case Started of
-        {ok, Thread} -> {noreply, State#state{thread = Thread}, hibernate};
+    try systemd_nif:memory_pressure_start(Path, base64:decode(Write)) of
+        {ok, Watch} -> {noreply, State#state{thread = Watch}, hibernate};
         {error, Reason} -> not_started(Reason, State)
+    catch
+        error:nif_not_loaded -> not_started(nif_not_loaded, State);
+        error:_ -> not_started(no_base64, State)
     end.
 
 not_started(Reason, #state{variables = {Path, _}} = State) ->
     systemd_log:once(
-        {?MODULE, Reason},
-        warning,
-        "systemd: memory pressure is not watched: MEMORY_PRESSURE_WATCH=~ts: ~ts",
+        {?MODULE, Reason}, warning, "systemd: memory pressure is not watched: MEMORY_PRESSURE_WATCH=~ts: ~ts",
         [Path, explain(Reason)]
     ),
     case systemd_reason:may_pass(Reason) of
@@ -72,13 +64,6 @@ not_started(Reason, #state{variables = {Path, _}} = State) ->
             {noreply, State#state{thread = none}, hibernate};
         false ->
             {stop, normal, State}
-    end.
-
-decode(false) ->
-    {ok, <<>>};
-decode(Write) ->
-    try {ok, base64:decode(Write)}
-    catch error:_ -> {error, no_base64}
     end.
 
 explain(no_base64) ->
@@ -105,13 +90,10 @@ handle_info({systemd_memory_pressure, pressure}, #state{run = none} = State) ->
     end;
 handle_info(start, State) ->
     start(State);
-handle_info({systemd_memory_pressure, {error, Reason}}, #state{thread = {Owner, _}} = State) ->
-    systemd_owner:stop(Owner),
+handle_info({systemd_memory_pressure, {error, Reason}}, State) ->
     not_started(Reason, State);
 handle_info({systemd_memory_pressure, closed}, #state{variables = {Path, _}} = State) ->
-    systemd_log:say(
-        warning, "systemd: memory pressure is not watched any more: ~ts is closed, or gone", [Path]
-    ),
+    systemd_log:say(warning, "systemd: memory pressure is not watched any more: ~ts is closed, or gone", [Path]),
     {stop, normal, State};
 handle_info({'EXIT', Run, Reason}, #state{run = Run} = State) ->
     _ = case systemd_function:outcome(Reason) of
@@ -119,8 +101,6 @@ handle_info({'EXIT', Run, Reason}, #state{run = Run} = State) ->
         Failure -> systemd_function:complain(memory_pressure, systemd_config:function(memory_pressure), Failure)
     end,
     {noreply, pause(State), hibernate};
-handle_info({'EXIT', Owner, _}, #state{thread = {Owner, _}} = State) ->
-    start(State#state{thread = none});
 handle_info(done, State) ->
     done(State);
 handle_info(_, State) ->
@@ -136,29 +116,22 @@ pause(State) ->
     _ = erlang:send_after(?PAUSE, self(), done),
     State#state{run = none}.
 
-%% Another copy of the native library may have taken the place of the one that runs the thread.
-done(#state{thread = {Owner, Watch}} = State) ->
-    try systemd_nif:memory_pressure_done(Watch) of
-        ok -> {noreply, State, hibernate}
-    catch
-        error:badarg ->
-            systemd_owner:stop(Owner),
-            start(State#state{thread = none})
-    end;
-done(State) ->
+done(#state{thread = none} = State) ->
+    {noreply, State, hibernate};
+done(#state{thread = Watch} = State) ->
+    try systemd_nif:memory_pressure_done(Watch)
+    catch error:badarg -> systemd_sup:start_anew(?MODULE)
+    end,
     {noreply, State, hibernate}.
 
 %% @doc Has the processes with the most garbage collect it, one after the other.
--spec collect() -> ok.
 collect() ->
     Before = memory(),
     Chosen = chosen(),
     lists:foreach(fun collect/1, Chosen),
-    systemd_log:say(
-        notice,
-        "systemd: memory pressure: collected ~b of ~b processes~ts",
-        [length(Chosen), erlang:system_info(process_count), difference(Before, memory())]
-    ).
+    systemd_log:say(notice, "systemd: memory pressure: collected ~b of ~b processes~ts", [
+        length(Chosen), erlang:system_info(process_count), difference(Before, memory())
+    ]).
 
 collect(Pid) ->
     async = garbage_collect(Pid, [{async, Pid}]),
@@ -166,37 +139,20 @@ collect(Pid) ->
     timer:sleep(?BETWEEN).
 
 chosen() ->
-    Most = lists:foldl(fun keep_most/2, gb_sets:new(), lists:delete(self(), processes())),
-    [Pid || {_, Pid} <- lists:reverse(gb_sets:to_list(Most))].
+    Gains = [{Words, Pid} || Pid <- processes(), Pid =/= self(), (Words = gain(Pid)) > 0],
+    [Pid || {_, Pid} <- lists:sublist(lists:reverse(lists:sort(Gains)), ?MAX_PROCESSES)].
 
-keep_most(Pid, Most) ->
-    case gain(Pid) of
-        Words when Words > 0 -> keep_most(Words, Pid, Most);
-        _ -> Most
-    end.
-
-keep_most(Words, Pid, Most) ->
-    case gb_sets:size(Most) < ?MAX_PROCESSES orelse gb_sets:take_smallest(Most) of
-        true -> gb_sets:add({Words, Pid}, Most);
-        {{Least, _}, Rest} when Least < Words -> gb_sets:add({Words, Pid}, Rest);
-        _ -> Most
-    end.
-
-%% How many words a collection may free, less those that it is known to copy: a copy takes memory too,
-%% and a large heap that is alive must not be copied each time.
+%% How many words a collection may free, less those that it is known to copy: a copy takes memory too, and a large heap
+%% that is alive must not be copied each time. What the last collection found alive is in one of the heaps as well.
 gain(Pid) ->
     case process_info(Pid, garbage_collection_info) of
-        {_, Info} -> lists:foldl(fun add/2, 0, Info);
-        undefined -> 0
+        {_, Info} ->
+            Words = fun(Key) -> proplists:get_value(Key, Info) end,
+            Sizes = [heap_size, old_heap_size, bin_vheap_size, bin_old_vheap_size],
+            lists:sum(lists:map(Words, Sizes)) - 2 * Words(recent_size);
+        undefined ->
+            0
     end.
-
-add({heap_size, Words}, Sum) -> Sum + Words;
-add({old_heap_size, Words}, Sum) -> Sum + Words;
-add({bin_vheap_size, Words}, Sum) -> Sum + Words;
-add({bin_old_vheap_size, Words}, Sum) -> Sum + Words;
-%% What the last collection found alive is in one of the heaps as well.
-add({recent_size, Words}, Sum) -> Sum - 2 * Words;
-add(_, Sum) -> Sum.
 
 memory() ->
     try erlang:memory(total)

@@ -1,24 +1,17 @@
 %% @private
 %% Asks for more time while something takes long.
 -module(systemd_extension).
--behaviour(gen_server).
 
--export([while/2, child_spec/1, start_link/1]).
--export([init/1, handle_call/3, handle_cast/2, terminate/2]).
--export([start_extender/1, extend/2, ask/3]).
+-export([while/2, child_spec/1]).
+-export([go_on/2, start_extender/1, extend/2, ask/3]).
 
 %% In milliseconds.
 -define(LIMIT, 1800000).
-%% What is asked for at a time, for as much as a busy machine may hold this process up. A VM that hangs for longer gets
-%% no more.
+%% What is asked for at a time: as much as a busy machine may hold this process up. A VM that hangs gets no more.
 -define(AT_A_TIME, 10000).
 -define(INTERVAL, 1000).
 %% So long after the limit the manager ends the service: what is said at the limit must be in the log by then.
 -define(TO_TELL, 1000).
-
-%% @doc The options as they are used; `error' where one is none.
--spec options([systemd:extension()]) -> {Limit :: pos_integer(), [systemd:state()]} | error.
-options(Options) -> options(Options, ?LIMIT, []).
 
 options([{limit, Limit} | Rest], _, Status) when is_integer(Limit), Limit > 0, Limit < 1 bsl 32 ->
     options(Rest, Limit, Status);
@@ -26,43 +19,27 @@ options([{status, Text} | Rest], Limit, _) ->
     options(Rest, Limit, [{status, Text}]);
 options([], Limit, Status) ->
     {Limit, Status};
-options(_, _, _) ->
-    error.
+options(Options, _, _) ->
+    error(badarg, [Options]).
 
--spec while(fun(() -> Result), [systemd:extension()]) -> Result.
 while(Fun, Options) when is_function(Fun, 0) ->
-    case options(Options) of
-        error ->
-            error(badarg, [Fun, Options]);
-        {Limit, Status} ->
-            systemd_function:extend(Limit),
-            Extender = start(Limit),
-            _ = systemd_notify:send(Status),
-            try Fun()
-            after stop(Extender)
-            end
+    {Limit, Status} = options(Options, ?LIMIT, []),
+    systemd_function:extend(Limit),
+    Extender = systemd_notify:is_absent() orelse start(Limit),
+    _ = systemd_notify:send(Status),
+    try Fun()
+    after is_pid(Extender) andalso exit(Extender, kill)
     end;
 while(Fun, Options) ->
     error(badarg, [Fun, Options]).
 
 start(Limit) ->
-    case systemd_notify:is_absent() of
-        true -> none;
-        false ->
-            try spawn(?MODULE, extend, [self(), Limit])
-            catch
-                error:system_limit ->
-                    systemd_log:once({extend_timeout, system_limit}, error, "systemd: no more time is asked for: there are "
-                        "as many processes as the VM may have (+P of erl)", []),
-                    none
-            end
+    try spawn(?MODULE, extend, [self(), Limit])
+    catch
+        error:system_limit ->
+            systemd_log:once({extend_timeout, system_limit}, error, "systemd: no more time is asked for: there are as "
+                "many processes as the VM may have (+P of erl)", [])
     end.
-
-stop(none) ->
-    ok;
-stop(Extender) ->
-    exit(Extender, kill),
-    ok.
 
 %% Goes on for as long as `Process' lives, and nobody stops it.
 -spec extend(pid(), Limit :: pos_integer()) -> ok.
@@ -104,31 +81,16 @@ tell(Limit, Setting) ->
 seconds(Millis) when Millis rem 1000 =:= 0 -> Millis div 1000;
 seconds(Millis) -> Millis / 1000.
 
--spec child_spec([systemd:extension()]) -> supervisor:child_spec().
 child_spec(Options) ->
-    options(Options) =/= error orelse error(badarg, [Options]),
-    #{id => {?MODULE, make_ref()}, start => {?MODULE, start_link, [Options]}}.
+    {Limit, Status} = options(Options, ?LIMIT, []),
+    systemd_status:child_spec([], {?MODULE, go_on, [Limit, Status]}).
 
-start_link(Options) -> gen_server:start_link(?MODULE, Options, []).
-
-init(Options) ->
-    process_flag(trap_exit, true),
-    {ok, options(Options), hibernate}.
-
-handle_call(_, _, Options) -> {reply, {error, badarg}, Options}.
-
-handle_cast(_, Options) -> {noreply, Options}.
-
-%% Goes on without this process, until the VM or the application that sends is down.
-terminate(_, {Limit, Status}) ->
-    case systemd_lifecycle:is_going_down() of
-        true ->
-            Extender = #{id => make_ref(), start => {?MODULE, start_extender, [Limit]}, restart => temporary},
-            {ok, _} = supervisor:start_child(systemd_sup, Extender),
-            systemd_notify:send(Status);
-        false ->
-            ok
-    end.
+%% @doc Goes on without the calling process, until the VM or the application that sends is down.
+-spec go_on(Limit :: pos_integer(), [systemd:state()]) -> ok | {error, systemd:reason()}.
+go_on(Limit, Status) ->
+    Extender = #{id => make_ref(), start => {?MODULE, start_extender, [Limit]}, restart => temporary},
+    {ok, _} = supervisor:start_child(systemd_sup, Extender),
+    systemd_notify:send(Status).
 
 -spec start_extender(Limit :: pos_integer()) -> {ok, pid()}.
 start_extender(Limit) -> {ok, spawn_link(?MODULE, extend, [self(), Limit])}.

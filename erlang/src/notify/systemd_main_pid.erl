@@ -9,28 +9,21 @@
 %% In milliseconds.
 -define(LONGEST_WAIT, 5000).
 
-%% @doc Says `MAINPID=' where a script has started the VM, whose number is then `$SYSTEMD_EXEC_PID' in
-%% systemd.exec(5), and logs what became of it. A VM further down, such as that of somebody who works in a
-%% service of another kind, is left alone.
--spec claim() -> ok.
+%% @doc Says `MAINPID=' where a script has started the VM, whose number is then `$SYSTEMD_EXEC_PID' in systemd.exec(5),
+%% and logs what became of it. A VM further down, such as that of somebody who works in a service, is left alone.
 claim() ->
     Own = os:getpid(),
-    case os:getenv(?EXEC_PID, Own) of
-        Own ->
+    case {os:getenv(?EXEC_PID, Own), integer_to_list(systemd_nif:parent())} of
+        {Own, _} ->
             ok;
-        Script ->
-            case integer_to_list(systemd_nif:parent()) of
-                Script ->
-                    _ = systemd_notify:send({mainpid, list_to_integer(Own)}),
-                    os:putenv(?EXEC_PID, Own),
-                    _ = spawn(fun() -> told(Own, Script) end),
-                    ok;
-                _ ->
-                    logger:warning(
-                        "systemd: this VM, process ~ts, is neither the main process of a unit, ~ts, nor a "
-                        "child of it: ~ts", [Own, Script, advice()]
-                    )
-            end
+        {Script, Script} ->
+            _ = systemd_notify:send({mainpid, list_to_integer(Own)}),
+            os:putenv(?EXEC_PID, Own),
+            _ = spawn(fun() -> told(Own, Script) end),
+            ok;
+        {Main, _} ->
+            logger:warning("systemd: this VM, process ~ts, is neither the main process of a unit, ~ts, nor a child of "
+                "it: ~ts", [Own, Main, advice()])
     end.
 
 %% @doc Of a main process whose heir the VM is, a `WATCHDOG_PID' is the VM's own.

@@ -8,20 +8,20 @@
 -export_type([announcement/0]).
 
 -type announcement() :: ready | stopping | status | reloading.
+-type opened() :: {ok, systemd_nif:notifier()} | {error, systemd:reason()} | absent.
 
 %% A manager that reads nothing for this long, in milliseconds, has lost the notification.
 -define(LONGEST_WAIT, 2000).
 
 %% @doc Makes {@link send/1} send to that address, and tells where it can't.
--spec open(NotifySocket :: binary() | false) -> ok | not_under_systemd | {error, systemd:reason()}.
+-spec open(NotifySocket :: binary() | false) -> opened().
 open(NotifySocket) when NotifySocket =:= false; NotifySocket =:= <<>> ->
     persistent_term:put(?MODULE, absent),
-    not_under_systemd;
+    absent;
 open(NotifySocket) ->
-    case connect(NotifySocket) of
-        {ok, Notifier} -> persistent_term:put(?MODULE, {Notifier, NotifySocket}), ok;
-        {error, _} = Error -> persistent_term:put(?MODULE, {Error, NotifySocket}), Error
-    end.
+    Opened = connect(NotifySocket),
+    persistent_term:put(?MODULE, {Opened, NotifySocket}),
+    Opened.
 
 %% What this VM has announced to the manager holds, also when the application starts once more.
 connect(NotifySocket) ->
@@ -32,91 +32,68 @@ connect(NotifySocket) ->
         {error, _} = Error -> Error
     end.
 
--spec close() -> ok.
 close() ->
     _ = persistent_term:erase(?MODULE),
     ok.
 
-notifier() ->
+-spec opened() -> opened().
+opened() ->
     case persistent_term:get(?MODULE, undefined) of
-        undefined ->
-            %% The variable is unset while the application runs.
-            case os:getenv("NOTIFY_SOCKET", "") of
-                "" -> absent;
-                _ -> {error, not_started}
+        {Opened, NotifySocket} ->
+            case is_current(Opened) of
+                true -> Opened;
+                false -> open(NotifySocket)
             end;
         absent ->
             absent;
-        {Opened, _} = Before ->
-            case is_current(Opened) of
-                true -> Opened;
-                false -> connect_again(Before)
+        %% The variable is unset while the application runs.
+        undefined ->
+            case os:getenv("NOTIFY_SOCKET", "") of
+                "" -> absent;
+                _ -> {error, not_started}
             end
     end.
 
-%% Not where opening it has failed, nor where another copy of the native library has taken the place of the one that
-%% opened it.
-is_current(Opened) ->
-    try systemd_nif:notify(Opened, [], 0) =:= ok
+%% Not where opening it has failed, nor where another copy of the native library has come since.
+is_current({ok, Notifier}) ->
+    try systemd_nif:notify(Notifier, [], 0) =:= ok
     catch error:_ -> false
-    end.
+    end;
+is_current({error, _}) ->
+    false.
 
-connect_again({_, NotifySocket} = Before) ->
-    case connect(NotifySocket) of
-        {ok, Notifier} ->
-            %% Unless somebody else has closed it, or opened another one.
-            case persistent_term:get(?MODULE, undefined) of
-                Before ->
-                    persistent_term:put(?MODULE, {Notifier, NotifySocket}),
-                    Notifier;
-                {Other, _} when is_reference(Other) ->
-                    Other;
-                _ ->
-                    Notifier
+%% @doc Whether this service is not under systemd.
+-spec is_absent() -> boolean().
+is_absent() -> opened() =:= absent.
+
+%% @doc Calls `Fun' with the notifier, again when a copy of the library has come meanwhile. `Absent': not under systemd.
+-spec with_notifier(Absent, fun((systemd_nif:notifier()) -> Result)) -> Result | {error, systemd:reason()} | Absent.
+with_notifier(Absent, Fun) ->
+    case opened() of
+        {ok, Notifier} = Opened ->
+            try Fun(Notifier)
+            catch error:badarg:Stack ->
+                _ = is_current(Opened) andalso erlang:raise(error, badarg, Stack),
+                with_notifier(Absent, Fun)
             end;
+        absent ->
+            Absent;
         {error, _} = Error ->
             Error
     end.
 
-%% @doc Whether this service is not under systemd.
--spec is_absent() -> boolean().
-is_absent() -> notifier() =:= absent.
-
-%% @doc Calls `Fun' with the notifier; `Absent' when not under systemd. Once more when another copy of the native library
-%% has come meanwhile.
--spec with_notifier(Absent, fun((systemd_nif:notifier()) -> Result)) -> Result | {error, systemd:reason()} | Absent.
-with_notifier(Absent, Fun) ->
-    case notifier() of
-        absent ->
-            Absent;
-        {error, _} = Error ->
-            Error;
-        Notifier ->
-            try Fun(Notifier)
-            catch
-                error:badarg:Stack ->
-                    case is_current(Notifier) of
-                        true -> erlang:raise(error, badarg, Stack);
-                        false -> with_notifier(Absent, Fun)
-                    end
-            end
-    end.
-
-%% @doc `ok' when not under systemd. Logs the error that `Fun' returns or throws, as one of `What'. It gets the
-%% milliseconds that it may wait.
+%% @doc `ok' when not under systemd. Logs what `Fun' returns or throws, as an error of `What'. It may wait `Millis'.
 -spec under_systemd(
-    What :: atom(),
-    fun((systemd_nif:notifier(), Millis :: pos_integer()) -> ok | {error, systemd:reason()})
+    What :: atom(), fun((systemd_nif:notifier(), Millis :: pos_integer()) -> ok | {error, systemd:reason()})
 ) -> ok | {error, systemd:reason()}.
 under_systemd(What, Fun) ->
-    logged(What, try with_notifier(ok, fun(Notifier) -> Fun(Notifier, ?LONGEST_WAIT) end) catch throw:Error -> Error end).
+    Result = try with_notifier(ok, fun(Notifier) -> Fun(Notifier, ?LONGEST_WAIT) end) catch throw:Error -> Error end,
+    logged(What, Result).
 
 -spec has_announced(announcement()) -> boolean().
 has_announced(What) ->
-    case persistent_term:get(?MODULE, undefined) of
-        {_, _} -> systemd_nif:loaded() andalso systemd_nif:has_announced(What);
-        _ -> false
-    end.
+    IsOpen = is_tuple(persistent_term:get(?MODULE, undefined)),
+    IsOpen andalso systemd_nif:loaded() andalso systemd_nif:has_announced(What).
 
 %% @doc `undefined' when not under systemd.
 -spec info() ->
@@ -141,15 +118,15 @@ send(States) ->
 %% Mostly without with_notifier/2, which adds a fourteenth to what a notification costs.
 notify(States) ->
     case persistent_term:get(?MODULE, undefined) of
-        {Notifier, _} when is_reference(Notifier) ->
-            try systemd_nif:notify(Notifier, States, ?LONGEST_WAIT)
-            catch error:badarg -> with_notifier(ok, notify_fun(States))
+        {{ok, Notifier}, _} ->
+            try notify(Notifier, States)
+            catch error:badarg -> with_notifier(ok, fun(Current) -> notify(Current, States) end)
             end;
         _ ->
-            with_notifier(ok, notify_fun(States))
+            with_notifier(ok, fun(Opened) -> notify(Opened, States) end)
     end.
 
-notify_fun(States) -> fun(Notifier) -> systemd_nif:notify(Notifier, States, ?LONGEST_WAIT) end.
+notify(Notifier, States) -> systemd_nif:notify(Notifier, States, ?LONGEST_WAIT).
 
 %% @doc {@link send/1}, also where the application is not started, which is logged as a mistake.
 -spec send_early(systemd:state() | [systemd:state()]) -> ok | {error, systemd:reason()}.
@@ -157,15 +134,13 @@ send_early(States) ->
     case send(States) of
         {error, not_started} ->
             case connect(systemd_env:value("NOTIFY_SOCKET", systemd_env:read())) of
-                {ok, Notifier} -> logged(States, systemd_wait:reply((notify_fun(States))(Notifier)));
+                {ok, Notifier} -> logged(States, systemd_wait:reply(notify(Notifier, States)));
                 {error, _} = Error -> logged(States, Error)
             end;
         Result ->
             Result
     end.
 
-%% @doc See {@link systemd:barrier/1}.
--spec barrier(timeout()) -> ok | {error, systemd:reason()}.
 barrier(Timeout) ->
     Deadline = systemd_wait:deadline(Timeout),
     under_systemd(barrier, fun(Notifier, Longest) -> barrier(Notifier, Longest, Deadline) end).
@@ -192,14 +167,13 @@ reach(Barrier, Deadline, Sleep) ->
             reach(Barrier, Deadline, min(2 * Sleep, 16))
     end.
 
-%% Counts and logs that what was to be sent was not. However many different states there are, an error of one kind is one
-%% line.
+%% Counts and logs that something was not sent. An error of one kind is one line, however many states it concerns.
 -spec logged(systemd:state() | [systemd:state()] | (What :: atom()), Result) -> Result when
     Result :: ok | {error, systemd:reason()}.
 logged(_, ok) ->
     ok;
-logged(_, {error, not_started} = Error) ->
-    systemd_log:once({?MODULE, not_started}, error, "systemd: nothing is sent: ~ts", [systemd_reason:explain(not_started)]),
+logged(_, {error, not_started = Reason} = Error) ->
+    systemd_log:once({?MODULE, Reason}, error, "systemd: nothing is sent: ~ts", [systemd_reason:explain(Reason)]),
     Error;
 logged(What, {error, Reason} = Error) ->
     _ = with_notifier(ok, fun systemd_nif:notify_failed/1),

@@ -3,18 +3,17 @@
 -module(systemd_readiness).
 
 -export([child_spec/0, start_link/1]).
--export([init/1, woken/1]).
+-export([wait/1, woken/1]).
 
 -spec child_spec() -> [supervisor:child_spec()].
 child_spec() ->
     Millis = systemd_config:value(warn_about_readiness_message),
     [#{id => ?MODULE, start => {?MODULE, start_link, [Millis]}, restart => transient} || Millis =/= false].
 
-start_link(Millis) -> {ok, proc_lib:spawn_link(?MODULE, init, [Millis])}.
-
-init(Millis) ->
-    _ = erlang:send_after(Millis, self(), late),
-    wait(Millis).
+start_link(Millis) ->
+    Pid = proc_lib:spawn_link(?MODULE, wait, [Millis]),
+    _ = erlang:send_after(Millis, Pid, late),
+    {ok, Pid}.
 
 %% Asleep it runs no version of this module, so that any other may be loaded.
 wait(Millis) -> proc_lib:hibernate(?MODULE, woken, [Millis]).
@@ -27,10 +26,7 @@ woken(Millis) ->
 
 late(Millis) ->
     _ = systemd_notify:has_announced(ready) orelse
-        logger:warning(
-            "systemd: no READY=1 was sent within ~b ms. With Type=notify in its unit, this service is not up before that, and "
-            "fails after TimeoutStartSec=. Put systemd:ready() at the end of the supervision tree; or set "
-            "warn_about_readiness_message to a longer time, or to false",
-            [Millis]
-        ),
+        logger:warning("systemd: no READY=1 was sent within ~b ms. With Type=notify in its unit, this service is not "
+            "up before that, and fails after TimeoutStartSec=. Put systemd:ready() at the end of the supervision tree; "
+            "or set warn_about_readiness_message to a longer time, or to false", [Millis]),
     ok.

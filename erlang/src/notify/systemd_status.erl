@@ -4,18 +4,15 @@
 -module(systemd_status).
 -behaviour(gen_server).
 
--export([ready/1, ready_link/1, child_spec/1, start_link/1]).
+-export([ready/1, ready_link/1, child_spec/1, child_spec/2, start_link/2]).
 -export([init/1, handle_call/3, handle_cast/2, terminate/2]).
 
--spec ready(Status :: default | undefined | nil | unicode:chardata()) -> supervisor:child_spec().
-ready(Status) ->
-    #{
-        id => {?MODULE, make_ref()},
-        start => {?MODULE, ready_link, [Status]},
-        restart => temporary
-    }.
+-type status() :: default | undefined | nil | unicode:chardata().
 
--spec ready_link(Status :: default | undefined | nil | unicode:chardata()) -> ignore.
+-spec ready(status()) -> supervisor:child_spec().
+ready(Status) -> #{id => {?MODULE, make_ref()}, start => {?MODULE, ready_link, [Status]}, restart => temporary}.
+
+-spec ready_link(status()) -> ignore.
 ready_link(Status) ->
     _ = systemd_notify:send_early(said([ready, {status, or_default(Status)}])),
     ignore.
@@ -30,13 +27,18 @@ or_default(Status) ->
     Status.
 
 -spec child_spec(systemd:statuses()) -> supervisor:child_spec().
-child_spec(Statuses) -> #{id => {?MODULE, make_ref()}, start => {?MODULE, start_link, [Statuses]}}.
-
-start_link(Statuses) -> gen_server:start_link(?MODULE, Statuses, []).
-
-init(Statuses) ->
-    process_flag(trap_exit, true),
+child_spec(Statuses) ->
     {Up, Down} = up_and_down(Statuses),
+    child_spec(Up, {systemd_notify, send, [Down]}).
+
+%% @doc `Down' is called when the child is stopped in a shutdown of the service.
+-spec child_spec(Up :: [systemd:state()], Down :: {module(), atom(), list()}) -> supervisor:child_spec().
+child_spec(Up, Down) -> #{id => {?MODULE, make_ref()}, start => {?MODULE, start_link, [Up, Down]}}.
+
+start_link(Up, Down) -> gen_server:start_link(?MODULE, {Up, Down}, []).
+
+init({Up, Down}) ->
+    process_flag(trap_exit, true),
     _ = systemd_notify:send(Up),
     {ok, Down, hibernate}.
 
@@ -45,10 +47,9 @@ handle_call(_, _, Down) -> {reply, {error, badarg}, Down}.
 handle_cast(_, Down) -> {noreply, Down}.
 
 %% Otherwise something has crashed in the tree, and the service goes on.
-terminate(_, Down) -> systemd_lifecycle:is_going_down() andalso systemd_notify:send(Down).
+terminate(_, {Module, Function, Args}) -> systemd_lifecycle:is_going_down() andalso apply(Module, Function, Args).
 
-up_and_down(Statuses) when is_map(Statuses) ->
-    {said(maps:get(up, Statuses, [])), said(maps:get(down, Statuses, []))};
+up_and_down(Statuses) when is_map(Statuses) -> up_and_down(maps:to_list(Statuses));
 up_and_down(Statuses) ->
     try {said(proplists:get_value(up, Statuses, [])), said(proplists:get_value(down, Statuses, []))}
     catch error:_ -> {{Statuses}, []}

@@ -13,7 +13,6 @@
     sent = none :: none | binary()
 }).
 
--spec child_spec(Millis :: pos_integer(), systemd:status_function()) -> supervisor:child_spec().
 child_spec(Interval, Function) ->
     #{id => {?MODULE, make_ref()}, start => {?MODULE, start_link, [Interval, Function]}}.
 

@@ -1,6 +1,5 @@
 %% @private
-%% Descriptors that the service manager keeps while the service restarts: see `FDSTORE=1' in
-%% sd_notify(3).
+%% Descriptors that the service manager keeps while the service restarts: see `FDSTORE=1' in sd_notify(3).
 -module(systemd_fd_store).
 
 -export([open/1, close/0, max_fds/0, store/2, clear/1, store_term/2, fetch_term/1]).
@@ -12,7 +11,6 @@
 -spec open(systemd_env:variables()) -> ok.
 open(Variables) -> persistent_term:put(?MODULE, max_fds(Variables)).
 
--spec close() -> ok.
 close() ->
     _ = persistent_term:erase(?MODULE),
     ok.
@@ -35,8 +33,6 @@ admit(Count) ->
         _ -> ok
     end.
 
-%% @doc See {@link systemd:store_fds/2}.
--spec store([systemd:storable()], Poll :: boolean()) -> ok | {error, systemd:reason()}.
 store(Fds, Poll) ->
     systemd_notify:under_systemd(store_fds, fun(Notifier, Millis) ->
         Named = [named(Fd) || Fd <- Fds],
@@ -67,10 +63,7 @@ or_throw({error, _} = Error) -> throw(Error).
 %% One message for each name, and more where it has more than fit into one.
 messages(Named) ->
     Names = lists:usort([Name || {_, Name} <- Named]),
-    [
-        {Name, Part}
-     || Name <- Names, Part <- parts([Fd || {Fd, Of} <- Named, Of =:= Name])
-    ].
+    [{Name, Part} || Name <- Names, Part <- parts([Fd || {Fd, Of} <- Named, Of =:= Name])].
 
 parts(Fds) when length(Fds) =< ?MAX_PER_MESSAGE ->
     [Fds];
@@ -78,8 +71,6 @@ parts(Fds) ->
     {Part, Rest} = lists:split(?MAX_PER_MESSAGE, Fds),
     [Part | parts(Rest)].
 
-%% @doc See {@link systemd:clear_fds/1}.
--spec clear([systemd:fd_name()]) -> ok | {error, systemd:reason()}.
 clear(Names) ->
     systemd_notify:under_systemd(clear_fds, fun(Notifier, Millis) ->
         lists:foreach(
@@ -88,8 +79,6 @@ clear(Names) ->
         )
     end).
 
-%% @doc See {@link systemd:store_term/2}.
--spec store_term(systemd:fd_name(), term()) -> ok | {error, systemd:reason()}.
 store_term(Name, Term) ->
     systemd_notify:under_systemd(store_term, fun(Notifier, Millis) ->
         FdName = or_throw(systemd_nif:fd_name(Name)),
@@ -97,8 +86,6 @@ store_term(Name, Term) ->
         systemd_wait:reply(systemd_nif:store_term(Notifier, FdName, term_to_binary(Term), Millis))
     end).
 
-%% @doc See {@link systemd:fetch_term/1}.
--spec fetch_term(systemd:fd_name()) -> {ok, term()} | {error, systemd:reason()}.
 fetch_term(Name) ->
     case systemd_nif:loaded() andalso systemd_nif:fd_name(Name) of
         false -> {error, {no_such_fd, Name}};

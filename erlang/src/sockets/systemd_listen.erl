@@ -4,64 +4,36 @@
 
 -export([check/1, fds/0, fds/1, opts/1, opts/2, socket/1, info/1]).
 
--type handed_over() :: [{non_neg_integer(), Name :: binary() | false}].
-
-%% As much as the kernel allows (net.core.somaxconn). Listening once more replaces the backlog of
-%% the socket, with 5 if nothing is said.
+%% As the kernel allows (net.core.somaxconn). To listen once more replaces the socket's own, by 5 where it is not said.
 -define(BACKLOG, 4096).
 
 %% @doc Tells when there is something wrong with what was handed over.
 -spec check(systemd_env:variables()) -> ok.
 check(Variables) ->
-    case read(Variables) of
-        {ok, _} ->
-            ok;
-        {error, Reason} ->
-            Format = "systemd: no descriptor is taken over: LISTEN_FDS=~ts, but ~ts",
-            Count = systemd_env:value("LISTEN_FDS", Variables),
-            logger:error(Format, [Count, explain(Reason, Variables)])
-    end.
-
--spec read(systemd_env:variables()) -> {ok, handed_over()} | {error, term()}.
-read(Variables) ->
-    Value = fun(Name) -> systemd_env:value(Name, Variables) end,
-    case {Value("LISTEN_FDS"), systemd_nif:loaded()} of
-        {false, _} -> {ok, []};
-        {_, false} -> {error, nif_not_loaded};
-        {Fds, true} -> systemd_nif:listen_fds(Fds, Value("LISTEN_PID"), Value("LISTEN_FDNAMES"))
-    end.
-
-explain(nif_not_loaded, _) ->
-    systemd_reason:explain(nif_not_loaded);
-explain({invalid_value, Name}, Variables) ->
-    Value = systemd_env:value(binary_to_list(Name), Variables),
-    io_lib:format("~ts=~ts is not what the service manager sets", [Name, Value]);
-explain({other_process, nil}, _) ->
-    "LISTEN_PID is not set";
-explain({other_process, Pid}, _) ->
-    io_lib:format(
-        "LISTEN_PID=~b is another process than this one, ~s: what ExecStart= runs must exec the VM",
-        [Pid, os:getpid()]
-    );
-explain({closed, Fd}, _) ->
-    io_lib:format("~b is closed", [Fd]).
-
-%% Asked anew each time, because a connection is handed out once. Works before the application is
-%% started, for `config/runtime.exs'.
-handed_over() -> handed_over(systemd_env:read()).
+    {_, Complaints} = handed_over(Variables),
+    lists:foreach(fun(Complaint) -> logger:error("systemd: ~ts", [Complaint]) end, Complaints).
 
 handed_over(Variables) ->
-    case read(Variables) of
-        {ok, Fds} -> Fds;
-        {error, _} -> []
+    [Fds, Pid, Names] = [systemd_env:value(Name, Variables) || Name <- ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]],
+    case {Fds, systemd_nif:loaded()} of
+        {false, _} -> {[], []};
+        {_, false} ->
+            Why = systemd_reason:explain(nif_not_loaded),
+            {[], [io_lib:format("no descriptor is taken over: LISTEN_FDS=~ts, but ~ts", [Fds, Why])]};
+        {_, true} -> systemd_nif:listen_fds(Fds, Pid, Names)
     end.
 
-%% @doc See {@link systemd:listen_fds/0}.
--spec fds() -> [systemd:fd()].
+%% Each time anew: a connection is handed out once. And before the application is started, in `config/runtime.exs'.
+handed_over() ->
+    {Fds, _} = handed_over(systemd_env:read()),
+    Fds.
+
 fds() -> fds(systemd_env:read()).
 
 -spec fds(systemd_env:variables()) -> [systemd:fd()].
-fds(Variables) -> [named(Fd, Name) || {Fd, Name} <- handed_over(Variables)].
+fds(Variables) ->
+    {Fds, _} = handed_over(Variables),
+    [named(Fd, Name) || {Fd, Name} <- Fds].
 
 named(Fd, false) -> Fd;
 named(Fd, Name) -> {Fd, binary_to_list(Name)}.
@@ -81,35 +53,17 @@ find(_, [Fd]) -> {ok, Fd};
 find(Name, []) -> {error, {no_such_fd, Name}};
 find(Name, Several) -> {error, {several_fds, Name, Several}}.
 
-%% @doc See {@link systemd:listen_info/1}.
--spec info(systemd:fd_name() | non_neg_integer()) ->
-    {ok, systemd:fd_info()} | {error, systemd:reason()}.
 info(NameOrFd) ->
     case find(NameOrFd) of
-        {ok, Fd} -> info_of(Fd);
-        {error, _} = Error -> Error
-    end.
-
-info_of(Fd) ->
-    case systemd_nif:socket_info(Fd) of
-        {ok, {Family, Type, Listening, Connected, Address}} ->
-            {ok, #{
-                fd => Fd,
-                family => Family,
-                type => Type,
-                listening => Listening,
-                connected => Connected,
-                address => Address
-            }};
-        {error, ebadf} ->
-            {error, bad_descriptor};
+        {ok, Fd} ->
+            case systemd_nif:socket_info(Fd) of
+                {error, ebadf} -> {error, bad_descriptor};
+                Result -> Result
+            end;
         {error, _} = Error ->
             Error
     end.
 
-%% @doc See {@link systemd:listen_opts/1}.
--spec opts(systemd:fd_name() | non_neg_integer()) ->
-    {ok, [gen_tcp:listen_option()] | [gen_udp:open_option()]} | {error, systemd:reason()}.
 opts(NameOrFd) ->
     case info(NameOrFd) of
         {ok, #{fd := Fd, family := Family, type := stream, listening := true}} ->
@@ -122,10 +76,6 @@ opts(NameOrFd) ->
             Error
     end.
 
-%% @doc See {@link systemd:listen_opts/2}.
--spec opts(systemd:fd_name() | non_neg_integer(), inet:port_number()) ->
-    {ok, inet:port_number(), [gen_tcp:listen_option()] | [gen_udp:open_option()]}
-    | {error, systemd:reason()}.
 opts(NameOrFd, Port) ->
     case opts(NameOrFd) of
         {ok, Options} ->
@@ -141,16 +91,11 @@ opts(NameOrFd, Port) ->
 tell_of_others(_, _, []) ->
     ok;
 tell_of_others(NameOrFd, Port, Fds) ->
-    Format =
-        "systemd: nothing that systemd handed over is called ~ts, so that port ~b is used. There are: ~0tp; "
-        "see FileDescriptorName= in the socket unit",
-    logger:notice(Format, [io_lib:format("~tp", [NameOrFd]), Port, Fds]).
+    logger:notice("systemd: nothing that systemd handed over is called ~ts, so that port ~b is used. There are: ~0tp; "
+        "see FileDescriptorName= in the socket unit", [io_lib:format("~tp", [NameOrFd]), Port, Fds]).
 
-%% @doc See {@link systemd:listen_socket/1}.
--spec socket(systemd:fd_name() | non_neg_integer()) ->
-    {ok, socket:socket()} | {error, systemd:reason()}.
 socket(NameOrFd) ->
-    case take(NameOrFd) of
+    case take(info(NameOrFd)) of
         {ok, Socket} ->
             {ok, Socket};
         {error, _} = Failed ->
@@ -161,22 +106,15 @@ socket(NameOrFd) ->
             end
     end.
 
-take(NameOrFd) ->
-    case info(NameOrFd) of
-        {ok, #{fd := Fd}} -> open(Fd);
-        {error, _} = Error -> Error
-    end.
-
-open(Fd) ->
+take({ok, #{fd := Fd}}) ->
     case socket:open(Fd) of
         {ok, Socket} ->
             case systemd_nif:hand_out(Fd) of
-                ok ->
-                    {ok, Socket};
-                {error, _} = Error ->
-                    _ = socket:close(Socket),
-                    Error
+                ok -> {ok, Socket};
+                {error, _} = Error -> _ = socket:close(Socket), Error
             end;
         {error, _} = Error ->
             Error
-    end.
+    end;
+take({error, _} = Error) ->
+    Error.

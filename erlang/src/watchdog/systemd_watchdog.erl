@@ -3,7 +3,7 @@
 -module(systemd_watchdog).
 -behaviour(gen_server).
 
--export([child_spec/1, start_link/1, timeout/0, info/0, enable/0, disable/0]).
+-export([open/1, start_link/1, timeout/0, info/0, enable/0, disable/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 %% Between two tries to start the thread, in milliseconds.
@@ -12,12 +12,9 @@
 -define(LONGEST_DUMP, 600000).
 
 -record(state, {
-    %% None while it can't be started.
-    thread = none :: none | {Owner :: pid(), systemd_nif:watchdog()},
     usec :: pos_integer(),
-    %% Milliseconds.
-    warn_after :: pos_integer(),
-    enabled = true :: boolean(),
+    %% None while it can't be started. It ends with this process.
+    thread = none :: none | systemd_nif:watchdog(),
     %% The VM was restarted in place, and the manager's timeout is still that for the restart.
     unwatched :: boolean(),
     %% Monotonic milliseconds: a service that is not ready before may fail its check quietly.
@@ -30,8 +27,7 @@
     failing = none :: none | {Check :: term()}
 }).
 
-%% For those who must not wait for this process: the only row with that key in the table of that name. Times are
-%% monotonic milliseconds.
+%% For those who must not wait for this process: a row in the table of that name. Times are monotonic milliseconds.
 -record(info, {
     key = info,
     timeout :: pos_integer(),
@@ -43,8 +39,15 @@
     result = not_checked :: ok | not_checked | unicode:unicode_binary()
 }).
 
--spec child_spec(Usec :: pos_integer()) -> supervisor:child_spec().
-child_spec(Usec) -> #{id => ?MODULE, start => {?MODULE, start_link, [Usec]}}.
+%% @doc The child; and the table, which belongs to the caller: what was disabled stays so in the child's next life.
+-spec open(Usec :: pos_integer()) -> supervisor:child_spec().
+open(Usec) ->
+    WarnAfter = case systemd_config:value(watchdog_warn_after) of undefined -> half(Usec); Millis -> Millis end,
+    ?MODULE = ets:new(?MODULE, [named_table, public, {keypos, #info.key}]),
+    true = ets:insert(?MODULE, #info{timeout = max(1, Usec div 1000), warn_after = WarnAfter}),
+    #{id => ?MODULE, start => {?MODULE, start_link, [Usec]}}.
+
+half(Usec) -> max(1, Usec div 2000).
 
 start_link(Usec) -> gen_server:start_link({local, ?MODULE}, ?MODULE, Usec, []).
 
@@ -81,36 +84,32 @@ ago(When, Least, Otherwise) ->
         _ -> Otherwise
     end.
 
+-spec noted(Element :: pos_integer()) -> term().
+noted(Element) -> ets:lookup_element(?MODULE, info, Element).
+
 note(Elements) ->
     true = ets:update_element(?MODULE, info, Elements),
     ok.
 
--spec enable() -> ok.
-enable() -> call(enable).
-
--spec disable() -> ok.
-disable() -> call(disable).
+enable() -> order(enable).
+disable() -> order(disable).
 
 %% Where there is no watchdog, too.
-call(Request) ->
-    try gen_server:call(?MODULE, Request, infinity)
-    catch exit:_ -> ok
+order(Order) ->
+    try
+        note([{#info.enabled, Order =:= enable}, {#info.asked, none}]),
+        gen_server:call(?MODULE, Order, infinity)
+    catch
+        _:_ -> ok
     end.
 
 init(Usec) ->
     process_flag(trap_exit, true),
     process_flag(priority, high),
     load_code(),
-    Half = max(1, Usec div 2000),
-    WarnAfter = case systemd_config:value(watchdog_warn_after) of undefined -> Half; Millis -> Millis end,
-    ?MODULE = ets:new(?MODULE, [named_table, public, {keypos, #info.key}]),
-    true = ets:insert(?MODULE, #info{timeout = max(1, Usec div 1000), warn_after = WarnAfter}),
-    {ok, start(#state{
-        usec = Usec,
-        warn_after = WarnAfter,
-        unwatched = systemd_lifecycle:is_unwatched(),
-        quiet_until = now_millis() + Half
-    })}.
+    note([{#info.asked, none}]),
+    Unwatched = systemd_lifecycle:is_unwatched(),
+    {ok, start(#state{usec = Usec, unwatched = Unwatched, quiet_until = now_millis() + half(Usec)})}.
 
 %% While a scheduler is stuck the VM loads no code: what tells of that has to be there before.
 load_code() ->
@@ -119,11 +118,11 @@ load_code() ->
     ok.
 
 %% What it takes to start the thread may be there in a moment.
-start(State) ->
-    case systemd_notify:with_notifier(absent, fun(Notifier) -> start(Notifier, State) end) of
-        {ok, {_, Watchdog} = Thread} ->
-            State#state.enabled orelse systemd_nif:watchdog_order(Watchdog, disable),
-            State#state{thread = Thread};
+start(#state{usec = Usec} = State) ->
+    case systemd_notify:with_notifier(absent, fun(Notifier) -> start(Notifier, Usec) end) of
+        {ok, Watchdog} ->
+            noted(#info.enabled) orelse systemd_nif:watchdog_order(Watchdog, disable),
+            State#state{thread = Watchdog};
         absent ->
             State;
         {error, Reason} ->
@@ -135,40 +134,25 @@ start(State) ->
             State
     end.
 
-start(Notifier, #state{usec = Usec, warn_after = WarnAfter}) ->
+start(Notifier, Usec) ->
     Interval = max(1, Usec div systemd_config:value(watchdog_scale)),
     OnHang = systemd_config:value(watchdog_on_hang),
-    systemd_owner:start_link(fun(Owner) ->
-        systemd_nif:watchdog_start(Notifier, Owner, Usec, Interval, 1000 * WarnAfter, OnHang)
-    end).
+    systemd_nif:watchdog_start(Notifier, Usec, Interval, 1000 * noted(#info.warn_after), OnHang).
 
-restart(State) -> start((end_check(State))#state{thread = none, failing = none}).
-
-handle_call(enable, _, State) ->
-    note([{#info.enabled, true}, {#info.asked, none}]),
-    {reply, ok, order(enable, State#state{enabled = true})};
-handle_call(disable, _, State) ->
-    note([{#info.enabled, false}, {#info.asked, none}]),
-    Quiet = (end_check(State))#state{enabled = false, failing = none},
-    {reply, ok, watched_again(order(disable, Quiet))};
+handle_call(Order, _, State) when Order =:= enable; Order =:= disable ->
+    tell(fun(Watchdog) -> systemd_nif:watchdog_order(Watchdog, Order) end, State),
+    {reply, ok, case Order of enable -> State; disable -> watched_again((end_check(State))#state{failing = none}) end};
 handle_call(_, _, State) ->
     {reply, {error, badarg}, State}.
 
 handle_cast(_, State) -> {noreply, State}.
 
-order(What, State) -> tell(fun(Watchdog) -> systemd_nif:watchdog_order(Watchdog, What) end, State).
-
-%% Another copy of the native library may have taken the place of the one that runs the thread.
-tell(_, #state{thread = none} = State) ->
-    State;
-tell(Fun, #state{thread = {Owner, Watchdog}} = State) ->
-    try Fun(Watchdog) of
-        ok -> State
-    catch
-        error:badarg ->
-            %% Before it takes the silence for a stall.
-            systemd_owner:stop(Owner),
-            restart(State)
+%% A thread of another copy of the native library ends before it takes the silence for a stall.
+tell(_, #state{thread = none}) ->
+    ok;
+tell(Fun, #state{thread = Watchdog}) ->
+    try Fun(Watchdog)
+    catch error:badarg -> systemd_sup:start_anew(?MODULE)
     end.
 
 %% Who has disabled the watchdog has to know how often to ping.
@@ -177,22 +161,8 @@ watched_again(#state{unwatched = true, usec = Usec} = State) ->
 watched_again(State) ->
     State.
 
-handle_info({systemd_watchdog, _, _}, #state{thread = none} = State) ->
-    {noreply, State};
-handle_info({systemd_watchdog, tick, _}, #state{enabled = false} = State) ->
-    {noreply, State};
 handle_info({systemd_watchdog, tick, Tick}, State) ->
-    note([{#info.asked, now_millis()}]),
-    RunQueues = erlang:statistics(run_queue_lengths_all),
-    TakeUp = fun(Watchdog) -> systemd_nif:watchdog_take_up(Watchdog, Tick, RunQueues) end,
-    Asked = prepared(tell(TakeUp, State#state{is_quiet = is_starting(State)})),
-    %% What the check looks at goes down one after the other when the service does.
-    case {systemd_lifecycle:is_going_down(), Asked} of
-        {true, _} -> {noreply, unasked(Tick, Asked)};
-        {false, #state{check = {undefined, _}}} -> {noreply, answer(Tick, true, Asked)};
-        {false, #state{thread = none}} -> {noreply, Asked};
-        {false, _} -> {noreply, check(Tick, Asked)}
-    end;
+    {noreply, case noted(#info.enabled) of true -> asked(Tick, State); false -> State end};
 handle_info({'EXIT', Run, Reason}, #state{checking = {Tick, Run, _}} = State) ->
     Checked = State#state{checking = none},
     case systemd_function:outcome(Reason) of
@@ -207,15 +177,14 @@ handle_info({systemd_watchdog, What, Tick}, #state{checking = {Tick, Run, Since}
     What =:= overdue; What =:= hangs
 ->
     %% After a stall of the whole VM the check has only just begun.
-    _ = 2 * (now_millis() - Since) >= State#state.warn_after andalso late(What, Run, State),
+    _ = 2 * (now_millis() - Since) >= noted(#info.warn_after) andalso late(What, Run, State),
     {noreply, State};
 handle_info({systemd_watchdog, ping_failed, Reason}, State) ->
-    systemd_log:once({?MODULE, Reason}, error, "systemd: WATCHDOG=1 was not sent: ~ts", [systemd_reason:explain(Reason)]),
+    Why = systemd_reason:explain(Reason),
+    systemd_log:once({?MODULE, Reason}, error, "systemd: WATCHDOG=1 was not sent: ~ts", [Why]),
     {noreply, State};
 handle_info(start, #state{thread = none} = State) ->
     {noreply, start(State)};
-handle_info({'EXIT', Owner, _}, #state{thread = {Owner, _}} = State) ->
-    {noreply, restart(State)};
 handle_info(_, State) ->
     {noreply, State}.
 
@@ -227,21 +196,34 @@ end_check(#state{checking = {_, Run, _}} = State) ->
 end_check(State) ->
     State.
 
+asked(Tick, State) ->
+    note([{#info.asked, now_millis()}]),
+    RunQueues = erlang:statistics(run_queue_lengths_all),
+    tell(fun(Watchdog) -> systemd_nif:watchdog_take_up(Watchdog, Tick, RunQueues) end, State),
+    Asked = prepared(State#state{is_quiet = is_starting(State)}),
+    %% What the check looks at goes down one after the other when the service does.
+    case {systemd_lifecycle:is_going_down(), Asked} of
+        {true, _} -> unasked(Tick, Asked);
+        {false, #state{check = {undefined, _}}} -> answer(Tick, true, Asked);
+        {false, _} -> check(Tick, Asked)
+    end.
+
 prepared(#state{check = {Before, _}} = State) ->
     case systemd_config:function(watchdog_check) of
         Before -> State;
         Check -> State#state{check = {Check, systemd_check_run:prepare(Check)}}
     end.
 
-check(Tick, #state{thread = {_, Watchdog}, check = {_, Check}} = State) ->
+check(Tick, #state{thread = Watchdog, check = {_, Check}} = State) ->
     Progress = fun(What) ->
         %% A new copy of the native library doesn't know this thread.
         catch systemd_nif:watchdog_checking(Watchdog, Tick, unicode:characters_to_binary(What))
     end,
-    Run = systemd_function:start_link(watchdog_check, {systemd_check_run, run, [Check, ?MODULE, Progress]}, #{priority => high}),
+    Function = {systemd_check_run, run, [Check, ?MODULE, Progress]},
+    Run = systemd_function:start_link(watchdog_check, Function, #{priority => high}),
     State#state{checking = {Tick, Run, now_millis()}}.
 
-late(What, Run, #state{thread = {_, Watchdog}}) ->
+late(What, Run, #state{thread = Watchdog}) ->
     case systemd_lifecycle:is_going_down() orelse What of
         true -> systemd_function:stop(Run);
         overdue -> systemd_function:tell_where(Run);
@@ -265,13 +247,13 @@ dump(Path, Watchdog) ->
 answer(Tick, Result, State) ->
     case systemd_lifecycle:is_going_down() of
         true -> unasked(Tick, State);
-        false -> asked(Tick, Result, State)
+        false -> checked(Tick, Result, State)
     end.
 
 %% A service that goes down is watched, and not checked: nothing is known of what it was said to lack.
 unasked(Tick, State) -> told(Tick, true, [], State).
 
-asked(Tick, Result, #state{failing = Before, is_quiet = IsQuiet} = State) ->
+checked(Tick, Result, #state{failing = Before, is_quiet = IsQuiet} = State) ->
     {Failing, Noted} =
         case Result of
             true -> {none, ok};
@@ -280,18 +262,18 @@ asked(Tick, Result, #state{failing = Before, is_quiet = IsQuiet} = State) ->
     News = Failing =/= Before andalso not IsQuiet,
     _ = News andalso report(Result),
     Answer = case Noted of ok -> true; Text when News -> Text; _ -> false end,
-    told(Tick, Answer, [{#info.result, Noted}], case News of true -> State#state{failing = Failing}; false -> State end).
+    Told = case News of true -> State#state{failing = Failing}; false -> State end,
+    told(Tick, Answer, [{#info.result, Noted}], Told).
 
 told(Tick, Answer, Noted, State) ->
     Now = now_millis(),
-    Duration = case ets:lookup_element(?MODULE, info, #info.asked) of none -> never; Asked -> Now - Asked end,
+    Duration = case noted(#info.asked) of none -> never; Asked -> Now - Asked end,
     note([{#info.asked, none}, {#info.answered, Now}, {#info.duration, Duration} | Noted]),
-    Watched =
-        case State#state.unwatched andalso systemd_notify:has_announced(ready) of
-            true -> watched_again(State);
-            false -> State
-        end,
-    tell(fun(Watchdog) -> systemd_nif:watchdog_answer(Watchdog, Tick, Answer) end, Watched).
+    tell(fun(Watchdog) -> systemd_nif:watchdog_answer(Watchdog, Tick, Answer) end, State),
+    case State#state.unwatched andalso systemd_notify:has_announced(ready) of
+        true -> watched_again(State);
+        false -> State
+    end.
 
 %% What the check looks at comes up after this application.
 is_starting(#state{quiet_until = QuietUntil}) ->

@@ -21,6 +21,7 @@ mod atoms {
         ok,
         error,
         undefined,
+        unknown,
         // results
         again,
         format,
@@ -32,7 +33,6 @@ mod atoms {
         no_thread,
         invalid_message,
         invalid_fd_name,
-        other_process,
         closed,
         // announcements
         ready,
@@ -47,6 +47,12 @@ mod atoms {
         dgram,
         seqpacket,
         raw,
+        fd,
+        family,
+        type_ = "type",
+        listening,
+        connected,
+        address,
         // messages to the owner of a watchdog
         systemd_watchdog,
         tick,

@@ -7,31 +7,14 @@
 %%     {every, 10000, {my_app, well, []}}
 %% ]}]}].
 %% '''
-%% <table>
-%% <tr><th>check</th><th>passes when</th></tr>
-%% <tr><td>`{schedulers, Millis}'</td><td>every scheduler and both dirty pools run something within that
-%% time</td></tr>
-%% <tr><td>`{run_queue, Max}'</td><td>so many processes and ports wait for a scheduler at most</td></tr>
-%% <tr><td>`{memory, Bytes}', `{memory, Share}'</td><td>so many bytes are resident at most, or that share of
-%% `MemoryMax=' is in use</td></tr>
-%% <tr><td>`{process, Name}'</td><td>the process answers a system message within 1000 ms</td></tr>
-%% <tr><td>`{mailbox, Name, Max}'</td><td>so many messages wait in its mailbox at most, as is known
-%% within 1000 ms</td></tr>
-%% <tr><td>`{supervisor, Name}'</td><td>the supervisor answers within 1000 ms, and restarts no child in
-%% vain</td></tr>
-%% <tr><td>`{Module, Function, Args}', `fun/0'</td><td>it returns `true'</td></tr>
-%% <tr><td>`{all, Checks}', a list</td><td>all of them pass</td></tr>
-%% <tr><td>`{any, Checks}'</td><td>one of them passes</td></tr>
-%% <tr><td>`{every, Millis, Check}'</td><td>the check does; for that time it is not asked
-%% again</td></tr>
-%% <tr><td>`{timeout, Millis, Check}'</td><td>the check does within that time</td></tr>
-%% </table>
+%% A check is a plain term, which `sys.config' can hold: `{all, Checks}', `{any, Checks}', `{every, Millis, Check}',
+%% `{timeout, Millis, Check}', `{schedulers, Millis}', `{run_queue, Max}', `{memory, Limit}', `{process, Name}',
+%% `{mailbox, Name, Max}' or `{supervisor, Name}'. Each function here returns the one of its name, and says when it
+%% passes. `{Module, Function, Args}' and `fun/0' pass when they return `true', and a list when all in it pass.
 %%
-%% A check is a plain term, which `sys.config' can hold; each function here returns the one of its name.
-%%
-%% They are run one after the other in one process at high priority, at each ping: that is every
-%% `WatchdogSec=' / `watchdog_scale'. While a check fails the manager gets no `WATCHDOG=1'; the log and the
-%% status say which one, and why. A term that is no check fails.
+%% They are run one after the other in one process at high priority, at each ping: that is every `WatchdogSec=' /
+%% `watchdog_scale'. While a check fails the manager gets no `WATCHDOG=1'; the log and the status say which one, and
+%% why. A term that is no check fails.
 -module(systemd_check).
 
 -export([all/1, any/1, every/2, timeout/2]).
@@ -41,19 +24,11 @@
 -export_type([check/0, name/0, memory_limit/0]).
 
 -type check() ::
-    {all, [check()]}
-    | {any, [check(), ...]}
-    | {every, Millis :: pos_integer(), check()}
-    | {timeout, Millis :: pos_integer(), check()}
-    | {schedulers, Millis :: pos_integer()}
-    | {run_queue, Max :: non_neg_integer()}
-    | {memory, memory_limit()}
-    | {process, name()}
-    | {mailbox, name(), Max :: non_neg_integer()}
-    | {supervisor, name()}
-    | {module(), Function :: atom(), Args :: [term()]}
-    | fun(() -> boolean())
-    | [check()].
+    {all, [check()]} | {any, [check(), ...]} | [check()]
+    | {every, Millis :: pos_integer(), check()} | {timeout, Millis :: pos_integer(), check()}
+    | {schedulers, Millis :: pos_integer()} | {run_queue, Max :: non_neg_integer()} | {memory, memory_limit()}
+    | {process, name()} | {mailbox, name(), Max :: non_neg_integer()} | {supervisor, name()}
+    | {module(), Function :: atom(), Args :: [term()]} | fun(() -> boolean()).
 
 -type name() :: atom() | pid() | {global, term()} | {via, module(), term()}.
 %% A process that is on another node at the moment passes: it is that node's matter.
@@ -81,35 +56,34 @@ every(Millis, Check) -> {every, Millis, Check}.
 -spec timeout(Millis :: pos_integer(), check()) -> {timeout, pos_integer(), check()}.
 timeout(Millis, Check) -> {timeout, Millis, Check}.
 
-%% @doc Every scheduler that is online, the dirty CPU pool and the dirty IO pool each run a process within so
-%% many milliseconds. It has high priority, so that load alone does not fail this check: what blocks a
-%% scheduler does, a native function that does not return, say. Of the pools, all threads have to be busy for
-%% so long: let it be more than your longest dirty jobs take.
+%% @doc Every scheduler that is online, the dirty CPU pool and the dirty IO pool each run a process within so many
+%% milliseconds. It has high priority, so that load alone does not fail this check: what blocks a scheduler does, a
+%% native function that does not return, say. Of the pools, all threads have to be busy for so long: let it be more than
+%% your longest dirty jobs take.
 -spec schedulers(Millis :: pos_integer()) -> {schedulers, pos_integer()}.
 schedulers(Millis) -> {schedulers, Millis}.
 
-%% @doc At most so many processes and ports wait for a scheduler, those that wait for the dirty CPU pool
-%% included: `total_run_queue_lengths' of `erlang:statistics/1'.
+%% @doc At most so many processes and ports wait for a scheduler, those that wait for the dirty CPU pool included:
+%% `total_run_queue_lengths' of `erlang:statistics/1'.
 -spec run_queue(Max :: non_neg_integer()) -> {run_queue, non_neg_integer()}.
 run_queue(Max) -> {run_queue, Max}.
 
 %% @doc Not more memory is in use than
 %% <ul>
-%% <li>so many bytes, an integer: what of the VM's process is resident, `VmRSS' in proc(5), with all that native
-%% code has, and not what is swapped out;</li>
-%% <li>that share, a float of at most `1.0', of the unit's `MemoryMax=', see systemd.resource-control(5): what
-%% all processes of the control group use, without the file cache, which the kernel takes back. Where the
-%% unit has no limit, the nearest group above that has one counts.</li>
+%% <li>so many bytes, an integer: what of the VM's process is resident, `VmRSS' in proc(5), with all that native code
+%% has, and not what is swapped out;</li>
+%% <li>that share, a float of at most `1.0', of the unit's `MemoryMax=', see systemd.resource-control(5): what all
+%% processes of the control group use, without the file cache, which the kernel takes back. Where the unit has no limit,
+%% the nearest group above that has one counts.</li>
 %% </ul>
-%% Where that can't be told, because there is no limit or no memory controller, it passes, and the log says so
-%% once.
+%% Where that can't be told, because there is no limit or no memory controller, it passes, and the log says so once.
 -spec memory(memory_limit()) -> {memory, memory_limit()}.
 memory(Limit) -> {memory, Limit}.
 
 %% @doc The process answers a system message within 1000 ms, see {@link timeout/2}.
 %%
-%% All OTP behaviours answer, when they have come to it in their mailbox. Other processes don't, unless they
-%% handle the messages of `sys': {@link mailbox/2} is for them.
+%% All OTP behaviours answer, when they have come to it in their mailbox. Other processes don't, unless they handle the
+%% messages of `sys': {@link mailbox/2} is for them.
 -spec process(name()) -> {process, name()}.
 process(Name) -> {process, Name}.
 
@@ -117,8 +91,7 @@ process(Name) -> {process, Name}.
 -spec mailbox(name(), Max :: non_neg_integer()) -> {mailbox, name(), non_neg_integer()}.
 mailbox(Name, Max) -> {mailbox, Name, Max}.
 
-%% @doc The supervisor answers within 1000 ms, see {@link timeout/2}, and has no child that it tries to restart
-%% in vain.
+%% @doc The supervisor answers within 1000 ms, see {@link timeout/2}, and has no child that it tries to restart in vain.
 %%
 %% A child that has returned `ignore', is temporary or transient and done, or was terminated by
 %% `supervisor:terminate_child/2' is none. Name a supervisor: another process may crash by the question.
@@ -164,15 +137,10 @@ first_fault(Check, Checks) ->
         Fault -> Fault
     end.
 
-name_fault(Name, Check) ->
-    case is_name(Name) of
-        true -> none;
-        false -> {Check, "needs a registered name or a pid"}
-    end.
-
-is_name({global, _}) -> true;
-is_name({via, Module, _}) -> is_atom(Module);
-is_name(Name) -> is_atom(Name) orelse is_pid(Name).
+name_fault({global, _}, _) -> none;
+name_fault({via, Module, _}, _) when is_atom(Module) -> none;
+name_fault(Name, _) when is_atom(Name); is_pid(Name) -> none;
+name_fault(_, Check) -> {Check, "needs a registered name or a pid"}.
 
 %% @private
 %% @doc The name of a check that is not made of others.
@@ -180,21 +148,14 @@ is_name(Name) -> is_atom(Name) orelse is_pid(Name).
 name({Kind, _}) when Kind =:= schedulers; Kind =:= run_queue; Kind =:= memory -> atom_to_list(Kind);
 name({Kind, Name}) -> io_lib:format("~ts ~ts", [Kind, name_of(Name)]);
 name({mailbox, Name, _}) -> io_lib:format("mailbox ~ts", [name_of(Name)]);
-name({Module, Function, Args}) -> function(Module, Function, length(Args));
+name({Module, Function, Args}) ->
+    Separator = case systemd_elixir:language(Module) of elixir -> "."; erlang -> ":" end,
+    io_lib:format("~ts~ts~ts/~b", [name_of(Module), Separator, Function, length(Args)]);
 name(Fun) ->
-    case erlang:fun_info(Fun, type) of
-        {type, external} ->
-            {module, Module} = erlang:fun_info(Fun, module),
-            {name, Name} = erlang:fun_info(Fun, name),
-            function(Module, Name, 0);
-        {type, local} ->
-            io_lib:format("~0tp", [Fun])
-    end.
-
-function(Module, Function, Arity) ->
-    case atom_to_list(Module) of
-        "Elixir." ++ Name -> io_lib:format("~ts.~ts/~b", [Name, Function, Arity]);
-        Name -> io_lib:format("~ts:~ts/~b", [Name, Function, Arity])
+    [Type, Module, Name] = [element(2, erlang:fun_info(Fun, Item)) || Item <- [type, module, name]],
+    case Type of
+        external -> name({Module, Name, []});
+        local -> io_lib:format("~0tp", [Fun])
     end.
 
 %% @private

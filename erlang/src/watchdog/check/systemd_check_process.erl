@@ -3,12 +3,10 @@
 -module(systemd_check_process).
 
 -export([process/2, mailbox/3, supervisor/2]).
--export([tell_length/1]).
 
 -type result() :: true | io_lib:chars().
 
-%% @doc Whether it answers. Every process that is sys-compliant handles this message without calling code of
-%% its own, and nothing is counted for it.
+%% @doc Whether it answers. Every process that is sys-compliant handles this message without calling code of its own.
 -spec process(systemd_check:name(), Millis :: pos_integer()) -> result().
 process(Name, Millis) ->
     with(Name, fun(Pid) ->
@@ -19,23 +17,13 @@ process(Name, Millis) ->
 -spec mailbox(systemd_check:name(), Max :: non_neg_integer(), Millis :: pos_integer()) -> result().
 mailbox(Name, Max, Millis) ->
     with(Name, fun(Pid) ->
-        {Asking, Monitor} = spawn_opt(?MODULE, tell_length, [Pid], [monitor, {priority, high}]),
-        receive
-            {'DOWN', Monitor, process, _, {length, {_, Length}}} when Length > Max ->
-                io_lib:format(" ~b > ~b", [Length, Max]);
-            {'DOWN', Monitor, process, _, {length, {_, _}}} ->
-                true;
-            {'DOWN', Monitor, process, _, _} ->
-                " has ended"
-        after Millis ->
-            demonitor(Monitor, [flush]),
-            exit(Asking, kill),
-            late(Millis)
+        case systemd_wait:process_info(Pid, message_queue_len, Millis) of
+            {ok, Length} when Length > Max -> io_lib:format(" ~b > ~b", [Length, Max]);
+            {ok, _} -> true;
+            ended -> " has ended";
+            late -> late(Millis)
         end
     end).
-
--spec tell_length(pid()) -> no_return().
-tell_length(Pid) -> exit({length, process_info(Pid, message_queue_len)}).
 
 %% @doc Whether no child of it is down while it should be up. One that is `undefined' has returned `ignore', is
 %% transient and done, or was terminated by somebody: a supervisor doesn't tell these apart.

@@ -2,7 +2,7 @@
 %% Runs checks, in the caller's process.
 -module(systemd_check_run).
 
--export([prepare/1, run/3]).
+-export([prepare/1, run/3, compare/2]).
 
 -export_type([prepared/0, result/0]).
 
@@ -102,13 +102,15 @@ found({run_queue, Max}, _, _) ->
         _ -> true
     end;
 found({memory, Limit} = Check, _, Table) ->
-    case systemd_check_memory:run(Limit, "") of
+    case memory(Limit) of
+        {Used, Max} ->
+            compare(Used, Max);
         unknown ->
             _ = ets:insert_new(Table, {state, Check, said}) andalso
-                systemd_log:say(warning, "systemd: watchdog_check has ~0tp, which can't be told here, and passes", [Check]),
-            true;
-        Found ->
-            Found
+                systemd_log:say(warning, "systemd: watchdog_check has ~0tp, which can't be told here, and passes", [
+                    Check
+                ]),
+            true
     end;
 found({process, Name}, Millis, _) ->
     systemd_check_process:process(Name, Millis);
@@ -118,6 +120,25 @@ found({mailbox, Name, Max}, Millis, _) ->
     systemd_check_process:mailbox(Name, Max, Millis);
 found(Function, _, _) ->
     returned(systemd_function:call(Function)).
+
+memory(Share) when is_float(Share) ->
+    case systemd_nif:unit_memory() of
+        {Used, Limit} -> {Used, trunc(Share * Limit)};
+        unknown -> unknown
+    end;
+memory(Bytes) ->
+    case systemd_nif:resident_memory() of
+        unknown -> unknown;
+        Used -> {Used, Bytes}
+    end.
+
+%% @doc Of bytes that are in use.
+-spec compare(Used :: non_neg_integer(), Max :: non_neg_integer()) -> true | io_lib:chars().
+compare(Used, Max) when Used > Max -> io_lib:format(" ~ts > ~ts", [bytes(Used), bytes(Max)]);
+compare(_, _) -> true.
+
+bytes(Bytes) when Bytes >= 1 bsl 30 -> io_lib:format("~.1f GiB", [Bytes / (1 bsl 30)]);
+bytes(Bytes) -> io_lib:format("~.1f MiB", [Bytes / (1 bsl 20)]).
 
 returned({returned, true}) ->
     true;

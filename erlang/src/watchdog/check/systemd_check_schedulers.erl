@@ -7,10 +7,8 @@
 %% An option that OTP's own tests use, and that is not documented: to bind a process to a scheduler.
 -dialyzer({no_return, [new_job/2, spawn_on/2]}).
 
-
-%% @doc Has each of them run a job. One that is not run in time stays where it is, and is looked for the
-%% next time: however often a place that is stuck is looked at, and whoever looks, it has one job of ours, which is in the
-%% table.
+%% @doc Has each of them run a job. One that is not run in time stays where it is, and is looked for the next time:
+%% however often a place that is stuck is looked at, and whoever looks, it has one job of ours, which is in the table.
 -spec run(Millis :: pos_integer(), ets:table()) -> true | io_lib:chars().
 run(Millis, Table) ->
     Late = [Job || Job <- [job(Place, Table) || Place <- places()], not has_run(Job, Millis, Table)],
@@ -37,8 +35,7 @@ places() ->
 job(Place, Table) ->
     case ets:lookup(Table, {?MODULE, Place}) of
         [{state, _, {Pid, Since}}] ->
-            %% Not is_process_alive/1, which may wait for that process to run. The message that it is
-            %% gone takes a moment.
+            %% Not is_process_alive/1, which may wait for that process to run. The message may take a moment.
             Monitor = monitor(process, Pid),
             receive
                 {'DOWN', Monitor, process, _, _} -> new_job(Place, Table)

@@ -1,7 +1,7 @@
 //! The descriptors that the manager hands over, as sd_listen_fds(3) defines them.
 
 use super::socket_info::socket_info;
-use crate::environment::{InvalidVariable, positive};
+use crate::environment::positive;
 use crate::errno::errno_of;
 use crate::raw_fd::borrow;
 use nix::errno::Errno;
@@ -15,19 +15,20 @@ use std::sync::{Mutex, PoisonError};
 
 const FIRST: RawFd = 3;
 
-/// Why there are none, although `$LISTEN_FDS` is set.
-#[derive(Debug, PartialEq, Eq)]
-pub enum NotHandedOver {
-    /// A variable is set to nothing that the manager would set it to.
-    Invalid(InvalidVariable),
-    /// They are meant for the process in `$LISTEN_PID`, or for none.
-    OtherProcess(Option<u64>),
-    /// This one was closed in the meantime.
-    Closed(RawFd),
-}
+/// No more of those that are closed are looked for.
+const MOST_CLOSED: usize = 100;
 
 /// A descriptor with its name, if it has one.
 pub type Named<'a> = (RawFd, Option<&'a [u8]>);
+
+/// What is there, and what is wrong with the variables, in words.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct HandedOver<'a> {
+    /// In their order.
+    pub fds: Vec<Named<'a>>,
+    /// A line for the log each.
+    pub complaints: Vec<String>,
+}
 
 /// Checks that they are open, and makes them close-on-exec. They stay open for as long as this
 /// process runs, but for a connection that was handed out: see [`hand_out`].
@@ -36,38 +37,65 @@ pub fn listen_fds<'a>(
     pid: Option<&[u8]>,
     names: Option<&'a [u8]>,
     own_pid: u32,
-) -> Result<Vec<Named<'a>>, NotHandedOver> {
-    use NotHandedOver::*;
-    let Some(fds) = fds else { return Ok(Vec::new()) };
-    let numbers = numbers(fds, pid, own_pid)?;
-    let mut names = names.map(|names| names.split(|&byte| byte == b':'));
+) -> HandedOver<'a> {
+    let Some(count) = fds else { return HandedOver::default() };
+    let numbers = match numbers(count, pid, own_pid) {
+        Ok(numbers) => numbers,
+        Err(why) => {
+            let count = String::from_utf8_lossy(count);
+            let complaint = format!("no descriptor is taken over: LISTEN_FDS={count}, but {why}");
+            return HandedOver { fds: Vec::new(), complaints: vec![complaint] };
+        }
+    };
+    let mut complaints = Vec::new();
+    let given: Vec<_> = match names {
+        None | Some(b"") => Vec::new(),
+        Some(names) => names.split(|&byte| byte == b':').collect(),
+    };
+    if let Some(names) = names
+        && given.len() != numbers.len()
+    {
+        let (count, names) = (numbers.len(), String::from_utf8_lossy(names));
+        let has = given.len();
+        complaints
+            .push(format!("LISTEN_FDS={count}, but LISTEN_FDNAMES={names} has {has} names"));
+    }
     let mut handed_over = Vec::new();
-    for fd in numbers {
-        let name = match &mut names {
-            Some(names) => names.next().ok_or(Invalid(InvalidVariable("LISTEN_FDNAMES")))?,
-            None => b"",
-        };
-        if !adopt(fd).map_err(|_| Closed(fd))? {
-            handed_over.push((fd, (!name.is_empty()).then_some(name)));
+    let mut closed = Vec::new();
+    for (index, fd) in numbers.clone().enumerate() {
+        match adopt(fd) {
+            Ok(true) => (),
+            Ok(false) => {
+                let name = given.get(index).filter(|name| !name.is_empty());
+                handed_over.push((fd, name.copied()));
+            }
+            Err(_) if closed.len() == MOST_CLOSED => break,
+            Err(_) => closed.push(fd.to_string()),
         }
     }
-    match names.and_then(|mut names| names.next()) {
-        Some(_) => Err(Invalid(InvalidVariable("LISTEN_FDNAMES"))),
-        None => Ok(handed_over),
+    if !closed.is_empty() {
+        let (count, closed) = (numbers.len(), closed.join(", "));
+        complaints.push(format!("LISTEN_FDS={count}, but of these are closed: {closed}"));
     }
+    HandedOver { fds: handed_over, complaints }
 }
 
-fn numbers(fds: &[u8], pid: Option<&[u8]>, own_pid: u32) -> Result<Range<RawFd>, NotHandedOver> {
-    use NotHandedOver::*;
-    let Some(pid) = pid else { return Err(OtherProcess(None)) };
-    let pid = positive(pid).ok_or(Invalid(InvalidVariable("LISTEN_PID")))?;
+fn numbers(fds: &[u8], pid: Option<&[u8]>, own_pid: u32) -> Result<Range<RawFd>, String> {
+    let invalid = |name, value| {
+        let value = String::from_utf8_lossy(value);
+        format!("{name}={value} is not what the service manager sets")
+    };
+    let pid = pid.ok_or("LISTEN_PID is not set")?;
+    let pid = positive(pid).ok_or_else(|| invalid("LISTEN_PID", pid))?;
     if pid != u64::from(own_pid) {
-        return Err(OtherProcess(Some(pid)));
+        return Err(format!(
+            "LISTEN_PID={pid} is another process than this one, {own_pid}: what ExecStart= runs must exec the VM"
+        ));
     }
     positive(fds)
         .and_then(|count| RawFd::try_from(count).ok()?.checked_add(FIRST))
         .map(|end| FIRST..end)
-        .ok_or(Invalid(InvalidVariable("LISTEN_FDS")))
+        .ok_or_else(|| invalid("LISTEN_FDS", fds))
 }
 
 /// Whether the manager handed something over under that number when it started this process.
@@ -120,38 +148,44 @@ mod tests {
         fds: &[u8],
         pid: Option<&[u8]>,
         names: Option<&'a [u8]>,
-    ) -> Result<Vec<Named<'a>>, NotHandedOver> {
-        listen_fds(Some(fds), pid, names, 4711)
-    }
-
-    fn invalid<T>(name: &'static str) -> Result<T, NotHandedOver> {
-        Err(NotHandedOver::Invalid(InvalidVariable(name)))
+    ) -> (Vec<Named<'a>>, String) {
+        let HandedOver { fds, complaints } = listen_fds(Some(fds), pid, names, 4711);
+        (fds, complaints.join("; "))
     }
 
     #[test]
     fn nothing_is_handed_over() {
-        assert_eq!(listen_fds(None, Some(OWN), Some(b"a"), 4711), Ok(vec![]));
+        assert_eq!(listen_fds(None, Some(OWN), Some(b"a"), 4711), HandedOver::default());
     }
 
     #[test]
     fn meant_for_another_process() {
-        use NotHandedOver::OtherProcess;
-        assert_eq!(handed_over(b"1", Some(b"1"), None), Err(OtherProcess(Some(1))));
-        assert_eq!(handed_over(b"1", None, None), Err(OtherProcess(None)));
-        assert_eq!(handed_over(b"1", Some(b"x"), None), invalid("LISTEN_PID"));
-    }
-
-    #[test]
-    fn values_that_no_manager_sets() {
-        for fds in [&b""[..], b"0", b"-1", b"+1", b"1 ", b"x", b"2147483645", b"\xff"] {
-            assert_eq!(handed_over(fds, Some(OWN), None), invalid("LISTEN_FDS"), "{fds:?}");
+        for (pid, why) in [
+            (Some(&b"1"[..]), "LISTEN_PID=1 is another process than this one, 4711"),
+            (None, "LISTEN_PID is not set"),
+            (Some(b"x"), "LISTEN_PID=x is not what the service manager sets"),
+        ] {
+            let (fds, complaint) = handed_over(b"1", pid, None);
+            assert_eq!(fds, []);
+            assert!(complaint.contains(&format!("LISTEN_FDS=1, but {why}")), "{complaint}");
         }
     }
 
     #[test]
-    fn one_that_is_not_open() {
-        let closed = handed_over(b"2147483644", Some(OWN), None);
-        assert!(matches!(closed, Err(NotHandedOver::Closed(_))), "{closed:?}");
+    fn values_that_no_manager_sets() {
+        for value in [&b""[..], b"0", b"-1", b"+1", b"1 ", b"x", b"2147483645", b"\xff"] {
+            let (fds, complaint) = handed_over(value, Some(OWN), None);
+            assert_eq!(fds, []);
+            assert!(complaint.ends_with(" is not what the service manager sets"), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn those_that_are_not_open() {
+        let (fds, complaint) = handed_over(b"2147483644", Some(OWN), None);
+        assert!(fds.len() < 10_000);
+        assert!(complaint.contains("but of these are closed: "), "{complaint}");
+        assert_eq!(complaint.matches(", ").count(), MOST_CLOSED);
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! The thread that keeps the manager's watchdog satisfied, see sd_watchdog_enabled(3).
 
 pub(crate) mod activity;
+pub(crate) mod memory;
 pub(crate) mod overdue;
 pub(crate) mod resident;
 pub(crate) mod stall;

@@ -1,9 +1,9 @@
 //! What the watchdog's thread tells of an answer that is overdue, without the VM's help.
 
 use super::activity::Activity;
+use super::memory::resident_memory;
 use super::threads::{Group, Snapshot};
 use crate::journal::Reporter;
-use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl Threads {
     pub(crate) fn look(process: &Path) -> Self {
         let before = Snapshot::take(process);
         thread::sleep(BETWEEN);
-        let (now, memory) = (Snapshot::take(process), resident_memory());
+        let (now, memory) = (Snapshot::take(process), resident_memory(Path::new("/")));
         let mut parts: Vec<_> = [
             ("schedulers", Group::Schedulers),
             ("dirty CPU", Group::DirtyCpu),
@@ -104,11 +104,4 @@ pub(crate) fn report_hang(to: &Reporter, overdue: Duration, action: &str) {
         ("SYSTEMD_BEAM_OVERDUE_USEC", overdue.as_micros().to_string()),
     ];
     to.write(CRITICAL, &line, &fields);
-}
-
-/// In bytes: `VmRSS` of proc(5).
-fn resident_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }

@@ -2,7 +2,7 @@
 
 use crate::handle::{Handle, Object, make};
 use crate::{atoms, error, posix, result};
-use rustler::{Binary, Encoder, Env, LocalPid, OwnedEnv, Term};
+use rustler::{Binary, Encoder, Env, OwnedEnv, Term};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -15,19 +15,14 @@ impl Object for MemoryPressure {
     }
 }
 
-/// Starts the thread, which sends `{systemd_memory_pressure, pressure}` to the caller, and ends with `owner`; or sends
+/// Starts the thread, which sends `{systemd_memory_pressure, pressure}` to the caller, and ends with it; or sends
 /// `{systemd_memory_pressure, closed}` or `{systemd_memory_pressure, {error, Posix}}`, and then ends.
 #[rustler::nif]
-fn memory_pressure_start<'a>(
-    env: Env<'a>,
-    owner: LocalPid,
-    path: Binary<'a>,
-    data: Binary<'a>,
-) -> Term<'a> {
+fn memory_pressure_start<'a>(env: Env<'a>, path: Binary<'a>, data: Binary<'a>) -> Term<'a> {
     let caller = env.pid();
     let mut mailbox = OwnedEnv::new();
     let tell = move |pressure| {
-        // The owner ends with the caller.
+        // The thread ends with the caller.
         let _ = mailbox.send_and_clear(&caller, |env| {
             let said = match pressure {
                 Pressure::Felt => atoms::pressure().encode(env),
@@ -39,7 +34,7 @@ fn memory_pressure_start<'a>(
     };
     let path = PathBuf::from(OsStr::from_bytes(path.as_slice()));
     let watch = MemoryPressure::start(path, data.as_slice().to_vec(), tell);
-    result(env, watch.map(|watch| make(env, Arc::new(watch), Some(&owner))))
+    result(env, watch.map(|watch| make(env, Arc::new(watch), Some(&caller))))
 }
 
 /// The thread may tell of the next one.

@@ -1,37 +1,34 @@
 //! What the manager handed over, and what it is.
 
-use crate::{atoms, binary, done, environment, error, result};
-use rustler::{Encoder, Env, Term};
+use crate::{atoms, binary, done, environment, error, posix};
+use rustler::{Encoder, Env, NifResult, Term};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
-use systemd_core::{LocalAddress, NotHandedOver, SockType, SocketInfo};
+use systemd_core::{LocalAddress, SockType, SocketInfo};
 
-/// What the three variables of sd_listen_fds(3) stand for: `[{Fd, Name | false}]`.
+/// What the three variables of sd_listen_fds(3) stand for, and what is wrong with them: `{[{Fd, Name | false}], [Text]}`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn listen_fds<'a>(env: Env<'a>, fds: Term<'a>, pid: Term<'a>, names: Term<'a>) -> Term<'a> {
     let [fds, pid, names] = [fds, pid, names].map(environment::value);
-    match systemd_core::listen_fds(fds, pid, names, std::process::id()) {
-        Ok(fds) => {
-            let encode = |name: Option<&[u8]>| match name {
-                Some(name) => binary(env, name),
-                None => false.encode(env),
-            };
-            let fds: Vec<_> = fds.into_iter().map(|(fd, name)| (fd, encode(name))).collect();
-            (atoms::ok(), fds).encode(env)
-        }
-        Err(NotHandedOver::Invalid(variable)) => error(env, (atoms::invalid_value(), variable.0)),
-        Err(NotHandedOver::OtherProcess(pid)) => error(env, (atoms::other_process(), pid)),
-        Err(NotHandedOver::Closed(fd)) => error(env, (atoms::closed(), fd)),
+    let handed_over = systemd_core::listen_fds(fds, pid, names, std::process::id());
+    let name = |name: Option<&[u8]>| match name {
+        Some(name) => binary(env, name),
+        None => false.encode(env),
+    };
+    let fds: Vec<_> = handed_over.fds.into_iter().map(|(fd, given)| (fd, name(given))).collect();
+    (fds, handed_over.complaints).encode(env)
+}
+
+/// A `systemd:fd_info()`.
+#[rustler::nif(schedule = "DirtyIo")]
+fn socket_info<'a>(env: Env<'a>, fd: RawFd) -> NifResult<Term<'a>> {
+    match systemd_core::socket_info(fd) {
+        Ok(info) => Ok((atoms::ok(), encode(env, fd, &info)?).encode(env)),
+        Err(errno) => Ok(error(env, posix(env, errno))),
     }
 }
 
-/// `{Family, Type, IsListening, IsConnected, Address}`, the address as `inet:sockname/1` has it.
-#[rustler::nif(schedule = "DirtyIo")]
-fn socket_info<'a>(env: Env<'a>, fd: RawFd) -> Term<'a> {
-    result(env, systemd_core::socket_info(fd).map(|info| encode(env, &info)))
-}
-
-fn encode<'a>(env: Env<'a>, info: &SocketInfo) -> Term<'a> {
+fn encode<'a>(env: Env<'a>, fd: RawFd, info: &SocketInfo) -> NifResult<Term<'a>> {
     let kind = match info.kind {
         SockType::Stream => atoms::stream(),
         SockType::Datagram => atoms::dgram(),
@@ -57,7 +54,17 @@ fn encode<'a>(env: Env<'a>, info: &SocketInfo) -> Term<'a> {
             (atoms::local(), (atoms::local(), binary(env, path)).encode(env))
         }
     };
-    (family, kind, info.is_listening, info.is_connected, address).encode(env)
+    Term::map_from_pairs(
+        env,
+        &[
+            (atoms::fd(), fd.encode(env)),
+            (atoms::family(), family.encode(env)),
+            (atoms::type_(), kind.encode(env)),
+            (atoms::listening(), info.is_listening.encode(env)),
+            (atoms::connected(), info.is_connected.encode(env)),
+            (atoms::address(), address),
+        ],
+    )
 }
 
 /// Whether one who has opened it may keep it. `enotsock` when another one was first.

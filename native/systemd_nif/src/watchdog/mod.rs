@@ -6,10 +6,13 @@ use crate::environment::value;
 use crate::handle::{Handle, Object, make};
 use crate::notify::notifier::Manager;
 use crate::{atoms, error, posix, result};
-use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, OwnedEnv, Term};
+use rustler::{Atom, Encoder, Env, Error, NifResult, OwnedEnv, Term};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use systemd_core::{Event, OnHang, Settings, Verdict, Watchdog, watchdog_timeout};
+use systemd_core::{
+    Event, OnHang, Settings, Verdict, Watchdog, resident_memory, unit_memory, watchdog_timeout,
+};
 
 impl Object for Watchdog {
     fn owner_is_gone(&self) {
@@ -29,12 +32,11 @@ fn watchdog_usec<'a>(env: Env<'a>, usec: Term<'a>, pid: Term<'a>) -> Term<'a> {
     }
 }
 
-/// Starts the thread, which sends `{systemd_watchdog, tick, Tick}` and the like to the caller, and ends with `owner`.
+/// Starts the thread, which sends `{systemd_watchdog, tick, Tick}` and the like to the caller, and ends with it.
 #[rustler::nif]
 fn watchdog_start<'a>(
     env: Env<'a>,
     manager: Handle<Manager>,
-    owner: LocalPid,
     timeout_usec: u64,
     interval_usec: u64,
     warn_after_usec: u64,
@@ -57,7 +59,7 @@ fn watchdog_start<'a>(
     let caller = env.pid();
     let mut mailbox = OwnedEnv::new();
     let tell = move |event| {
-        // The owner ends with the caller.
+        // The thread ends with the caller.
         let _ = mailbox.send_and_clear(&caller, |env| {
             let (what, about) = match event {
                 Event::Tick(tick) => (atoms::tick(), tick.encode(env)),
@@ -69,7 +71,7 @@ fn watchdog_start<'a>(
         });
     };
     let watchdog = Watchdog::start(manager.notifier.clone(), settings, tell);
-    Ok(result(env, watchdog.map(|watchdog| make(env, Arc::new(watchdog), Some(&owner)))))
+    Ok(result(env, watchdog.map(|watchdog| make(env, Arc::new(watchdog), Some(&caller)))))
 }
 
 /// The lengths are for the report of an answer that is overdue.
@@ -117,6 +119,22 @@ fn watchdog_order(watchdog: Handle<Watchdog>, what: Term<'_>) -> NifResult<Atom>
     .ok_or(Error::BadArg)?;
     order(&watchdog);
     Ok(atoms::ok())
+}
+
+/// For the check `{memory, Bytes}`: `unknown` where the system doesn't say it.
+#[rustler::nif(name = "resident_memory", schedule = "DirtyIo")]
+fn resident(env: Env<'_>) -> Term<'_> {
+    or_unknown(env, resident_memory(Path::new("/")))
+}
+
+/// For the check `{memory, Share}`: `{Used, Limit}`, or `unknown`, also where there is no limit.
+#[rustler::nif(name = "unit_memory", schedule = "DirtyIo")]
+fn unit(env: Env<'_>) -> Term<'_> {
+    or_unknown(env, unit_memory(Path::new("/")))
+}
+
+fn or_unknown(env: Env<'_>, told: Option<impl Encoder>) -> Term<'_> {
+    told.map_or_else(|| atoms::unknown().encode(env), |told| told.encode(env))
 }
 
 /// A job that does nothing: one that is done tells that the pool runs what it is given.
