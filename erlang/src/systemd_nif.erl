@@ -6,10 +6,10 @@
 %% then it is made anew. What takes more than a moment returns a reference, see {@link systemd_wait:reply/1}.
 -module(systemd_nif).
 
--export([loaded/0, load_error/0, priv_dir/0, initial_env/1, parent/0, dirty_cpu/0, dirty_io/0]).
+-export([loaded/0, load_error/0, priv_dir/0, initial_env/1, is_meant/1, parent/0, dirty_cpu/0, dirty_io/0]).
 -export([open/2, notify/3, has_announced/1, notify_failed/1, notifier_info/1, barrier/2, barrier_reached/1]).
--export([watchdog_usec/2, watchdog_start/5, watchdog_take_up/3, watchdog_checking/3, watchdog_answer/3]).
--export([watchdog_order/2, resident_memory/0, unit_memory/0]).
+-export([watchdog_usec/2, watchdog_start/6, watchdog_take_up/5, watchdog_checking/3, watchdog_answer/3]).
+-export([watchdog_order/2, watchdog_ran/2, watchdog_found/2, resident_memory/0, unit_memory/0]).
 -export([journal_sink/4, journal_missing/1, journal_log/4, journal_log_large/4, journal_drop/2, journal_teller/1]).
 -export([journal_dropped/1, journal_told/3, journal_info/1, is_journal/2]).
 -export([listen_fds/3, socket_info/1, hand_out/1, fd_name/1, store_fds/4, clear_fds/3, store_term/4, fetch_term/1]).
@@ -79,6 +79,8 @@ loaded() -> persistent_term:get(?MODULE, not_loaded) =:= loaded.
 
 -spec initial_env(Name :: binary()) -> binary() | false.
 initial_env(_) -> ?NOT_LOADED.
+-spec is_meant(Pid :: non_neg_integer()) -> boolean().
+is_meant(_) -> ?NOT_LOADED.
 -spec parent() -> non_neg_integer().
 parent() -> ?NOT_LOADED.
 -spec dirty_cpu() -> ok.
@@ -107,12 +109,15 @@ barrier_reached(_) -> ?NOT_LOADED.
     {ok, pos_integer()} | undefined | {error, {invalid_value, binary()}}.
 watchdog_usec(_, _) -> ?NOT_LOADED.
 -spec watchdog_start(
-    notifier(), TimeoutUsec :: pos_integer(), IntervalUsec :: pos_integer(), WarnAfterUsec :: pos_integer(),
-    OnHang :: withhold | trigger | abort
+    notifier(), OnSchedulers :: [pid()], TimeoutUsec :: pos_integer(), IntervalUsec :: pos_integer(),
+    WarnAfterUsec :: pos_integer(), OnHang :: withhold | trigger | abort
 ) -> {ok, watchdog()} | {error, systemd:reason()}.
-watchdog_start(_, _, _, _, _) -> ?NOT_LOADED.
--spec watchdog_take_up(watchdog(), Tick :: pos_integer(), RunQueues :: [non_neg_integer()]) -> ok.
-watchdog_take_up(_, _, _) -> ?NOT_LOADED.
+watchdog_start(_, _, _, _, _, _) -> ?NOT_LOADED.
+-spec watchdog_take_up(
+    watchdog(), Tick :: pos_integer(), RunQueues :: [non_neg_integer()], Online :: non_neg_integer(),
+    Busy :: [pos_integer()]
+) -> ok.
+watchdog_take_up(_, _, _, _, _) -> ?NOT_LOADED.
 -spec watchdog_checking(watchdog(), Tick :: non_neg_integer(), What :: unicode:unicode_binary()) -> ok.
 watchdog_checking(_, _, _) -> ?NOT_LOADED.
 -spec watchdog_answer(
@@ -121,6 +126,10 @@ watchdog_checking(_, _, _) -> ?NOT_LOADED.
 watchdog_answer(_, _, _) -> ?NOT_LOADED.
 -spec watchdog_order(watchdog(), enable | disable | stop) -> ok.
 watchdog_order(_, _) -> ?NOT_LOADED.
+-spec watchdog_ran(watchdog(), Scheduler :: pos_integer()) -> ok.
+watchdog_ran(_, _) -> ?NOT_LOADED.
+-spec watchdog_found(watchdog(), Processes :: unicode:unicode_binary()) -> ok.
+watchdog_found(_, _) -> ?NOT_LOADED.
 -spec resident_memory() -> Bytes :: non_neg_integer() | unknown.
 resident_memory() -> ?NOT_LOADED.
 -spec unit_memory() -> {Used :: non_neg_integer(), Limit :: non_neg_integer()} | unknown.

@@ -34,6 +34,9 @@ init_per_suite(Config) ->
 
 end_per_suite(Config) ->
     true = code:del_path(filename:join(proplists:get_value(priv_dir, Config), "ebin")),
+    %% Another suite loads it from elsewhere.
+    true = code:delete(live_block),
+    _ = code:purge(live_block),
     ok.
 
 %% Each restart that fails would be a report.

@@ -112,7 +112,7 @@ check(Property) ->
 
 nifs(Config) ->
     {ok, Notifier} = systemd_nif:open(path(Config), true),
-    {ok, Watchdog} = systemd_nif:watchdog_start(Notifier, 3600000000, 3600000000, 3600000000, withhold),
+    {ok, Watchdog} = systemd_nif:watchdog_start(Notifier, [self()], 3600000000, 3600000000, 3600000000, withhold),
     {Barrier, _} = systemd_nif:barrier(Notifier, 0),
     Fifo = binary_to_list(path(Config)) ++ ".fifo",
     "" = os:cmd("mkfifo " ++ Fifo),
@@ -152,15 +152,15 @@ nifs(Config) ->
             ?FORALL(
                 {First, Timeout, Interval, WarnAfter, OnHang},
                 {Resource, any_term(), any_term(), any_term(), oneof([withhold, trigger, any_term()])},
-                answers(watchdog_start, [First, Timeout, Interval, WarnAfter, OnHang]) andalso
-                    answers(watchdog_start, [Notifier, Timeout, 1, 1, OnHang]) andalso
+                answers(watchdog_start, [First, [self()], Timeout, Interval, WarnAfter, OnHang]) andalso
+                    answers(watchdog_start, [Notifier, Timeout, 1, 1, 1, OnHang]) andalso
                     answers(store_term, [Notifier, <<"property">>, Timeout, 0]) andalso
                     answers(clear_fds, [Notifier, <<"property">>, 0]) andalso
                     answers(store_fds, [Notifier, [{Timeout, [Interval]}], true, 0]) andalso
                     answers(memory_pressure_start, [Timeout, Interval]) andalso
                     answers(memory_pressure_start, [list_to_binary(Fifo), to_binary(WarnAfter)]) andalso
                     answers(watchdog_start, [
-                        Notifier | [abs_or_term(Usec) || Usec <- [Timeout, Interval, WarnAfter]] ++ [OnHang]
+                        Notifier, [] | [abs_or_term(Usec) || Usec <- [Timeout, Interval, WarnAfter]] ++ [OnHang]
                     ])
             ),
             [{numtests, 1000}, quiet]

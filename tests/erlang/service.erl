@@ -1,7 +1,7 @@
 %% Another VM, that runs the application against a recorder and evaluates what it is told.
 -module(service).
 
--export([start/2, start/3, eval/2, signal/2, os_pid/1, log/1, await_end/1, stop/1, next/1]).
+-export([start/2, start/3, start/4, eval/2, signal/2, os_pid/1, log/1, await_end/1, stop/1, next/1]).
 -export([loop/0]).
 
 -record(service, {port, log}).
@@ -9,14 +9,19 @@
 start(Recorder, States) -> start(Recorder, States, code:lib_dir(systemd, ebin)).
 
 %% `States' is the text of what it notifies of when the application runs.
-start(Recorder, States, Ebin) ->
+start(Recorder, States, Ebin) -> start(Recorder, States, Ebin, "").
+
+%% With these flags of the emulator.
+start(Recorder, States, Ebin, Flags) ->
     Log = lists:flatten(io_lib:format("/tmp/systemd-~s-~b.log", [os:getpid(), erlang:unique_integer([positive])])),
     Eval = "{ok, _} = application:ensure_all_started(systemd), "
         "systemd:notify(" ++ States ++ "), spawn(service, loop, [])",
     Port = open_port({spawn_executable, "/bin/sh"}, [
         {args, ["-c", "exec erl -noshell -pa \"$1\" \"$2\" -eval \"$3\" >\"$4\" 2>&1", "sh",
             Ebin, filename:dirname(code:which(?MODULE)), Eval, Log]},
-        {env, [{"NOTIFY_SOCKET", recorder:path(Recorder)}]},
+        {env, [
+            {"NOTIFY_SOCKET", recorder:path(Recorder)}, {"ERL_FLAGS", lists:flatten([os:getenv("ERL_FLAGS", ""), " ", Flags])}
+        ]},
         exit_status
     ]),
     #service{port = Port, log = Log}.

@@ -28,7 +28,7 @@ end_per_testcase(_, Config) ->
 
 start(Config, IntervalMillis) ->
     {ok, Watchdog} = systemd_nif:watchdog_start(
-        proplists:get_value(notifier, Config), ?HOUR, IntervalMillis * 1000, ?HOUR, withhold
+        proplists:get_value(notifier, Config), [], ?HOUR, IntervalMillis * 1000, ?HOUR, withhold
     ),
     Watchdog.
 

@@ -15,6 +15,8 @@
     usec :: pos_integer(),
     %% None while it can't be started. It ends with this process.
     thread = none :: none | systemd_nif:watchdog(),
+    %% A process on each scheduler, which the thread wakes.
+    bound :: [pid()],
     %% The VM was restarted in place, and the manager's timeout is still that for the restart.
     unwatched :: boolean(),
     %% Monotonic milliseconds: a service that is not ready before may fail its check quietly.
@@ -109,7 +111,8 @@ init(Usec) ->
     load_code(),
     note([{#info.asked, none}]),
     Unwatched = systemd_lifecycle:is_unwatched(),
-    {ok, start(#state{usec = Usec, unwatched = Unwatched, quiet_until = now_millis() + half(Usec)})}.
+    Bound = systemd_scheduler:start_links(),
+    {ok, start(#state{usec = Usec, bound = Bound, unwatched = Unwatched, quiet_until = now_millis() + half(Usec)})}.
 
 %% While a scheduler is stuck the VM loads no code: what tells of that has to be there before.
 load_code() ->
@@ -118,9 +121,10 @@ load_code() ->
     ok.
 
 %% What it takes to start the thread may be there in a moment.
-start(#state{usec = Usec} = State) ->
-    case systemd_notify:with_notifier(absent, fun(Notifier) -> start(Notifier, Usec) end) of
+start(#state{bound = Bound} = State) ->
+    case systemd_notify:with_notifier(absent, fun(Notifier) -> start(Notifier, State) end) of
         {ok, Watchdog} ->
+            systemd_scheduler:start(Bound, Watchdog),
             noted(#info.enabled) orelse systemd_nif:watchdog_order(Watchdog, disable),
             State#state{thread = Watchdog};
         absent ->
@@ -134,10 +138,10 @@ start(#state{usec = Usec} = State) ->
             State
     end.
 
-start(Notifier, Usec) ->
+start(Notifier, #state{usec = Usec, bound = Bound}) ->
     Interval = max(1, Usec div systemd_config:value(watchdog_scale)),
     OnHang = systemd_config:value(watchdog_on_hang),
-    systemd_nif:watchdog_start(Notifier, Usec, Interval, 1000 * noted(#info.warn_after), OnHang).
+    systemd_nif:watchdog_start(Notifier, Bound, Usec, Interval, 1000 * noted(#info.warn_after), OnHang).
 
 handle_call(Order, _, State) when Order =:= enable; Order =:= disable ->
     tell(fun(Watchdog) -> systemd_nif:watchdog_order(Watchdog, Order) end, State),
@@ -179,12 +183,22 @@ handle_info({systemd_watchdog, What, Tick}, #state{checking = {Tick, Run, Since}
     %% After a stall of the whole VM the check has only just begun.
     _ = 2 * (now_millis() - Since) >= noted(#info.warn_after) andalso late(What, Run, State),
     {noreply, State};
+handle_info({systemd_watchdog, stuck, _}, #state{thread = Watchdog, bound = Bound} = State) ->
+    _ = spawn(fun() ->
+        Found = systemd_scheduler:not_answering(Bound ++ systemd_check_schedulers:jobs(?MODULE)),
+        %% A new copy of the native library doesn't know this thread.
+        catch systemd_nif:watchdog_found(Watchdog, unicode:characters_to_binary(Found))
+    end),
+    {noreply, State};
 handle_info({systemd_watchdog, ping_failed, Reason}, State) ->
     Why = systemd_reason:explain(Reason),
     systemd_log:once({?MODULE, Reason}, error, "systemd: WATCHDOG=1 was not sent: ~ts", [Why]),
     {noreply, State};
 handle_info(start, #state{thread = none} = State) ->
     {noreply, start(State)};
+handle_info({'EXIT', Pid, _}, #state{bound = Bound} = State) ->
+    _ = lists:member(Pid, Bound) andalso systemd_sup:start_anew(?MODULE),
+    {noreply, State};
 handle_info(_, State) ->
     {noreply, State}.
 
@@ -199,7 +213,8 @@ end_check(State) ->
 asked(Tick, State) ->
     note([{#info.asked, now_millis()}]),
     RunQueues = erlang:statistics(run_queue_lengths_all),
-    tell(fun(Watchdog) -> systemd_nif:watchdog_take_up(Watchdog, Tick, RunQueues) end, State),
+    {Online, Busy} = {systemd_scheduler:online(), systemd_scheduler:busy()},
+    tell(fun(Watchdog) -> systemd_nif:watchdog_take_up(Watchdog, Tick, RunQueues, Online, Busy) end, State),
     Asked = prepared(State#state{is_quiet = is_starting(State)}),
     %% What the check looks at goes down one after the other when the service does.
     case {systemd_lifecycle:is_going_down(), Asked} of

@@ -35,7 +35,8 @@ fn start_with(test: &str, timeout: Duration, on_hang: OnHang) -> Lab {
     let notifier = Arc::new(Notifier::open(address, Box::leak(Box::default())).unwrap());
     let (tell, events) = channel();
     let tell = move |event| tell.send(event).unwrap_or_default();
-    let settings = Settings { timeout, interval: INTERVAL, warn_after: timeout / 2, on_hang };
+    let settings =
+        Settings { timeout, interval: INTERVAL, warn_after: timeout / 2, on_hang, schedulers: 0 };
     let watchdog = Watchdog::start(notifier.clone(), settings, tell).unwrap();
     Lab { manager, notifier, watchdog, events }
 }
@@ -100,7 +101,7 @@ fn stays_silent_otherwise_and_asks_nothing_meanwhile() {
 fn says_what_it_sees_when_an_answer_is_overdue() {
     let lab = start("overdue", SILENCE);
     let tick = lab.asked().unwrap();
-    lab.watchdog.take_up(tick, vec![7, 0]);
+    lab.watchdog.take_up(tick, vec![7, 0], 2, Vec::new());
     lab.watchdog.checking(tick, "process x");
     let status = lab.received(LONG).unwrap();
     assert!(status.starts_with("STATUS=watchdog: no answer from the VM for "), "{status}");

@@ -96,6 +96,7 @@ impl Lab {
             interval: Duration::from_millis(1),
             warn_after,
             on_hang: OnHang::Withhold,
+            schedulers: 2,
         };
         let told = seen.clone();
         let (running, ended) = channel::<()>();
@@ -145,8 +146,9 @@ fn go_through(order: &[Step], watchdog: Arc<Watchdog>, seen: &Seen) {
                 }
             }
             Step::Answer => {
-                running.take_up(tick, vec![1]);
+                running.take_up(tick, vec![1], 1, vec![1]);
                 running.checking(tick, "all");
+                running.ran(1);
                 seen.answered_well.fetch_add(1, SeqCst);
                 running.answer(tick, Verdict::Well);
             }

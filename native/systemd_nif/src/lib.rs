@@ -59,6 +59,8 @@ mod atoms {
         overdue,
         hangs,
         ping_failed,
+        wake,
+        stuck,
         // messages to the owner of a watch on memory pressure
         systemd_memory_pressure,
         pressure,

@@ -2,10 +2,7 @@
 %% Whether the VM's schedulers run what they are given.
 -module(systemd_check_schedulers).
 
--export([run/2]).
-
-%% An option that OTP's own tests use, and that is not documented: to bind a process to a scheduler.
--dialyzer({no_return, [new_job/2, spawn_on/2]}).
+-export([run/2, jobs/1]).
 
 %% @doc Has each of them run a job. One that is not run in time stays where it is, and is looked for the next time:
 %% however often a place that is stuck is looked at, and whoever looks, it has one job of ours, which is in the table.
@@ -19,18 +16,14 @@ run(Millis, Table) ->
         Stuck -> text(Stuck)
     end.
 
-%% While multi-scheduling is blocked, what is bound to a scheduler waits for the end of that.
+%% @doc Those that have not been run yet, as far as is known.
+-spec jobs(ets:table()) -> [pid()].
+jobs(Table) -> [Pid || {state, {?MODULE, _}, {Pid, _}} <- ets:tab2list(Table)].
+
+%% A pool waits, too, while all of multi-scheduling is blocked.
 places() ->
-    Blocked = fun(Blockers) -> erlang:system_info(Blockers) =/= [] end,
-    case Blocked(multi_scheduling_blockers) of
-        true -> [];
-        false ->
-            [
-                Number
-             || not Blocked(normal_multi_scheduling_blockers),
-                Number <- lists:seq(1, erlang:system_info(schedulers_online))
-            ] ++ [dirty_cpu, dirty_io]
-    end.
+    Pools = case erlang:system_info(multi_scheduling_blockers) of [] -> [dirty_cpu, dirty_io]; _ -> [] end,
+    lists:seq(1, systemd_scheduler:online()) ++ Pools.
 
 job(Place, Table) ->
     case ets:lookup(Table, {?MODULE, Place}) of
@@ -48,16 +41,13 @@ job(Place, Table) ->
 new_job(Place, Table) ->
     {Pid, Monitor} =
         case Place of
-            dirty_cpu -> spawn_on(this_scheduler(), fun() -> catch systemd_nif:dirty_cpu() end);
-            dirty_io -> spawn_on(this_scheduler(), fun() -> catch systemd_nif:dirty_io() end);
-            Scheduler -> spawn_on(Scheduler, fun() -> ok end)
+            dirty_cpu -> systemd_scheduler:spawn_on(this_scheduler(), fun() -> catch systemd_nif:dirty_cpu() end);
+            dirty_io -> systemd_scheduler:spawn_on(this_scheduler(), fun() -> catch systemd_nif:dirty_io() end);
+            Scheduler -> systemd_scheduler:spawn_on(Scheduler, fun() -> ok end)
         end,
     Since = now_millis(),
     true = ets:insert(Table, {state, {?MODULE, Place}, {Pid, Since}}),
     {Place, Since, Monitor}.
-
-%% Before the many that may be waiting.
-spawn_on(Scheduler, Fun) -> spawn_opt(Fun, [monitor, {priority, high}, {scheduler, Scheduler}]).
 
 %% Which is not stuck, so that what it has for a pool gets there.
 this_scheduler() -> erlang:system_info(scheduler_id).

@@ -4,6 +4,7 @@ pub(crate) mod activity;
 pub(crate) mod memory;
 pub(crate) mod overdue;
 pub(crate) mod resident;
+pub(crate) mod schedulers;
 pub(crate) mod stall;
 pub(crate) mod threads;
 
@@ -18,6 +19,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use nix::errno::Errno;
 use overdue::Threads;
 use resident::keep_code;
+use schedulers::Schedulers;
 use stall::{Asked, Deadlines, Due};
 use std::path::PathBuf;
 use std::sync::{Arc, Once};
@@ -33,6 +35,10 @@ pub enum Event {
     /// It is overdue for three quarters of the timeout, while the service runs. In a moment the thread does
     /// what [`Settings::on_hang`] says.
     Hangs(u64),
+    /// The process that is bound to the scheduler of that number is to run, and to say so by [`Watchdog::ran`].
+    Wake(usize),
+    /// A scheduler is stuck. Which processes do not answer? To be answered by [`Watchdog::found`].
+    Stuck,
     /// A `WATCHDOG=1` could not be sent.
     PingFailed(Errno),
 }
@@ -70,6 +76,8 @@ pub struct Settings {
     pub warn_after: Duration,
     /// What to do when it is overdue for good.
     pub on_hang: OnHang,
+    /// How many the VM has.
+    pub schedulers: usize,
 }
 
 /// A running watchdog. Pings only on its owner's word: [`Verdict::Well`] for the tick that was asked.
@@ -85,10 +93,13 @@ impl Drop for Watchdog {
 
 #[derive(Debug)]
 enum Command {
-    TakeUp { tick: u64, run_queues: Vec<u64> },
+    TakeUp { tick: u64, run_queues: Vec<u64>, online: usize, busy: Vec<usize> },
     Check { tick: u64, what: String },
     Answer { tick: u64, verdict: Verdict },
     Looked { tick: u64, threads: Threads },
+    Ran(usize),
+    Found(String),
+    LookedForStuck { processes: String, threads: Threads },
     Enable,
     Disable,
     Stop,
@@ -138,6 +149,10 @@ impl Watchdog {
                 deadlines: Deadlines::new(settings.timeout, settings.warn_after),
                 on_hang: settings.on_hang,
                 activity: Activity::default(),
+                schedulers: Schedulers::new(settings.schedulers, settings.interval),
+                warn_after: settings.warn_after,
+                stall: Stall::None,
+                last_stall: None,
                 events,
                 enabled: true,
                 tick: 0,
@@ -165,9 +180,20 @@ impl Watchdog {
         self.tell(Command::Answer { tick, verdict });
     }
 
-    /// Says that the owner works on an answer, and how long the VM's run queues are.
-    pub fn take_up(&self, tick: u64, run_queues: Vec<u64>) {
-        self.tell(Command::TakeUp { tick, run_queues });
+    /// Says that the owner works on an answer, how long the VM's run queues are, how many of its schedulers are to run
+    /// what they are given, and which of them have something to run, apart from the owner's.
+    pub fn take_up(&self, tick: u64, run_queues: Vec<u64>, online: usize, busy: Vec<usize>) {
+        self.tell(Command::TakeUp { tick, run_queues, online, busy });
+    }
+
+    /// Says that the scheduler of that number runs what it is given.
+    pub fn ran(&self, number: usize) {
+        self.tell(Command::Ran(number));
+    }
+
+    /// Answers an [`Event::Stuck`].
+    pub fn found(&self, processes: &str) {
+        self.tell(Command::Found(processes.to_owned()));
     }
 
     /// Says what is being checked for an answer.
@@ -202,6 +228,11 @@ struct Keeper {
     deadlines: Deadlines,
     on_hang: OnHang,
     activity: Activity,
+    schedulers: Schedulers,
+    warn_after: Duration,
+    stall: Stall,
+    /// When the last one was told of.
+    last_stall: Option<Instant>,
     events: Sender<Event>,
     enabled: bool,
     tick: u64,
@@ -219,6 +250,23 @@ struct Keeper {
     unsent: Option<Errno>,
 }
 
+/// Schedulers that are stuck while others run.
+#[derive(Debug)]
+enum Stall {
+    None,
+    /// The VM and the kernel are asked what is to be told.
+    Looking,
+    Told {
+        numbers: Vec<usize>,
+        since: Instant,
+        line: String,
+        is_shown: bool,
+    },
+}
+
+/// Between two stalls that are told of.
+const BETWEEN_STALLS: Duration = Duration::from_secs(60);
+
 /// What is to be sent when there is room for it at the manager, unless it is too late then or not true any more.
 #[derive(Debug, Clone, Copy)]
 struct Owed {
@@ -234,14 +282,25 @@ impl Keeper {
                 None => self.inbox.recv().map_err(RecvTimeoutError::from),
             };
             match received {
-                Ok(Command::TakeUp { tick, run_queues }) => {
+                Ok(Command::TakeUp { tick, run_queues, online, busy }) => {
                     self.activity.take_up(tick, run_queues);
+                    let woken = self.schedulers.run(online, busy, Instant::now());
+                    self.wake(woken);
+                    self.see_end_of_stall();
                 }
                 Ok(Command::Check { tick, what }) => self.activity.check(tick, what),
                 Ok(Command::Answer { tick, verdict }) => self.answered(tick, verdict),
                 Ok(Command::Looked { tick, threads }) => {
                     self.is_looking = false;
                     self.looked(tick, &threads);
+                }
+                Ok(Command::Ran(number)) => {
+                    self.schedulers.ran(number, Instant::now());
+                    self.see_end_of_stall();
+                }
+                Ok(Command::Found(processes)) => self.look_for_stuck(processes),
+                Ok(Command::LookedForStuck { processes, threads }) => {
+                    self.tell_of_stall(&processes, &threads);
                 }
                 Ok(Command::Enable) => self.enable(),
                 Ok(Command::Disable) => self.disable(),
@@ -259,7 +318,88 @@ impl Keeper {
         let retry = self.owed.is_some().then(|| Instant::now() + RETRY);
         let tick = (self.enabled && self.asked.is_none()).then_some(self.next_tick);
         let late = self.asked.as_ref().map(|asked| asked.wake_at(&self.deadlines));
-        [retry, tick, late].into_iter().flatten().min()
+        [retry, tick, late, self.round_at(), self.stall_at()].into_iter().flatten().min()
+    }
+
+    fn round_at(&self) -> Option<Instant> {
+        self.enabled.then(|| self.schedulers.round_at(self.asked.as_ref().map(Asked::since)))?
+    }
+
+    /// When there is something to tell of schedulers that are stuck.
+    fn stall_at(&self) -> Option<Instant> {
+        match &self.stall {
+            Stall::None if self.enabled => {
+                let stuck_at = self.schedulers.stuck_at()?;
+                Some(self.last_stall.map_or(stuck_at, |last| stuck_at.max(last + BETWEEN_STALLS)))
+            }
+            Stall::Told { since, is_shown: false, .. } => Some(*since + self.warn_after),
+            _ => None,
+        }
+    }
+
+    fn watch_schedulers(&mut self, now: Instant) {
+        if self.round_at().is_some_and(|at| now >= at) {
+            let woken = self.schedulers.round(now);
+            self.wake(woken);
+        }
+        if self.stall_at().is_some_and(|at| now >= at) {
+            match &mut self.stall {
+                Stall::Told { line, is_shown, .. } => {
+                    *is_shown = true;
+                    // What keeps the pings away is more important.
+                    if self.failure.is_none() {
+                        send_status(&self.notifier, line);
+                    }
+                }
+                _ => {
+                    self.stall = Stall::Looking;
+                    self.tell(Event::Stuck);
+                }
+            }
+        }
+    }
+
+    fn wake(&self, numbers: Vec<usize>) {
+        for number in numbers {
+            self.tell(Event::Wake(number));
+        }
+    }
+
+    fn look_for_stuck(&mut self, processes: String) {
+        let (process, inbox) = (self.process.clone(), self.to_itself.clone());
+        let looks = spawn("sd-look", move || {
+            let threads = Threads::look(&process);
+            let _ = inbox.send(Command::LookedForStuck { processes, threads });
+        });
+        if looks.is_err() {
+            self.stall = Stall::None;
+        }
+    }
+
+    fn tell_of_stall(&mut self, processes: &str, threads: &Threads) {
+        let now = Instant::now();
+        self.stall = match self.schedulers.stuck(now) {
+            Some((numbers, since)) => {
+                self.last_stall = Some(now);
+                let lasts = now.duration_since(since);
+                let line =
+                    overdue::report_stuck(&self.reporter, &numbers, lasts, processes, threads);
+                Stall::Told { numbers, since, line, is_shown: false }
+            }
+            None => Stall::None,
+        };
+    }
+
+    fn see_end_of_stall(&mut self) {
+        if let Stall::Told { numbers, since, is_shown, .. } = &self.stall
+            && self.schedulers.stuck(Instant::now()).is_none()
+        {
+            let line = overdue::report_run_again(&self.reporter, numbers, since.elapsed());
+            if *is_shown {
+                self.show_status(&line);
+            }
+            self.stall = Stall::None;
+        }
     }
 
     fn woken(&mut self) {
@@ -267,6 +407,7 @@ impl Keeper {
         if let Some(owed) = self.owed.take().filter(|owed| now < owed.until) {
             self.send(owed);
         }
+        self.watch_schedulers(now);
         if self.asked.is_some() {
             self.wait(now);
         } else if self.enabled && now >= self.next_tick {
@@ -361,7 +502,9 @@ impl Keeper {
         self.enabled = false;
         self.owed = None;
         let is_reported = self.asked.take().is_some_and(|asked| asked.is_reported());
-        if self.failure.take().is_some() || is_reported {
+        let is_shown = matches!(self.stall, Stall::Told { is_shown: true, .. });
+        self.stall = Stall::None;
+        if self.failure.take().is_some() || is_reported || is_shown {
             self.show_status("watchdog: disabled");
         }
     }
@@ -452,6 +595,7 @@ mod tests {
             interval: second,
             warn_after: second / 5,
             on_hang: OnHang::Withhold,
+            schedulers: 0,
         };
         let (tell, events) = channel();
         let tell = move |event| tell.send(event).unwrap_or_default();

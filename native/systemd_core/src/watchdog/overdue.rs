@@ -17,6 +17,11 @@ const ANSWERED: &str = "468203152ce647a19f6e7145fb69969c";
 /// `MESSAGE_ID=` of the entry that tells what is done about a VM that hangs.
 const HANGS: &str = "575a2a16c73e487f9bc8d0f137a9b4ad";
 
+/// `MESSAGE_ID=` of the entry that tells of schedulers which are stuck while others run.
+const STUCK: &str = "7d3fee76a14c41a7996ec6e31d08820e";
+/// `MESSAGE_ID=` of the entry that tells of the end of it.
+const RUNS_AGAIN: &str = "06d5c48f3496480bb38101d27d5c5855";
+
 /// Between two looks.
 const BETWEEN: Duration = Duration::from_millis(200);
 
@@ -62,10 +67,10 @@ impl Threads {
         .map(|(name, group)| format!("{name}: {}", now.summary(group, &before)))
         .into();
         parts.extend(memory.map(|bytes| format!("memory: {} MiB", bytes >> 20)));
-        let mut fields = vec![
-            ("MESSAGE_ID", THREADS.to_owned()),
-            ("SYSTEMD_BEAM_MEMORY", memory.map_or_else(String::new, |bytes| bytes.to_string())),
-        ];
+        let mut fields = vec![(
+            "SYSTEMD_BEAM_MEMORY",
+            memory.map_or_else(String::new, |bytes| bytes.to_string()),
+        )];
         for (name, group) in [
             ("SYSTEMD_BEAM_SCHEDULERS", Group::Schedulers),
             ("SYSTEMD_BEAM_DIRTY_CPU_SCHEDULERS", Group::DirtyCpu),
@@ -78,8 +83,56 @@ impl Threads {
     }
 
     pub(crate) fn report(&self, to: &Reporter) {
-        to.write(CRITICAL, &format!("watchdog: {}", self.line), &self.fields);
+        let fields = [&[("MESSAGE_ID", THREADS.to_owned())], self.fields.as_slice()].concat();
+        to.write(CRITICAL, &format!("watchdog: {}", self.line), &fields);
     }
+}
+
+/// Writes the entry on schedulers that are stuck while others run, and returns its message.
+pub(crate) fn report_stuck(
+    to: &Reporter,
+    numbers: &[usize],
+    lasts: Duration,
+    processes: &str,
+    threads: &Threads,
+) -> String {
+    let line = format!(
+        "watchdog: {} run nothing for {} ms, while others run; not answering: {processes}; {}",
+        names(numbers),
+        lasts.as_millis(),
+        threads.line
+    );
+    let fields = [
+        ("MESSAGE_ID", STUCK.to_owned()),
+        ("SYSTEMD_BEAM_STUCK_SCHEDULERS", list(numbers)),
+        ("SYSTEMD_BEAM_STUCK_USEC", lasts.as_micros().to_string()),
+        ("SYSTEMD_BEAM_STUCK_PROCESSES", processes.to_owned()),
+    ];
+    to.write(WARNING, &line, &[&fields, threads.fields.as_slice()].concat());
+    line
+}
+
+/// Writes the entry, and returns its message.
+pub(crate) fn report_run_again(to: &Reporter, numbers: &[usize], lasted: Duration) -> String {
+    let line = format!("watchdog: {} run again, after {} ms", names(numbers), lasted.as_millis());
+    let fields = [
+        ("MESSAGE_ID", RUNS_AGAIN.to_owned()),
+        ("SYSTEMD_BEAM_STUCK_SCHEDULERS", list(numbers)),
+        ("SYSTEMD_BEAM_STUCK_USEC", lasted.as_micros().to_string()),
+    ];
+    to.write(WARNING, &line, &fields);
+    line
+}
+
+fn names(numbers: &[usize]) -> String {
+    match numbers {
+        [_] => format!("scheduler {} has", list(numbers)),
+        _ => format!("schedulers {} have", list(numbers)),
+    }
+}
+
+fn list(numbers: &[usize]) -> String {
+    numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// Writes the entry, and returns its message.

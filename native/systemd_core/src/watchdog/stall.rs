@@ -72,6 +72,10 @@ impl Asked {
         self.reported.is_some()
     }
 
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
     pub(crate) fn lasts(&self) -> Duration {
         self.since.elapsed()
     }

@@ -6,7 +6,7 @@ use crate::environment::value;
 use crate::handle::{Handle, Object, make};
 use crate::notify::notifier::Manager;
 use crate::{atoms, error, posix, result};
-use rustler::{Atom, Encoder, Env, Error, NifResult, OwnedEnv, Term};
+use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, OwnedEnv, Term};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,17 +32,23 @@ fn watchdog_usec<'a>(env: Env<'a>, usec: Term<'a>, pid: Term<'a>) -> Term<'a> {
     }
 }
 
-/// Starts the thread, which sends `{systemd_watchdog, tick, Tick}` and the like to the caller, and ends with it.
+/// Starts the thread, which sends `{systemd_watchdog, tick, Tick}` and the like to the caller, and ends with it; and
+/// `{systemd_watchdog, wake, Number}` to the process that is bound to a scheduler.
 #[rustler::nif]
 fn watchdog_start<'a>(
     env: Env<'a>,
     manager: Handle<Manager>,
+    on_schedulers: Term<'a>,
     timeout_usec: u64,
     interval_usec: u64,
     warn_after_usec: u64,
     on_hang: Term<'a>,
 ) -> NifResult<Term<'a>> {
+    let mut budget = Budget::NORMAL;
+    let bound = budget.list(on_schedulers).map_err(|_| Error::BadArg)?;
+    let bound: Vec<LocalPid> = bound.into_iter().map(Term::decode).collect::<NifResult<_>>()?;
     let settings = Settings {
+        schedulers: bound.len(),
         timeout: Duration::from_micros(timeout_usec),
         interval: Duration::from_micros(interval_usec),
         warn_after: Duration::from_micros(warn_after_usec),
@@ -60,11 +66,13 @@ fn watchdog_start<'a>(
     let mut mailbox = OwnedEnv::new();
     let tell = move |event| {
         // The thread ends with the caller.
-        let _ = mailbox.send_and_clear(&caller, |env| {
+        let _ = mailbox.send_and_clear(receiver(event, &bound).unwrap_or(&caller), |env| {
             let (what, about) = match event {
                 Event::Tick(tick) => (atoms::tick(), tick.encode(env)),
                 Event::Overdue(tick) => (atoms::overdue(), tick.encode(env)),
                 Event::Hangs(tick) => (atoms::hangs(), tick.encode(env)),
+                Event::Wake(number) => (atoms::wake(), number.encode(env)),
+                Event::Stuck => (atoms::stuck(), 0.encode(env)),
                 Event::PingFailed(errno) => (atoms::ping_failed(), posix(env, errno).encode(env)),
             };
             (atoms::systemd_watchdog(), what, about).encode(env)
@@ -74,23 +82,48 @@ fn watchdog_start<'a>(
     Ok(result(env, watchdog.map(|watchdog| make(env, Arc::new(watchdog), Some(&caller)))))
 }
 
-/// The lengths are for the report of an answer that is overdue.
+/// The process on a scheduler that is to be woken.
+fn receiver(event: Event, bound: &[LocalPid]) -> Option<&LocalPid> {
+    match event {
+        Event::Wake(number) => bound.get(number.checked_sub(1)?),
+        _ => None,
+    }
+}
+
+/// The lengths are for the report of an answer that is overdue; `online` is how many schedulers are to run, and `busy`
+/// has the numbers of those that have something to run.
 #[rustler::nif]
 fn watchdog_take_up(
     watchdog: Handle<Watchdog>,
     tick: u64,
     run_queues: Term<'_>,
+    online: usize,
+    busy: Term<'_>,
 ) -> NifResult<Atom> {
     let mut budget = Budget::NORMAL;
     let lengths = budget.list(run_queues).map_err(|_| Error::BadArg)?;
     let lengths = lengths.into_iter().map(|length| length.decode()).collect::<NifResult<_>>()?;
-    watchdog.take_up(tick, lengths);
+    let busy = budget.list(busy).map_err(|_| Error::BadArg)?;
+    let busy = busy.into_iter().map(|number| number.decode()).collect::<NifResult<_>>()?;
+    watchdog.take_up(tick, lengths, online, busy);
     Ok(atoms::ok())
 }
 
 #[rustler::nif]
 fn watchdog_checking(watchdog: Handle<Watchdog>, tick: u64, what: &str) -> Atom {
     watchdog.checking(tick, what);
+    atoms::ok()
+}
+
+#[rustler::nif]
+fn watchdog_ran(watchdog: Handle<Watchdog>, scheduler: usize) -> Atom {
+    watchdog.ran(scheduler);
+    atoms::ok()
+}
+
+#[rustler::nif]
+fn watchdog_found(watchdog: Handle<Watchdog>, processes: &str) -> Atom {
+    watchdog.found(processes);
     atoms::ok()
 }
 
