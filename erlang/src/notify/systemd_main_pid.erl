@@ -13,17 +13,23 @@
 %% and logs what became of it. A VM further down, such as that of somebody who works in a service, is left alone.
 claim() ->
     Own = os:getpid(),
-    case {os:getenv(?EXEC_PID, Own), integer_to_list(systemd_nif:parent())} of
-        {Own, _} ->
+    Main = os:getenv(?EXEC_PID, Own),
+    case {is_meant(Main), integer_to_list(systemd_nif:parent())} of
+        {true, _} ->
             ok;
-        {Script, Script} ->
+        {false, Main} ->
             _ = systemd_notify:send({mainpid, list_to_integer(Own)}),
             os:putenv(?EXEC_PID, Own),
-            _ = spawn(fun() -> told(Own, Script) end),
+            _ = spawn(fun() -> told(Own, Main) end),
             ok;
-        {Main, _} ->
+        {false, _} ->
             logger:warning("systemd: this VM, process ~ts, is neither the main process of a unit, ~ts, nor a child of "
                 "it: ~ts", [Own, Main, advice()])
+    end.
+
+is_meant(Pid) ->
+    try systemd_nif:is_meant(list_to_integer(Pid))
+    catch error:badarg -> false
     end.
 
 %% @doc Of a main process whose heir the VM is, a `WATCHDOG_PID' is the VM's own.

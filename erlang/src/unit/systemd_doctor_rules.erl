@@ -61,7 +61,8 @@ rule(reload_signal, #{unit := #{"Type" := "notify-reload"}, config := Config}) -
 rule(notify_access, #{unit := #{"NotifyAccess" := "none", "MainPID" := _}}) ->
     {error, "NotifyAccess=none: systemd ignores all that it is told. Set NotifyAccess=main"};
 rule(notify_access, #{unit := #{"NotifyAccess" := Access, "MainPID" := MainPid}, info := #{pid := Pid}}) ->
-    say_if(Access =/= "all" andalso integer_to_list(Pid) =/= MainPid, error,
+    %% With PrivatePIDs= the main process has the number 1 for itself.
+    say_if(Access =/= "all" andalso integer_to_list(Pid) =/= MainPid andalso Pid =/= 1, error,
         "NotifyAccess=~ts: systemd ignores all that the VM says, which is process ~b, because the main process is "
         "~ts. Have the script in ExecStart= start the VM by exec, or set NotifyAccess=all", [Access, Pid, MainPid]);
 rule(ready, #{info := #{under_systemd := true, error := false, announced := [], uptime := Uptime}} = Facts) ->

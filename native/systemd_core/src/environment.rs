@@ -1,5 +1,8 @@
-//! `$WATCHDOG_USEC` and `$WATCHDOG_PID`, as sd_watchdog_enabled(3) defines them.
+//! `$WATCHDOG_USEC` and `$WATCHDOG_PID`, as sd_watchdog_enabled(3) defines them, and whom the manager means by a number.
 
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use std::time::Duration;
 
 /// A variable that is set, but to nothing that the manager would set it to.
@@ -16,7 +19,7 @@ pub fn watchdog_timeout(
     let Some(usec) = usec else { return Ok(None) };
     if let Some(pid) = pid {
         let pid = positive(pid).ok_or(InvalidVariable("WATCHDOG_PID"))?;
-        if pid != u64::from(own_pid) {
+        if !is_meant(pid, own_pid) {
             return Ok(None);
         }
     }
@@ -24,6 +27,13 @@ pub fn watchdog_timeout(
         Some(usec) if usec < u64::MAX => Ok(Some(Duration::from_micros(usec))),
         _ => Err(InvalidVariable("WATCHDOG_USEC")),
     }
+}
+
+/// Whether the process that the manager has started, and calls `pid`, is process `own_pid`. With `PrivatePIDs=` in the
+/// unit that number is from outside of a namespace in which this process is the first, and nobody else has that number.
+pub fn is_meant(pid: u64, own_pid: u32) -> bool {
+    let exists = |pid| kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH);
+    pid == u64::from(own_pid) || own_pid == 1 && i32::try_from(pid).is_ok_and(|pid| !exists(pid))
 }
 
 pub(crate) fn positive(value: &[u8]) -> Option<u64> {
@@ -47,6 +57,15 @@ mod tests {
     fn a_timeout_in_microseconds() {
         assert_eq!(timeout("2000000"), Ok(Some(Duration::from_secs(2))));
         assert_eq!(watchdog_timeout(None, Some(b"1"), 1), Ok(None));
+    }
+
+    #[test]
+    fn the_first_process_of_a_namespace() {
+        // The kernel has no such number.
+        assert!(is_meant(1 << 30, 1));
+        assert!(!is_meant(1 << 30, 2));
+        assert!(!is_meant(1 << 40, 1));
+        assert!(!is_meant(std::process::id().into(), 1));
     }
 
     #[test]

@@ -20,6 +20,12 @@ pub fn value(variable: Term<'_>) -> Option<&[u8]> {
     variable.decode::<Binary<'_>>().ok().map(|value| value.as_slice())
 }
 
+/// Whether the manager means this process by that number.
+#[rustler::nif]
+fn is_meant(pid: u64) -> bool {
+    systemd_core::is_meant(pid, std::process::id())
+}
+
 /// The process that has started this one, or that takes in orphans.
 #[rustler::nif]
 fn parent() -> u32 {

@@ -1,7 +1,7 @@
 //! The descriptors that the manager hands over, as sd_listen_fds(3) defines them.
 
 use super::socket_info::socket_info;
-use crate::environment::positive;
+use crate::environment::{is_meant, positive};
 use crate::errno::errno_of;
 use crate::raw_fd::borrow;
 use nix::errno::Errno;
@@ -87,7 +87,7 @@ fn numbers(fds: &[u8], pid: Option<&[u8]>, own_pid: u32) -> Result<Range<RawFd>,
     };
     let pid = pid.ok_or("LISTEN_PID is not set")?;
     let pid = positive(pid).ok_or_else(|| invalid("LISTEN_PID", pid))?;
-    if pid != u64::from(own_pid) {
+    if !is_meant(pid, own_pid) {
         return Err(format!(
             "LISTEN_PID={pid} is another process than this one, {own_pid}: what ExecStart= runs must exec the VM"
         ));
