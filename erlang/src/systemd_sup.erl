@@ -4,17 +4,26 @@
 
 -export([start_link/1, start_anew/1, init/1]).
 
+%% In milliseconds.
+-define(RETRY, 100).
+
 -spec start_link([supervisor:child_spec()]) -> supervisor:startlink_ret().
 start_link(Children) -> supervisor:start_link({local, ?MODULE}, ?MODULE, Children).
 
 %% @doc Of a child, which may be the caller, with a native thread that another copy of the library does not know.
 -spec start_anew(Id :: atom()) -> ok.
 start_anew(Id) ->
-    _ = spawn(fun() ->
-        %% Unless the application goes down.
-        catch [supervisor:F(?MODULE, Id) || F <- [terminate_child, restart_child]]
-    end),
+    %% Unless the application goes down. Where there is no room for a process, the next one who asks may have it.
+    _ = catch spawn(fun() -> catch restart(Id, supervisor:terminate_child(?MODULE, Id)) end),
     ok.
+
+restart(Id, _) ->
+    case supervisor:restart_child(?MODULE, Id) of
+        {error, Reason} when Reason =/= running, Reason =/= restarting, Reason =/= not_found ->
+            restart(Id, timer:sleep(?RETRY));
+        _ ->
+            ok
+    end.
 
 %% The service must not go down because of us. OTP counts in whole seconds, so that twice as many may come together.
 init(Children) -> {ok, {#{strategy => one_for_one, intensity => 1000, period => 1}, Children}}.

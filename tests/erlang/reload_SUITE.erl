@@ -86,6 +86,8 @@ results(Config) ->
             {{ok, <<"größer\nmehr"/utf8>>}, ok, "reloaded: größer mehr"},
             {{ok, #{routes => 3}}, ok, "reloaded: #{routes => 3}"},
             {true, ok, "reloaded: true"},
+            {{ok, error}, ok, "reloaded: error"},
+            {{ok, {error, none}}, ok, "reloaded: {error,none}"},
             {<<255, 1>>, ok, "reloaded: <<255,1>>"},
             {lists:duplicate(2000, $x), ok, ["reloaded: ", lists:duplicate(490, $x)]},
             {error, {error, {reload_failed, error}}, "reload failed: error"},

@@ -10,7 +10,7 @@ all() ->
         ends_with_its_owner, a_thousand_threads, the_check_has_a_process_of_its_own,
         what_failed_is_the_status_until_all_is_well, an_invalid_setting_is_told_of, no_check_while_it_goes_down,
         still_failing_when_it_goes_down, no_check_while_disabled, quiet_when_asked_before_ready, info,
-        started_without_descriptors, its_process_is_killed
+        started_without_descriptors, its_process_is_killed, orders_by_many
     ].
 
 init_per_testcase(_, Config) ->
@@ -258,6 +258,29 @@ started_without_descriptors(Config) ->
     wait(fun() -> threads() =:= Before + 1 end),
     ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(Recorder)),
     ?assertEqual(ok, systemd:notify(ready)).
+
+%% Whatever comes last holds, for the state and for the pings.
+orders_by_many(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
+    os:putenv("WATCHDOG_USEC", "1000000"),
+    ok = application:start(systemd),
+    [
+        begin
+            Orders = [
+                spawn_monitor(fun() -> [systemd:watchdog(Order) || _ <- lists:seq(1, 20)] end)
+             || _ <- lists:seq(1, 10), Order <- [enable, disable]
+            ],
+            [exit(Pid, kill) || {Pid, _} <- lists:sublist(Orders, rand:uniform(5))],
+            [receive {'DOWN', Monitor, process, _, _} -> ok end || {_, Monitor} <- Orders],
+            _ = recorder:all(Recorder),
+            case systemd:watchdog(state) of
+                false -> ?assertEqual(nothing, recorder:next(Recorder, 250));
+                1000 -> ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(Recorder, 250))
+            end
+        end
+     || _ <- lists:seq(1, 20)
+    ].
 
 %% By somebody who kills at random.
 its_process_is_killed(Config) ->

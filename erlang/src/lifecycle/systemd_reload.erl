@@ -126,9 +126,8 @@ finish({returned, error}, Said) ->
 finish({returned, {error, Reason}}, Said) ->
     Text = describe(Reason),
     failed(Reason, Text, Text, Said);
-finish({returned, {ok, Result}}, Said) ->
-    finish({returned, Result}, Said);
-finish({returned, Result}, Said) ->
+finish({returned, Returned}, Said) ->
+    Result = case Returned of {ok, Value} -> Value; _ -> Returned end,
     Text = case Result of ok -> "reloaded"; _ -> ["reloaded: ", describe(Result)] end,
     systemd_log:say(notice, "systemd: ~ts", [Text]),
     tell(Said, Text);

@@ -139,8 +139,16 @@ collect(Pid) ->
     timer:sleep(?BETWEEN).
 
 chosen() ->
-    Gains = [{Words, Pid} || Pid <- processes(), Pid =/= self(), (Words = gain(Pid)) > 0],
-    [Pid || {_, Pid} <- lists:sublist(lists:reverse(lists:sort(Gains)), ?MAX_PROCESSES)].
+    Most = lists:foldl(fun keep_most/2, gb_sets:new(), lists:delete(self(), processes())),
+    [Pid || {_, Pid} <- lists:reverse(gb_sets:to_list(Most))].
+
+%% Never many more than are chosen: there may be a million processes, and memory is short.
+keep_most(Pid, Most) ->
+    With = case gain(Pid) of Words when Words > 0 -> gb_sets:add({Words, Pid}, Most); _ -> Most end,
+    case gb_sets:size(With) > ?MAX_PROCESSES of
+        true -> {_, Rest} = gb_sets:take_smallest(With), Rest;
+        false -> With
+    end.
 
 %% How many words a collection may free, less those that it is known to copy: a copy takes memory too, and a large heap
 %% that is alive must not be copied each time. What the last collection found alive is in one of the heaps as well.

@@ -39,10 +39,10 @@ close() ->
 -spec opened() -> opened().
 opened() ->
     case persistent_term:get(?MODULE, undefined) of
-        {Opened, NotifySocket} ->
+        {Opened, _} = Before ->
             case is_current(Opened) of
                 true -> Opened;
-                false -> open(NotifySocket)
+                false -> open_again(Before)
             end;
         absent ->
             absent;
@@ -53,6 +53,13 @@ opened() ->
                 _ -> {error, not_started}
             end
     end.
+
+%% What somebody has closed meanwhile, or opened, stays so.
+open_again({_, NotifySocket} = Before) ->
+    Opened = connect(NotifySocket),
+    _ = persistent_term:get(?MODULE, undefined) =:= Before andalso
+        persistent_term:put(?MODULE, {Opened, NotifySocket}),
+    Opened.
 
 %% Not where opening it has failed, nor where another copy of the native library has come since.
 is_current({ok, Notifier}) ->

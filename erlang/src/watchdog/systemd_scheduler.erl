@@ -6,20 +6,25 @@
 -export([start_links/0, start/2, online/0, busy/0, spawn_on/2, not_answering/1]).
 -export([wait/1, woken/2]).
 
-%% An option that OTP's own tests use, and that is not documented: to bind a process to a scheduler.
--dialyzer({no_return, [start_links/0, spawn_on/2]}).
-
 %% How long to look for processes that do not answer, and how long one has to answer, in milliseconds.
 -define(LONGEST_SEARCH, 1000).
 -define(LONGEST_ANSWER, 50).
 
 %% @doc One for each scheduler, in their order, also of those that are not online. Each waits for {@link start/2}.
--spec start_links() -> [pid()].
-start_links() ->
-    [
-        spawn_opt(?MODULE, wait, [Number], [link, {priority, high}, {scheduler, Number}])
-     || Number <- lists:seq(1, erlang:system_info(schedulers))
-    ].
+-spec start_links() -> {ok, [pid(), ...]} | {error, eagain}.
+start_links() -> start_links(erlang:system_info(schedulers), []).
+
+start_links(0, Bound) ->
+    {ok, Bound};
+start_links(Number, Bound) ->
+    try spawn_opt(?MODULE, wait, [Number], [link, {priority, high}, bound_to(Number)]) of
+        Pid -> start_links(Number - 1, [Pid | Bound])
+    catch
+        %% There may be a process in a moment, as with threads.
+        error:system_limit ->
+            _ = [exit(Pid, kill) || Pid <- Bound],
+            {error, eagain}
+    end.
 
 %% @doc From now on each tells the thread when it was woken.
 -spec start([pid()], systemd_nif:watchdog()) -> ok.
@@ -59,7 +64,10 @@ busy() ->
 
 %% @doc With a monitor, and before the many that may be waiting.
 -spec spawn_on(Scheduler :: pos_integer(), fun(() -> term())) -> {pid(), reference()}.
-spawn_on(Scheduler, Fun) -> spawn_opt(Fun, [monitor, {priority, high}, {scheduler, Scheduler}]).
+spawn_on(Scheduler, Fun) -> {_, _} = spawn_opt(Fun, [monitor, {priority, high}, bound_to(Scheduler)]).
+
+%% An option that OTP's own tests use, and that is not documented. Dialyzer would take it for a mistake.
+bound_to(Scheduler) -> list_to_tuple([scheduler, Scheduler]).
 
 %% @doc The processes that are long in native code, by pid and name, without those that are bound to a scheduler.
 -spec not_answering([pid()]) -> unicode:chardata().

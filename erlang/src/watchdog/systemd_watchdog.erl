@@ -8,6 +8,8 @@
 
 %% Between two tries to start the thread, in milliseconds.
 -define(RETRY, 100).
+%% How often an order is given while this process is started anew, every 10 ms.
+-define(TRIES, 100).
 %% How long the manager waits for a crash dump, in milliseconds.
 -define(LONGEST_DUMP, 600000).
 
@@ -16,7 +18,7 @@
     %% None while it can't be started. It ends with this process.
     thread = none :: none | systemd_nif:watchdog(),
     %% A process on each scheduler, which the thread wakes.
-    bound :: [pid()],
+    bound = [] :: [pid()],
     %% The VM was restarted in place, and the manager's timeout is still that for the restart.
     unwatched :: boolean(),
     %% Monotonic milliseconds: a service that is not ready before may fail its check quietly.
@@ -97,12 +99,17 @@ enable() -> order(enable).
 disable() -> order(disable).
 
 %% Where there is no watchdog, too.
-order(Order) ->
-    try
-        note([{#info.enabled, Order =:= enable}, {#info.asked, none}]),
-        gen_server:call(?MODULE, Order, infinity)
+order(Order) -> order(Order, ?TRIES).
+
+order(Order, Tries) ->
+    try gen_server:call(?MODULE, Order, infinity)
     catch
-        _:_ -> ok
+        exit:_ ->
+            case Tries > 0 andalso ets:whereis(?MODULE) =/= undefined of
+                %% It is started anew.
+                true -> timer:sleep(10), order(Order, Tries - 1);
+                false -> ok
+            end
     end.
 
 init(Usec) ->
@@ -111,8 +118,7 @@ init(Usec) ->
     load_code(),
     note([{#info.asked, none}]),
     Unwatched = systemd_lifecycle:is_unwatched(),
-    Bound = systemd_scheduler:start_links(),
-    {ok, start(#state{usec = Usec, bound = Bound, unwatched = Unwatched, quiet_until = now_millis() + half(Usec)})}.
+    {ok, start(#state{usec = Usec, unwatched = Unwatched, quiet_until = now_millis() + half(Usec)})}.
 
 %% While a scheduler is stuck the VM loads no code: what tells of that has to be there before.
 load_code() ->
@@ -121,22 +127,31 @@ load_code() ->
     ok.
 
 %% What it takes to start the thread may be there in a moment.
+start(#state{bound = []} = State) ->
+    case systemd_scheduler:start_links() of
+        {ok, Bound} -> start(State#state{bound = Bound});
+        {error, Reason} -> not_started(Reason, State)
+    end;
 start(#state{bound = Bound} = State) ->
     case systemd_notify:with_notifier(absent, fun(Notifier) -> start(Notifier, State) end) of
         {ok, Watchdog} ->
             systemd_scheduler:start(Bound, Watchdog),
-            noted(#info.enabled) orelse systemd_nif:watchdog_order(Watchdog, disable),
-            State#state{thread = Watchdog};
+            Started = State#state{thread = Watchdog},
+            noted(#info.enabled) orelse tell(fun(Thread) -> systemd_nif:watchdog_order(Thread, disable) end, Started),
+            Started;
         absent ->
             State;
         {error, Reason} ->
-            systemd_log:once(
-                {?MODULE, start}, error, "systemd: the watchdog's thread can't be started yet, and nothing pings: ~ts",
-                [systemd_reason:explain_start(Reason)]
-            ),
-            _ = erlang:send_after(?RETRY, self(), start),
-            State
+            not_started(Reason, State)
     end.
+
+not_started(Reason, State) ->
+    systemd_log:once(
+        {?MODULE, start}, error, "systemd: the watchdog's thread can't be started yet, and nothing pings: ~ts",
+        [systemd_reason:explain_start(Reason)]
+    ),
+    _ = erlang:send_after(?RETRY, self(), start),
+    State.
 
 start(Notifier, #state{usec = Usec, bound = Bound}) ->
     Interval = max(1, Usec div systemd_config:value(watchdog_scale)),
@@ -144,6 +159,7 @@ start(Notifier, #state{usec = Usec, bound = Bound}) ->
     systemd_nif:watchdog_start(Notifier, Bound, Usec, Interval, 1000 * noted(#info.warn_after), OnHang).
 
 handle_call(Order, _, State) when Order =:= enable; Order =:= disable ->
+    note([{#info.enabled, Order =:= enable}, {#info.asked, none}]),
     tell(fun(Watchdog) -> systemd_nif:watchdog_order(Watchdog, Order) end, State),
     {reply, ok, case Order of enable -> State; disable -> watched_again((end_check(State))#state{failing = none}) end};
 handle_call(_, _, State) ->
@@ -184,9 +200,9 @@ handle_info({systemd_watchdog, What, Tick}, #state{checking = {Tick, Run, Since}
     _ = 2 * (now_millis() - Since) >= noted(#info.warn_after) andalso late(What, Run, State),
     {noreply, State};
 handle_info({systemd_watchdog, stuck, _}, #state{thread = Watchdog, bound = Bound} = State) ->
-    _ = spawn(fun() ->
+    %% There may be no room for a process, and a new copy of the native library doesn't know this thread.
+    _ = catch spawn(fun() ->
         Found = systemd_scheduler:not_answering(Bound ++ systemd_check_schedulers:jobs(?MODULE)),
-        %% A new copy of the native library doesn't know this thread.
         catch systemd_nif:watchdog_found(Watchdog, unicode:characters_to_binary(Found))
     end),
     {noreply, State};

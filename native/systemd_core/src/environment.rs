@@ -3,6 +3,8 @@
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// A variable that is set, but to nothing that the manager would set it to.
@@ -30,10 +32,20 @@ pub fn watchdog_timeout(
 }
 
 /// Whether the process that the manager has started, and calls `pid`, is process `own_pid`. With `PrivatePIDs=` in the
-/// unit that number is from outside of a namespace in which this process is the first, and nobody else has that number.
+/// unit that number is from outside of a namespace in which this process is the first, and no other process has that
+/// number when it is asked for the first time.
 pub fn is_meant(pid: u64, own_pid: u32) -> bool {
-    let exists = |pid| kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH);
-    pid == u64::from(own_pid) || own_pid == 1 && i32::try_from(pid).is_ok_and(|pid| !exists(pid))
+    static OUTSIDE: OnceLock<u64> = OnceLock::new();
+    pid == u64::from(own_pid)
+        || own_pid == 1
+            && (!is_another(pid) && OUTSIDE.set(pid).is_ok() || OUTSIDE.get() == Some(&pid))
+}
+
+/// The threads of this process have numbers as well.
+fn is_another(pid: u64) -> bool {
+    let Ok(number) = i32::try_from(pid) else { return true };
+    kill(Pid::from_raw(number), None) != Err(Errno::ESRCH)
+        && !Path::new(&format!("/proc/self/task/{number}")).exists()
 }
 
 pub(crate) fn positive(value: &[u8]) -> Option<u64> {
@@ -62,10 +74,13 @@ mod tests {
     #[test]
     fn the_first_process_of_a_namespace() {
         // The kernel has no such number.
-        assert!(is_meant(1 << 30, 1));
         assert!(!is_meant(1 << 30, 2));
         assert!(!is_meant(1 << 40, 1));
-        assert!(!is_meant(std::process::id().into(), 1));
+        assert!(is_another(1));
+        assert!(!is_another(nix::unistd::gettid().as_raw().try_into().unwrap()));
+        assert!(is_meant(1 << 30, 1));
+        assert!(is_meant(1 << 30, 1));
+        assert!(!is_meant((1 << 30) + 1, 1));
     }
 
     #[test]

@@ -152,7 +152,9 @@ impl Watchdog {
                 schedulers: Schedulers::new(settings.schedulers, settings.interval),
                 warn_after: settings.warn_after,
                 stall: Stall::None,
+                stall_is_shown: false,
                 last_stall: None,
+                last_look: None,
                 events,
                 enabled: true,
                 tick: 0,
@@ -231,8 +233,11 @@ struct Keeper {
     schedulers: Schedulers,
     warn_after: Duration,
     stall: Stall,
-    /// When the last one was told of.
+    /// It is in the place of the user's status.
+    stall_is_shown: bool,
+    /// When the last one was told of, and when it was looked for one.
     last_stall: Option<Instant>,
+    last_look: Option<Instant>,
     events: Sender<Event>,
     enabled: bool,
     tick: u64,
@@ -254,18 +259,20 @@ struct Keeper {
 #[derive(Debug)]
 enum Stall {
     None,
-    /// The VM and the kernel are asked what is to be told.
-    Looking,
+    /// The VM and the kernel are asked what is to be told, since then.
+    Looking(Instant),
     Told {
         numbers: Vec<usize>,
         since: Instant,
         line: String,
-        is_shown: bool,
     },
 }
 
 /// Between two stalls that are told of.
 const BETWEEN_STALLS: Duration = Duration::from_secs(60);
+
+/// Between two looks for what is to be told. Who has not found it by then never does.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 /// What is to be sent when there is room for it at the manager, unless it is too late then or not true any more.
 #[derive(Debug, Clone, Copy)]
@@ -327,13 +334,21 @@ impl Keeper {
 
     /// When there is something to tell of schedulers that are stuck.
     fn stall_at(&self) -> Option<Instant> {
+        let news = |known: &[usize]| {
+            let after = [
+                Some(self.schedulers.stuck_at(known)?),
+                self.last_stall.map(|last| last + BETWEEN_STALLS),
+                self.last_look.map(|last| last + BETWEEN_LOOKS),
+            ];
+            after.into_iter().flatten().max()
+        };
         match &self.stall {
-            Stall::None if self.enabled => {
-                let stuck_at = self.schedulers.stuck_at()?;
-                Some(self.last_stall.map_or(stuck_at, |last| stuck_at.max(last + BETWEEN_STALLS)))
+            Stall::None => news(&[]).filter(|_| self.enabled),
+            Stall::Looking(since) => Some(*since + BETWEEN_LOOKS),
+            Stall::Told { numbers, since, .. } => {
+                let shown = (!self.stall_is_shown).then(|| *since + self.warn_after);
+                [shown, news(numbers)].into_iter().flatten().min()
             }
-            Stall::Told { since, is_shown: false, .. } => Some(*since + self.warn_after),
-            _ => None,
         }
     }
 
@@ -343,16 +358,20 @@ impl Keeper {
             self.wake(woken);
         }
         if self.stall_at().is_some_and(|at| now >= at) {
-            match &mut self.stall {
-                Stall::Told { line, is_shown, .. } => {
-                    *is_shown = true;
+            match &self.stall {
+                Stall::Told { since, line, .. }
+                    if !self.stall_is_shown && now >= *since + self.warn_after =>
+                {
+                    self.stall_is_shown = true;
                     // What keeps the pings away is more important.
                     if self.failure.is_none() {
                         send_status(&self.notifier, line);
                     }
                 }
-                _ => {
-                    self.stall = Stall::Looking;
+                Stall::Looking(_) => self.stall = Stall::None,
+                Stall::None | Stall::Told { .. } => {
+                    self.stall = Stall::Looking(now);
+                    self.last_look = Some(now);
                     self.tell(Event::Stuck);
                 }
             }
@@ -366,6 +385,9 @@ impl Keeper {
     }
 
     fn look_for_stuck(&mut self, processes: String) {
+        if !matches!(self.stall, Stall::Looking(_)) {
+            return;
+        }
         let (process, inbox) = (self.process.clone(), self.to_itself.clone());
         let looks = spawn("sd-look", move || {
             let threads = Threads::look(&process);
@@ -378,27 +400,38 @@ impl Keeper {
 
     fn tell_of_stall(&mut self, processes: &str, threads: &Threads) {
         let now = Instant::now();
+        if !matches!(self.stall, Stall::Looking(_)) {
+            return;
+        }
         self.stall = match self.schedulers.stuck(now) {
             Some((numbers, since)) => {
                 self.last_stall = Some(now);
                 let lasts = now.duration_since(since);
                 let line =
                     overdue::report_stuck(&self.reporter, &numbers, lasts, processes, threads);
-                Stall::Told { numbers, since, line, is_shown: false }
+                Stall::Told { numbers, since, line }
             }
             None => Stall::None,
         };
+        self.hide_stall("watchdog: well again");
+    }
+
+    /// Once more, if it lasts, with what is known now.
+    fn hide_stall(&mut self, instead: &str) {
+        if std::mem::take(&mut self.stall_is_shown) {
+            self.show_status(instead);
+        }
     }
 
     fn see_end_of_stall(&mut self) {
-        if let Stall::Told { numbers, since, is_shown, .. } = &self.stall
-            && self.schedulers.stuck(Instant::now()).is_none()
-        {
+        let Stall::Told { numbers, since, .. } = &self.stall else { return };
+        let stuck = self.schedulers.stuck(Instant::now());
+        let is_over =
+            stuck.is_none_or(|(stuck, _)| numbers.iter().all(|number| !stuck.contains(number)));
+        if is_over {
             let line = overdue::report_run_again(&self.reporter, numbers, since.elapsed());
-            if *is_shown {
-                self.show_status(&line);
-            }
             self.stall = Stall::None;
+            self.hide_stall(&line);
         }
     }
 
@@ -502,7 +535,7 @@ impl Keeper {
         self.enabled = false;
         self.owed = None;
         let is_reported = self.asked.take().is_some_and(|asked| asked.is_reported());
-        let is_shown = matches!(self.stall, Stall::Told { is_shown: true, .. });
+        let is_shown = std::mem::take(&mut self.stall_is_shown);
         self.stall = Stall::None;
         if self.failure.take().is_some() || is_reported || is_shown {
             self.show_status("watchdog: disabled");
