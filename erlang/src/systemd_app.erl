@@ -70,7 +70,7 @@ watchdog(Variables) ->
         undefined ->
             none;
         {error, {invalid_value, Name}} ->
-            logger:error("systemd: the watchdog is off: ~ts=~0tp is invalid", [
+            logger:error("systemd: the watchdog is off: ~ts=~0tp is invalid, or with PrivatePIDs= another process's", [
                 Name, systemd_env:value(binary_to_list(Name), Variables)
             ]),
             none

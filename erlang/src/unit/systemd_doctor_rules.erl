@@ -78,7 +78,7 @@ rule(watchdog_sec, #{unit := #{"WatchdogSec" := Timeout}} = Facts) ->
         true -> {notice, "no WatchdogSec=: a VM that hangs is not restarted"};
         false -> say_if(is_map_key(info, Facts), error,
             "WatchdogSec=~ts, but the watchdog does not run: WATCHDOG_USEC was not for this process. A script in "
-            "ExecStart= must start the VM by exec", [Timeout])
+            "ExecStart= must start the VM by exec; PrivatePIDs= may hide whom it is for", [Timeout])
     end;
 rule(watchdog_sec, #{info := _}) ->
     rule(watchdog_sec, #{unit => #{"WatchdogSec" => "0"}});

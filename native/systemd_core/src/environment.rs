@@ -21,8 +21,11 @@ pub fn watchdog_timeout(
     let Some(usec) = usec else { return Ok(None) };
     if let Some(pid) = pid {
         let pid = positive(pid).ok_or(InvalidVariable("WATCHDOG_PID"))?;
-        if !is_meant(pid, own_pid) {
-            return Ok(None);
+        // With `PrivatePIDs=` a number that another process has cannot be told from one that is meant for it.
+        match (is_meant(pid, own_pid), own_pid) {
+            (true, _) => (),
+            (false, 1) => return Err(InvalidVariable("WATCHDOG_PID")),
+            (false, _) => return Ok(None),
         }
     }
     match positive(usec) {

@@ -88,8 +88,9 @@ fn numbers(fds: &[u8], pid: Option<&[u8]>, own_pid: u32) -> Result<Range<RawFd>,
     let pid = pid.ok_or("LISTEN_PID is not set")?;
     let pid = positive(pid).ok_or_else(|| invalid("LISTEN_PID", pid))?;
     if !is_meant(pid, own_pid) {
+        let private = if own_pid == 1 { ", and PrivatePIDs= hides whom it means" } else { "" };
         return Err(format!(
-            "LISTEN_PID={pid} is another process than this one, {own_pid}: what ExecStart= runs must exec the VM"
+            "LISTEN_PID={pid} is another process than this one, {own_pid}: what ExecStart= runs must exec the VM{private}"
         ));
     }
     positive(fds)
