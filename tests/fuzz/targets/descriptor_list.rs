@@ -11,6 +11,9 @@ use systemd_core::{FdName, HandedOver, listen_fds};
 /// Of the numbers from 3 on, so many are open at least.
 const OPEN: usize = 64;
 
+/// No more of those that are closed are looked for.
+const MOST_CLOSED: usize = 100;
+
 static OPENED: Once = Once::new();
 
 fuzz_target!(|variables: (Option<&[u8]>, Option<&[u8]>, Option<&[u8]>, u8)| {
@@ -27,8 +30,13 @@ fuzz_target!(|variables: (Option<&[u8]>, Option<&[u8]>, Option<&[u8]>, u8)| {
         Some(many) if for_us => {
             let mut all_names =
                 names.into_iter().flat_map(|names| names.split(|&byte| byte == b':'));
+            let mut closed = 0;
             let open: Vec<_> = (3..3 + many.min(10 * OPEN as u64) as i32)
                 .map(|fd| (fd, all_names.next().filter(|name| !name.is_empty())))
+                .take_while(|&(fd, _)| {
+                    closed += usize::from(!is_open(fd));
+                    closed <= MOST_CLOSED
+                })
                 .filter(|&(fd, _)| is_open(fd) && !is_null(fd))
                 .collect();
             assert_eq!(fds, open);
