@@ -140,7 +140,10 @@ nifs(Config) ->
                         answers(store_term, [First, Second, Third, bounded(Millis)]);
                     ({Name, 3}) -> answers(Name, [First, Second, Third]);
                     ({store_fds, 4}) ->
-                        answers(store_fds, [First, Second, Third =/= [], bounded(Millis)])
+                        answers(store_fds, [First, Second, Third =/= [], bounded(Millis)]);
+                    ({watchdog_take_up, 5}) ->
+                        answers(watchdog_take_up, [First, 1, Second, 1, Third]) andalso
+                            answers(watchdog_take_up, [First, Second, [], Third, []])
                 end,
                 Functions
             )
