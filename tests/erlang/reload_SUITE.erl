@@ -326,6 +326,8 @@ many_signals_while_one_runs(Config) ->
     First = receive {begun, Pid} -> Pid end,
     Before = erlang:system_info(process_count),
     [gen_event:notify(erl_signal_server, sighup) || _ <- lists:seq(1, 200)],
+    %% All of them have come.
+    _ = gen_event:which_handlers(erl_signal_server),
     await_waiting_signal(),
     ?assert(erlang:system_info(process_count) - Before < 20),
     First ! go,
