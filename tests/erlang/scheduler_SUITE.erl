@@ -59,7 +59,7 @@ gaps(Recorder, Last, Gaps) ->
         <<"WATCHDOG=1\n">> ->
             Now = now_millis(),
             gaps(Recorder, Now, [Now - Last | Gaps]);
-        %% Beyond half of the timeout it is told of, and then the status is as before.
+        %% After half of the timeout the status says so; when the stall ends, the status is as before.
         <<"STATUS=watchdog: scheduler ", _/binary>> ->
             gaps(Recorder, Last, Gaps);
         <<"STATUS=begin\n">> ->

@@ -235,7 +235,7 @@ struct Keeper {
     stall: Stall,
     /// It is in the place of the user's status.
     stall_is_shown: bool,
-    /// When the last one was told of, and when it was looked for one.
+    /// When the thread last wrote an entry about one, and when it last asked the VM about one.
     last_stall: Option<Instant>,
     last_look: Option<Instant>,
     events: Sender<Event>,
@@ -268,7 +268,7 @@ enum Stall {
     },
 }
 
-/// Between two stalls that are told of.
+/// Between two entries.
 const BETWEEN_STALLS: Duration = Duration::from_secs(60);
 
 /// Between two looks for what is to be told. Who has not found it by then never does.
