@@ -70,7 +70,7 @@ defmodule Systemd.MixProject do
   @properties properties
 
   # What native/package.sh puts into one.
-  @package ~w(mix.exs rebar.config rebar.lock Cargo.toml Cargo.lock native erlang elixir priv doc docs) ++
+  @package ~w(mix.exs rebar.config rebar.lock Cargo.toml Cargo.lock native erlang include elixir priv doc docs) ++
              ~w(README.md CHANGELOG.md LICENSE)
 
   def project do

@@ -17,7 +17,7 @@
 -export([store_fds/1, store_fds/2, clear_fds/1, store_term/2, fetch_term/1, credentials/1, read_credential/1]).
 -export([booted/0, unset_env/1, info/0, doctor/0]).
 
--export_type([state/0, statuses/0, sd_timeout/0, reason/0, info/0, watchdog_info/0]).
+-export_type([state/0, digits/0, statuses/0, sd_timeout/0, reason/0, info/0, watchdog_info/0]).
 -export_type([reload_function/0, status_function/0, extension/0]).
 -export_type([fd/0, fd_name/0, fd_info/0, fd_source/0, storable/0, credential/0]).
 
@@ -26,15 +26,19 @@
 -type state() ::
     ready | stopping | reloading | restart_reset
     | {status, unicode:chardata()}
-    | {errno, 0..4095} | {buserror, unicode:chardata()} | {varlinkerror, unicode:chardata()} | {exit_status, 0..255}
-    | {mainpid, pos_integer()} | {notify_access, none | main | exec | all}
-    | {watchdog_usec, non_neg_integer()}
-    | {extend_timeout, {non_neg_integer(), erlang:time_unit()}}
+    | {errno, 0..4095 | digits()} | {buserror, unicode:chardata()} | {varlinkerror, unicode:chardata()}
+    | {exit_status, 0..255 | digits()} | {mainpid, pos_integer() | digits()}
+    | {notify_access, none | main | exec | all}
+    | {watchdog_usec, non_neg_integer() | digits()}
+    | {extend_timeout, {non_neg_integer() | digits(), erlang:time_unit()}}
     | {Key :: atom() | unicode:chardata(), Value :: unicode:chardata() | integer()}.
 %% One assignment of sd_notify(3). `{Key, Value}' is any other: the key is sent in upper case, so that `{x_users, 7}'
 %% becomes `X_USERS=7'. A line break or NUL becomes a space in a status, and is an error in every other value. A
 %% backslash is sent as two, which the manager reads as one. `watchdog_usec' changes the manager's timeout alone: this
 %% application goes on to ping at the interval of `WatchdogSec='.
+
+-type digits() :: unicode:chardata().
+%% A number as text, such as `os:getpid()'.
 
 -type statuses() ::
     #{up => state() | [state()], down => state() | [state()]}
@@ -183,7 +187,11 @@ ready(Status) -> systemd_status:ready(Status).
 
 %% @doc A child that notifies when it is started, and when it is stopped in a shutdown of the service:
 %% `systemd:set_status([{down, {status, "draining"}}])' behind a drainer tells the operator when draining begins, and in
-%% front of it when it is over. Several fit into one supervisor.
+%% front of it when it is over.
+%%
+%% Equal arguments make equal child specifications, whose `id' finds the child in its supervisor. Two equal ones in one
+%% supervisor need different ids: `(systemd:set_status(Statuses))#{id => another}', in Elixir
+%% `Supervisor.child_spec(Systemd.set_status(statuses), id: :another)'.
 %%
 %% When a crash in the tree takes it down, nothing is sent. When it is started again, `up' is.
 %%
@@ -259,7 +267,8 @@ barrier(Timeout) ->
 %% <li>`ping': sends one `WATCHDOG=1' by hand.</li>
 %% <li>`trigger': sends `WATCHDOG=trigger', as if the timeout had run out.</li>
 %% <li>`disable', `enable': stops the pings, and takes them up again. The manager goes on to expect them, so that a
-%% service which disables them has to ping by hand.</li>
+%% service which disables them has to ping by hand. Where `WATCHDOG_PID' names another process nothing pings until
+%% `enable'.</li>
 %% </ul>
 -spec watchdog
     (state) -> sd_timeout() | false;
@@ -272,8 +281,8 @@ watchdog(enable) -> systemd_watchdog:enable();
 watchdog(disable) -> systemd_watchdog:disable();
 watchdog(Command) -> error(badarg, [Command]).
 
-%% @doc Does what the config key `reload' says: see {@link reload_function()}. SIGHUP does the same, unless the config
-%% key `handle_event' is `false'.
+%% @doc Does what the config key `reload' says: see {@link reload_function()}. SIGHUP does the same, or the signal that
+%% the config key `handle_event' names; none where that is `false'.
 %%
 %% By default, or with `restart', says `RELOADING=1' and restarts the VM in place by `init:restart/0'. The manager shows
 %% `reloading' until the service is ready again; no `STOPPING=1' is sent. When `RELOADING=1' can't be sent, nothing is

@@ -22,7 +22,7 @@ prep_stop(Variables) ->
     Variables.
 
 stop(Variables) ->
-    systemd_sighup:uninstall(),
+    systemd_signal:uninstall(),
     systemd_lifecycle:close(),
     systemd_notify:close(),
     systemd_fd_store:close(),
@@ -53,25 +53,27 @@ notifying({error, Reason}, Variables) ->
     end;
 notifying({ok, _}, Variables) ->
     systemd_main_pid:claim(),
-    Timeout = watchdog(Variables),
-    systemd_lifecycle:open(Timeout),
-    Requests = systemd_sighup:install(),
-    systemd_readiness:child_spec() ++ [systemd_watchdog:open(Timeout) || Timeout =/= none] ++
-        [systemd_reload:child_spec(Requests)].
+    systemd_lifecycle:open(),
+    Requests = systemd_signal:install(),
+    systemd_readiness:child_spec() ++ watchdog(Variables) ++ [systemd_reload:child_spec(Requests)].
 
-%% In microseconds.
--spec watchdog(systemd_env:variables()) -> pos_integer() | none.
 watchdog(Variables) ->
     Usec = systemd_env:value("WATCHDOG_USEC", Variables),
     Pid = systemd_main_pid:heir(systemd_env:value("WATCHDOG_PID", Variables)),
     case systemd_nif:watchdog_usec(Usec, Pid) of
         {ok, Timeout} ->
-            Timeout;
+            systemd_watchdog:open(Timeout, true);
+        {another, Timeout} ->
+            %% With PrivatePIDs= the number of another process in there may be the VM's own outside.
+            _ = os:getpid() =:= "1" andalso watchdog_is_off("WATCHDOG_PID", "another process's, which PrivatePIDs= "
+                "may have caused; watchdog(enable) turns it on", Variables),
+            systemd_watchdog:open(Timeout, false);
         undefined ->
-            none;
+            [];
         {error, {invalid_value, Name}} ->
-            logger:error("systemd: the watchdog is off: ~ts=~0tp is invalid, or with PrivatePIDs= another process's", [
-                Name, systemd_env:value(binary_to_list(Name), Variables)
-            ]),
-            none
+            watchdog_is_off(binary_to_list(Name), "invalid", Variables),
+            []
     end.
+
+watchdog_is_off(Name, Why, Variables) ->
+    logger:error("systemd: the watchdog is off: ~ts=~0tp is ~ts", [Name, systemd_env:value(Name, Variables), Why]).

@@ -19,10 +19,12 @@ keys() ->
         {reload_timeout, 90000, "milliseconds or infinity", or_in(infinity, 1, 1 bsl 32 - 1)},
         {restart_timeout, 120000, "milliseconds", in(1, 1 bsl 32 - 1)},
         {memory_pressure, undefined, "{M, F, A}, fun/0 or false", or_callable(false)},
-        {handle_event, sighup, "sighup or false", one_of([sighup, false])},
+        {handle_event, sighup, "sighup, sigusr1, sigusr2, sigquit, sigalrm, sigtstp or false",
+            one_of([sighup, sigusr1, sigusr2, sigquit, sigalrm, sigtstp, false])},
         {warn_about_readiness_message, 10000, "milliseconds or false", or_in(false, 0, 1 bsl 32 - 1)},
         {install_journal, false, "true, false or options of systemd_journal_h", fun is_journal/1},
         {install_kmsg, true, "true or false", fun is_boolean/1},
+        {auto_formatter, true, "true or false", fun is_boolean/1},
         {unset_env, true, "true or false", fun is_boolean/1}
     ].
 
@@ -66,6 +68,9 @@ function(Key) ->
         _ -> default(Key)
     end.
 
+%% Its older name.
+default(install_kmsg) ->
+    value(auto_formatter);
 default(Key) ->
     {Key, Default, _, _} = lists:keyfind(Key, 1, keys()),
     Default.

@@ -106,7 +106,7 @@ barrier(_, _) -> ?NOT_LOADED.
 barrier_reached(_) -> ?NOT_LOADED.
 
 -spec watchdog_usec(Usec :: binary() | false, Pid :: binary() | false) ->
-    {ok, pos_integer()} | undefined | {error, {invalid_value, binary()}}.
+    {ok | another, pos_integer()} | undefined | {error, {invalid_value, binary()}}.
 watchdog_usec(_, _) -> ?NOT_LOADED.
 -spec watchdog_start(
     notifier(), OnSchedulers :: [pid()], TimeoutUsec :: pos_integer(), IntervalUsec :: pos_integer(),

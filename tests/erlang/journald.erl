@@ -9,6 +9,7 @@ add(Recorder) -> add(Recorder, #{}).
 
 add(Recorder, Config) ->
     ok = logger:add_handler(?HANDLER, systemd_journal_h, #{
+        formatter => systemd_journal_config:message_only(),
         %% Nothing but what a test logs.
         filters => [{here, {fun(Event, _) -> here(Event) end, []}}],
         config => Config#{path => recorder:path(Recorder)}

@@ -150,8 +150,13 @@ not_installed_elsewhere(Config) ->
     ].
 
 not_installed_when_told(Config) ->
-    {Out, ""} = written("out", [{install_kmsg, false}], "ok", Config),
-    ?assertEqual(nomatch, string:find(Out, "<3>")).
+    [
+        begin
+            {Out, ""} = written("out", [{Key, false}], "ok", Config),
+            ?assertEqual(nomatch, string:find(Out, "<3>"))
+        end
+     || Key <- [install_kmsg, auto_formatter]
+    ].
 
 %% A formatter's configuration need not be a map, and so has no room for a parent.
 not_installed_on_other_configs(Config) ->

@@ -117,7 +117,7 @@ invalid_values(Config) ->
             {status, make_ref()},
             {errno, -1},
             {errno, 4096},
-            {errno, "2"},
+            {errno, "two"},
             {exit_status, 256},
             {mainpid, 0},
             {mainpid, 1 bsl 40},

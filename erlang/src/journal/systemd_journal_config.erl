@@ -2,7 +2,7 @@
 %% The configuration of `systemd_journal_h', checked and made ready for use.
 -module(systemd_journal_config).
 
--export([new/1, given/1, path/1, current/1, info/0, forget/1]).
+-export([new/1, message_only/0, given/1, path/1, current/1, info/0, forget/1]).
 
 -export_type([ready/0]).
 
@@ -143,13 +143,16 @@ info(Id, Path, Sink) ->
         end,
     #{path => Path, reachable => IsReachable, sent => Sent, dropped => Dropped}.
 
-%% The time and the level have fields of their own, so that the default formatters of `logger' and of kernel's default
-%% handler would only say them twice.
-formatter(#{formatter := {logger_formatter, Config}} = Handler) when
-    Config =:= #{}; Config =:= #{legacy_header => true, single_line => false}
+%% Kernel gives its default handler this one, where the configuration has none.
+formatter(#{formatter := {logger_formatter, #{legacy_header := true, single_line := false} = Config}} = Handler) when
+    map_size(Config) =:= 2
 ->
-    Handler#{formatter := {logger_formatter, #{template => [msg], single_line => false}}};
+    Handler#{formatter := message_only()};
 formatter(Handler) -> Handler.
+
+%% @doc A formatter. The time and the level have fields of their own.
+-spec message_only() -> {module(), logger:formatter_config()}.
+message_only() -> {logger_formatter, #{template => [msg], single_line => false}}.
 
 check(fields, Fields) when length(Fields) >= 0 -> ok;
 check(metadata, Which) when Which =:= all; Which =:= scalars -> ok;

@@ -3,7 +3,10 @@
 %% it has. See systemd-journald.service(8) and systemd.journal-fields(7).
 %%
 %% ```
-%% logger:add_handler(journal, systemd_journal_h, #{config => #{metadata => all}}).
+%% logger:add_handler(journal, systemd_journal_h, #{
+%%     formatter => {logger_formatter, #{template => [msg], single_line => false}},
+%%     config => #{metadata => all}
+%% }).
 %% '''
 %%
 %% or, with the config key `install_journal' of this application, in the place of the default handler. It needs no
@@ -12,9 +15,12 @@
 %% Without a journal, or without the native library, lines go to standard error, each with its level as `<N>' in
 %% front; one line there says why. Adding the handler fails only for an invalid configuration.
 %%
-%% `MESSAGE=' is what the formatter makes of the event; unless another one is configured it is the message alone,
-%% because time and level have fields of their own. With an error report of a crash go `CRASH_PROCESS=',
-%% `CRASH_REASON=' and `CRASH_STACK='.
+%% `MESSAGE=' is what the formatter makes of the event. An event of which it makes an empty text is left out. The
+%% formatter above makes the message alone, because time and level have fields of their own; `install_journal',
+%% `logger:add_handlers(systemd)' and kernel's default handler have it by themselves. `logger:add_handler/3' without a
+%% formatter has the one of `logger', with the time and the level in the message.
+%%
+%% With an error report of a crash go `CRASH_PROCESS=', `CRASH_REASON=' and `CRASH_STACK='.
 %%
 %% A value is text where it is a binary in UTF-8, or a list of code points that is not empty, and all of it is
 %% printable. Anything else is written as a term, in Elixir's syntax where the event comes from Elixir. A struct is
@@ -62,13 +68,14 @@
 -export([adding_handler/1, changing_config/3, removing_handler/1, filter_config/1, log/2]).
 
 -export_type([field/0, report_cb/0, config/0]).
+-export_type([field_definition/0, field_name/0, field_value/0]).
 
 -type field() ::
     level | priority | os_pid | mfa | time | script_id | syslog_pid | syslog_timestamp | syslog_identifier
     | (Metakey :: atom())
-    | {Name :: atom() | unicode:chardata(), Source :: atom() | [atom(), ...] | unicode:chardata()}.
+    | {field_name(), field_value()}.
 %% A key of the metadata, under its own name in upper case or under `Name'; the way to it through nested maps; or a
-%% literal text. These are special, also as a `Source':
+%% literal text. These are special, also as a {@link field_value()}:
 %% <ul>
 %% <li>`level', `priority': the level by its name, and as the number of syslog(3).</li>
 %% <li>`time': of the event, as RFC 3339 has it, in UTC.</li>
@@ -79,6 +86,13 @@
 %% <li>`syslog_pid', `syslog_timestamp': `{"SYSLOG_PID", os_pid}', `{"SYSLOG_TIMESTAMP", time}'.</li>
 %% </ul>
 %% What is not set, `undefined', `nil' or empty is left out.
+
+-type field_definition() :: field().
+
+-type field_name() :: atom() | unicode:chardata().
+
+-type field_value() :: atom() | [atom(), ...] | unicode:chardata().
+%% The source of a field's value, see {@link field()}.
 
 -type report_cb() ::
     fun((logger:report()) -> [{Name :: term(), Value :: term()}])
@@ -137,11 +151,15 @@ log(Event, Formatter, Config) ->
             ok;
         Translated ->
             Message = made(systemd_journal_message:format(Translated, Formatter), Config),
-            %% What a translator has made a text of has its fields still.
-            Untranslated = Translated#{msg := maps:get(msg, Event)},
-            More = made(systemd_journal_fields:report(Untranslated, maps:get(report_cb, Config)), Config),
-            send(Translated, Message, More, Config)
+            %% By an empty text a formatter leaves an event out.
+            _ = string:is_empty(Message) orelse log(Event, Translated, Message, Config),
+            ok
     end.
+
+%% What a translator has made a text of has its fields still.
+log(#{msg := Untranslated}, Translated, Message, Config) ->
+    Report = systemd_journal_fields:report(Translated#{msg := Untranslated}, maps:get(report_cb, Config)),
+    send(Translated, Message, made(Report, Config), Config).
 
 made({ok, Made}, _) -> Made;
 made({failed, Made, Why}, Config) ->

@@ -61,7 +61,9 @@ sasl() ->
 
 replace(#{id := Id} = Old, Options) ->
     Kept = maps:with([level, filters, filter_default], Old),
-    Handler = Kept#{config => maps:merge(#{metadata => scalars}, Options)},
+    Handler = Kept#{
+        formatter => systemd_journal_config:message_only(), config => maps:merge(#{metadata => scalars}, Options)
+    },
     %% Meanwhile both write, so that no line is lost.
     case logger:add_handler(?MODULE, systemd_journal_h, Handler) of
         ok ->

@@ -2,7 +2,7 @@
 %% Whether the service starts, runs, reloads, restarts or stops, and what the manager is to know when the VM goes down.
 -module(systemd_lifecycle).
 
--export([open/1, install/0, close/0, begun/1, going_down/0]).
+-export([open/0, watched/1, install/0, close/0, begun/1, going_down/0]).
 -export([state/0, is_going_down/0, restart/2, unwatched/1, is_unwatched/0, watched_again/1]).
 
 %% Where kernel's `shutdown_func' from before us is kept.
@@ -14,12 +14,14 @@
 %% A variable of the environment, because the VM that comes after a restart in place has nothing else of ours.
 -define(UNWATCHED, "SYSTEMD_WATCHDOG_BRIDGED").
 
-%% @doc The timeout is that of the manager's watchdog.
--spec open(WatchdogUsec :: pos_integer() | none) -> ok.
-open(WatchdogUsec) ->
+open() ->
     _ = persistent_term:erase(?MODULE),
-    persistent_term:put(?WATCHED, WatchdogUsec),
+    watched(none),
     install_begun().
+
+%% @doc The timeout of the manager's watchdog, which this VM pings.
+-spec watched(WatchdogUsec :: pos_integer() | none) -> ok.
+watched(WatchdogUsec) -> persistent_term:put(?WATCHED, WatchdogUsec).
 
 close() ->
     _ = persistent_term:erase(?WATCHED),

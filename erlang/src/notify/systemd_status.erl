@@ -10,7 +10,7 @@
 -type status() :: default | undefined | nil | unicode:chardata().
 
 -spec ready(status()) -> supervisor:child_spec().
-ready(Status) -> #{id => {?MODULE, make_ref()}, start => {?MODULE, ready_link, [Status]}, restart => temporary}.
+ready(Status) -> #{id => {?MODULE, ready, Status}, start => {?MODULE, ready_link, [Status]}, restart => temporary}.
 
 -spec ready_link(status()) -> ignore.
 ready_link(Status) ->
@@ -33,7 +33,7 @@ child_spec(Statuses) ->
 
 %% @doc `Down' is called when the child is stopped in a shutdown of the service.
 -spec child_spec(Up :: [systemd:state()], Down :: {module(), atom(), list()}) -> supervisor:child_spec().
-child_spec(Up, Down) -> #{id => {?MODULE, make_ref()}, start => {?MODULE, start_link, [Up, Down]}}.
+child_spec(Up, Down) -> #{id => {?MODULE, Up, Down}, start => {?MODULE, start_link, [Up, Down]}}.
 
 start_link(Up, Down) -> gen_server:start_link(?MODULE, {Up, Down}, []).
 

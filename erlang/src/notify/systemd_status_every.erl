@@ -14,7 +14,7 @@
 }).
 
 child_spec(Interval, Function) ->
-    #{id => {?MODULE, make_ref()}, start => {?MODULE, start_link, [Interval, Function]}}.
+    #{id => {?MODULE, Interval, Function}, start => {?MODULE, start_link, [Interval, Function]}}.
 
 start_link(Interval, Function) -> gen_server:start_link(?MODULE, {Interval, Function}, []).
 

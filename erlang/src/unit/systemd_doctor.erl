@@ -54,8 +54,11 @@ unit(#{unit := Unit}) ->
 -spec project(Config :: [{atom(), term()}], systemd_unit:settings()) -> [systemd_doctor_rules:finding()].
 project(Config, Unit) ->
     %% As the application will find it on a server.
-    Install = [proplists:get_value(install_journal, Config, false), proplists:get_value(install_kmsg, Config, true)],
-    Levels = case Install of [false, true] -> prefixed; _ -> elsewhere end,
+    Kmsg = proplists:get_value(install_kmsg, Config, proplists:get_value(auto_formatter, Config, true)),
+    Levels = case {proplists:get_value(install_journal, Config, false), Kmsg} of
+        {false, true} -> prefixed;
+        _ -> elsewhere
+    end,
     systemd_doctor_rules:findings(facts(Config, Unit, Levels)).
 
 %% @doc Prints them; whether nothing is wrong.

@@ -3,7 +3,7 @@
 -module(systemd_watchdog).
 -behaviour(gen_server).
 
--export([open/1, start_link/1, timeout/0, info/0, enable/0, disable/0]).
+-export([open/2, start_link/1, timeout/0, info/0, enable/0, disable/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 %% Between two tries to start the thread, in milliseconds.
@@ -34,22 +34,27 @@
 %% For those who must not wait for this process: a row in the table of that name. Times are monotonic milliseconds.
 -record(info, {
     key = info,
-    timeout :: pos_integer(),
+    usec :: pos_integer(),
     warn_after :: pos_integer(),
-    enabled = true :: boolean(),
+    %% Another's while the manager expects pings of another process, and no child runs.
+    enabled :: boolean() | anothers,
     asked = none :: none | integer(),
     answered = none :: none | integer(),
     duration = never :: never | non_neg_integer(),
     result = not_checked :: ok | not_checked | unicode:unicode_binary()
 }).
 
-%% @doc The child; and the table, which belongs to the caller: what was disabled stays so in the child's next life.
--spec open(Usec :: pos_integer()) -> supervisor:child_spec().
-open(Usec) ->
+%% @doc The child, where the manager expects pings of this process; and the table, which belongs to the caller: what was
+%% disabled stays so in the child's next life.
+-spec open(Usec :: pos_integer(), IsOurs :: boolean()) -> [supervisor:child_spec()].
+open(Usec, IsOurs) ->
     WarnAfter = case systemd_config:value(watchdog_warn_after) of undefined -> half(Usec); Millis -> Millis end,
     ?MODULE = ets:new(?MODULE, [named_table, public, {keypos, #info.key}]),
-    true = ets:insert(?MODULE, #info{timeout = max(1, Usec div 1000), warn_after = WarnAfter}),
-    #{id => ?MODULE, start => {?MODULE, start_link, [Usec]}}.
+    Enabled = IsOurs orelse anothers,
+    true = ets:insert(?MODULE, #info{usec = Usec, warn_after = WarnAfter, enabled = Enabled}),
+    [child_spec(Usec) || IsOurs].
+
+child_spec(Usec) -> #{id => ?MODULE, start => {?MODULE, start_link, [Usec]}}.
 
 half(Usec) -> max(1, Usec div 2000).
 
@@ -67,9 +72,11 @@ timeout() ->
 -spec info() -> false | systemd:watchdog_info().
 info() ->
     try ets:lookup(?MODULE, info) of
+        [#info{enabled = anothers}] ->
+            false;
         [#info{asked = Asked, answered = Answered} = Info] ->
             #{
-                timeout => Info#info.timeout,
+                timeout => max(1, Info#info.usec div 1000),
                 enabled => Info#info.enabled,
                 last_answer => ago(Answered, 0, never),
                 last_result => Info#info.result,
@@ -106,17 +113,24 @@ order(Order, Tries) ->
     catch
         exit:_ ->
             case Tries > 0 andalso ets:whereis(?MODULE) =/= undefined of
-                %% It is started anew.
-                true -> timer:sleep(10), order(Order, Tries - 1);
+                true -> start_child(), order(Order, Tries - 1);
                 false -> ok
             end
+    end.
+
+%% Unless it is being started anew.
+start_child() ->
+    case catch supervisor:start_child(systemd_sup, child_spec(noted(#info.usec))) of
+        {ok, _} -> ok;
+        _ -> timer:sleep(10)
     end.
 
 init(Usec) ->
     process_flag(trap_exit, true),
     process_flag(priority, high),
     load_code(),
-    note([{#info.asked, none}]),
+    systemd_lifecycle:watched(Usec),
+    note([{#info.asked, none}, {#info.enabled, noted(#info.enabled) =:= true}]),
     Unwatched = systemd_lifecycle:is_unwatched(),
     {ok, start(#state{usec = Usec, unwatched = Unwatched, quiet_until = now_millis() + half(Usec)})}.
 

@@ -11,27 +11,33 @@ use std::time::Duration;
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidVariable(pub &'static str);
 
-/// The time within which the manager expects a `WATCHDOG=1` from process `own_pid`; `None` if
-/// the watchdog is off, or meant for another process.
+/// The time within which the manager expects a `WATCHDOG=1`.
+#[derive(Debug, PartialEq, Eq)]
+pub enum WatchdogTimeout {
+    /// From this process.
+    Ours(Duration),
+    /// From another one.
+    Anothers(Duration),
+}
+
+/// What process `own_pid` learns from the two variables; `None` if the watchdog is off.
 pub fn watchdog_timeout(
     usec: Option<&[u8]>,
     pid: Option<&[u8]>,
     own_pid: u32,
-) -> Result<Option<Duration>, InvalidVariable> {
+) -> Result<Option<WatchdogTimeout>, InvalidVariable> {
     let Some(usec) = usec else { return Ok(None) };
-    if let Some(pid) = pid {
-        let pid = positive(pid).ok_or(InvalidVariable("WATCHDOG_PID"))?;
-        // With `PrivatePIDs=` a number that another process has cannot be told from one that is meant for it.
-        match (is_meant(pid, own_pid), own_pid) {
-            (true, _) => (),
-            (false, 1) => return Err(InvalidVariable("WATCHDOG_PID")),
-            (false, _) => return Ok(None),
-        }
-    }
-    match positive(usec) {
-        Some(usec) if usec < u64::MAX => Ok(Some(Duration::from_micros(usec))),
-        _ => Err(InvalidVariable("WATCHDOG_USEC")),
-    }
+    let is_ours = match pid {
+        Some(pid) => is_meant(positive(pid).ok_or(InvalidVariable("WATCHDOG_PID"))?, own_pid),
+        None => true,
+    };
+    let usec = positive(usec).filter(|&usec| usec < u64::MAX);
+    let timeout = usec.map(Duration::from_micros).ok_or(InvalidVariable("WATCHDOG_USEC"))?;
+    Ok(Some(if is_ours {
+        WatchdogTimeout::Ours(timeout)
+    } else {
+        WatchdogTimeout::Anothers(timeout)
+    }))
 }
 
 /// Whether the process that the manager has started, and calls `pid`, is process `own_pid`. With `PrivatePIDs=` in the
@@ -62,15 +68,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const USEC: Result<Option<Duration>, InvalidVariable> = Err(InvalidVariable("WATCHDOG_USEC"));
+    type Timeout = Result<Option<WatchdogTimeout>, InvalidVariable>;
 
-    fn timeout(usec: &str) -> Result<Option<Duration>, InvalidVariable> {
+    const USEC: Timeout = Err(InvalidVariable("WATCHDOG_USEC"));
+
+    fn ours(usec: u64) -> Timeout {
+        Ok(Some(WatchdogTimeout::Ours(Duration::from_micros(usec))))
+    }
+
+    fn timeout(usec: &str) -> Timeout {
         watchdog_timeout(Some(usec.as_bytes()), None, 1)
     }
 
     #[test]
     fn a_timeout_in_microseconds() {
-        assert_eq!(timeout("2000000"), Ok(Some(Duration::from_secs(2))));
+        assert_eq!(timeout("2000000"), ours(2_000_000));
         assert_eq!(watchdog_timeout(None, Some(b"1"), 1), Ok(None));
     }
 
@@ -107,8 +119,8 @@ mod tests {
     #[test]
     fn meant_for_one_process() {
         let timeout = |pid: &[u8]| watchdog_timeout(Some(b"5"), Some(pid), 4711);
-        assert_eq!(timeout(b"4711"), Ok(Some(Duration::from_micros(5))));
-        assert_eq!(timeout(b"1"), Ok(None));
+        assert_eq!(timeout(b"4711"), ours(5));
+        assert_eq!(timeout(b"1"), Ok(Some(WatchdogTimeout::Anothers(Duration::from_micros(5)))));
         assert_eq!(timeout(b"x"), Err(InvalidVariable("WATCHDOG_PID")));
     }
 
@@ -120,7 +132,7 @@ mod tests {
 
         #[test]
         fn every_timeout_is_kept(usec in 1..u64::MAX) {
-            prop_assert_eq!(timeout(&usec.to_string()), Ok(Some(Duration::from_micros(usec))));
+            prop_assert_eq!(timeout(&usec.to_string()), ours(usec));
         }
     }
 }

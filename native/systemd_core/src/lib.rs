@@ -27,7 +27,7 @@ mod sockets;
 mod watchdog;
 mod worker;
 
-pub use environment::{InvalidVariable, is_meant, watchdog_timeout};
+pub use environment::{InvalidVariable, WatchdogTimeout, is_meant, watchdog_timeout};
 pub use jobs::Jobs;
 pub use journal::Journal;
 pub use journal::entry::Entry;

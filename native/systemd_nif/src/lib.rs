@@ -21,6 +21,7 @@ mod atoms {
         ok,
         error,
         undefined,
+        another,
         unknown,
         // results
         again,

@@ -1,10 +1,10 @@
-//! `$WATCHDOG_USEC` and `$WATCHDOG_PID`: the timeout is on exactly when a plain reading of
+//! `$WATCHDOG_USEC` and `$WATCHDOG_PID`: the timeout is this process's exactly when a plain reading of
 //! sd_watchdog_enabled(3) says so.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
-use systemd_core::{InvalidVariable, watchdog_timeout};
+use systemd_core::{InvalidVariable, WatchdogTimeout, watchdog_timeout};
 
 fuzz_target!(|variables: (Option<&[u8]>, Option<&[u8]>, u32)| {
     let (usec, pid, own_pid) = variables;
@@ -13,10 +13,15 @@ fuzz_target!(|variables: (Option<&[u8]>, Option<&[u8]>, u32)| {
     let expected = match (usec, pid.map(number)) {
         (None, _) => Ok(None),
         (Some(_), Some(None | Some(0))) => Err(InvalidVariable("WATCHDOG_PID")),
-        (Some(_), Some(Some(pid))) if pid != u128::from(own_pid) => Ok(None),
-        (Some(usec), _) => match number(usec) {
+        (Some(usec), pid) => match number(usec) {
             Some(usec) if usec > 0 && usec < u128::from(u64::MAX) => {
-                Ok(Some(Duration::from_micros(usec as u64)))
+                let timeout = Duration::from_micros(usec as u64);
+                Ok(Some(match pid {
+                    Some(Some(pid)) if pid != u128::from(own_pid) => {
+                        WatchdogTimeout::Anothers(timeout)
+                    }
+                    _ => WatchdogTimeout::Ours(timeout),
+                }))
             }
             _ => Err(InvalidVariable("WATCHDOG_USEC")),
         },

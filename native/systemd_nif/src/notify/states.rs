@@ -2,8 +2,9 @@
 
 use crate::budget::Budget;
 use crate::chardata::{choice, is_atom, text, text_or_atom};
-use rustler::{Term, TermType};
+use rustler::{Decoder, Term, TermType};
 use std::borrow::Cow;
+use std::str::FromStr;
 use systemd_core::{Assignment, Message, Rejected};
 
 mod atoms {
@@ -55,22 +56,21 @@ fn push<'a>(
     let (key, value) =
         state.decode::<(Term<'a>, Term<'a>)>().map_err(|_| Refused::State(state))?;
     let is = |atom| is_atom(key, atom);
-    let no_value = |_| Refused::Value(key);
+    let no_value = Refused::Value(key);
     let result = if is(atoms::status()) {
         message.push(&Assignment::Status(&text_of(key, value, budget)?))
     } else if is(atoms::errno()) {
-        message.push(&Assignment::Errno(value.decode().map_err(no_value)?))
+        message.push(&Assignment::Errno(number(value, budget).ok_or(no_value)?))
     } else if is(atoms::buserror()) {
         message.push(&Assignment::BusError(&text_of(key, value, budget)?))
     } else if is(atoms::varlinkerror()) {
         message.push(&Assignment::VarlinkError(&text_of(key, value, budget)?))
     } else if is(atoms::exit_status()) {
         // Rustler's u8 would take 256 for 0.
-        let status = value.decode::<u32>().map_err(no_value)?;
-        let status = u8::try_from(status).map_err(|_| Refused::Value(key))?;
-        message.push(&Assignment::ExitStatus(status))
+        let status = number::<u32>(value, budget).and_then(|status| u8::try_from(status).ok());
+        message.push(&Assignment::ExitStatus(status.ok_or(no_value)?))
     } else if is(atoms::mainpid()) {
-        message.push(&Assignment::MainPid(value.decode().map_err(no_value)?))
+        message.push(&Assignment::MainPid(number(value, budget).ok_or(no_value)?))
     } else if is(atoms::notify_access()) {
         let access = choice(
             value,
@@ -81,12 +81,12 @@ fn push<'a>(
                 (atoms::all(), "all"),
             ],
         );
-        let access = access.ok_or(Refused::Value(key))?;
+        let access = access.ok_or(no_value)?;
         message.push(&Assignment::NotifyAccess(access))
     } else if is(atoms::watchdog_usec()) {
-        message.push(&Assignment::WatchdogUsec(value.decode().map_err(no_value)?))
+        message.push(&Assignment::WatchdogUsec(number(value, budget).ok_or(no_value)?))
     } else if is(atoms::extend_timeout()) {
-        let usec = microseconds(value).ok_or(Refused::Value(key))?;
+        let usec = microseconds(value, budget).ok_or(no_value)?;
         message.push(&Assignment::ExtendTimeoutUsec(usec))
     } else {
         let name = text_or_atom(key, budget).map_err(|rejected| match rejected {
@@ -137,10 +137,19 @@ fn custom_value<'a>(
     }
 }
 
+/// Also as text.
+fn number<'a, N: Decoder<'a> + FromStr>(value: Term<'a>, budget: &mut Budget) -> Option<N> {
+    value.decode().ok().or_else(|| {
+        let text = text(value, budget).ok()?;
+        std::str::from_utf8(&text).ok()?.parse().ok()
+    })
+}
+
 /// `{Time, Unit}` with an `erlang:time_unit()`, rounded up. The VM's native unit is the
 /// nanosecond on Linux.
-fn microseconds(value: Term<'_>) -> Option<u64> {
-    let (time, unit) = value.decode::<(u64, Term<'_>)>().ok()?;
+fn microseconds(value: Term<'_>, budget: &mut Budget) -> Option<u64> {
+    let (time, unit) = value.decode::<(Term<'_>, Term<'_>)>().ok()?;
+    let time = number::<u64>(time, budget)?;
     let is = |atom| is_atom(unit, atom);
     let per_second: u64 = if is(atoms::second()) || is(atoms::seconds()) {
         1

@@ -11,7 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use systemd_core::{
-    Event, OnHang, Settings, Verdict, Watchdog, resident_memory, unit_memory, watchdog_timeout,
+    Event, OnHang, Settings, Verdict, Watchdog, WatchdogTimeout, resident_memory, unit_memory,
+    watchdog_timeout,
 };
 
 impl Object for Watchdog {
@@ -20,12 +21,15 @@ impl Object for Watchdog {
     }
 }
 
-/// What sd_watchdog_enabled(3) makes of the two variables: microseconds, or `undefined`.
+/// What sd_watchdog_enabled(3) makes of the two variables: `{ok, Usec}`, `{another, Usec}` where another process is
+/// to ping, or `undefined`.
 #[rustler::nif]
-fn watchdog_usec<'a>(env: Env<'a>, usec: Term<'a>, pid: Term<'a>) -> Term<'a> {
-    match watchdog_timeout(value(usec), value(pid), std::process::id()) {
-        Ok(Some(timeout)) => {
-            (atoms::ok(), u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX)).encode(env)
+fn watchdog_usec<'a>(env: Env<'a>, usec_variable: Term<'a>, pid: Term<'a>) -> Term<'a> {
+    let usec = |timeout: Duration| u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+    match watchdog_timeout(value(usec_variable), value(pid), std::process::id()) {
+        Ok(Some(WatchdogTimeout::Ours(timeout))) => (atoms::ok(), usec(timeout)).encode(env),
+        Ok(Some(WatchdogTimeout::Anothers(timeout))) => {
+            (atoms::another(), usec(timeout)).encode(env)
         }
         Ok(None) => atoms::undefined().encode(env),
         Err(invalid) => error(env, (atoms::invalid_value(), invalid.0)),
