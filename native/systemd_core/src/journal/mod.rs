@@ -155,6 +155,10 @@ fn send_as(socket: &Socket, entry: &Entry, instead: Option<&Instead>) -> Result<
 pub(crate) struct Reporter(Journal);
 
 impl Reporter {
+    /// See syslog(3).
+    pub(crate) const CRITICAL: i64 = 2;
+    pub(crate) const WARNING: i64 = 4;
+
     pub(crate) fn open() -> Result<Self, Errno> {
         let journal = Journal::new(Path::new(Journal::PATH))?;
         let _ = journal.socket();

@@ -1,4 +1,4 @@
-//! What the VM was doing about the watchdog's question, as far as it has said.
+//! How far the VM has got with the watchdog's question, as far as it has said.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ impl Activity {
         }
     }
 
-    /// What was being checked for that tick; empty when nothing was said of it.
+    /// What the VM checks for that tick, or an empty text.
     pub(crate) fn checking(&self, tick: u64) -> &str {
         if self.tick == tick { &self.checking } else { "" }
     }
@@ -36,7 +36,7 @@ impl Activity {
         }
     }
 
-    /// The lengths, and how old they are.
+    /// Their lengths, and how old those are.
     pub(crate) fn run_queues(&self) -> String {
         let Some(taken_up) = self.taken_up else { return "unknown".to_owned() };
         let lengths: Vec<_> = self.run_queues.iter().map(u64::to_string).collect();

@@ -1,17 +1,17 @@
-//! How much memory is in use, and how much there may be: see proc(5) and the kernel's pages on control groups. `root` is
-//! where their files are, which is `/` but in tests.
+//! How much memory is in use, and how much there may be: see proc(5) and the kernel's pages on control groups. `root`
+//! is the folder that has their files: `/`, except in tests.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// What of this process is in memory, in bytes: its `VmRSS`.
+/// How much of this process is in memory, in bytes: its `VmRSS`.
 pub fn resident_memory(root: &Path) -> Option<u64> {
     number("VmRSS:", &read(&root.join("proc/self/status")))?.checked_mul(1024)
 }
 
-/// Where a version of control groups has what is asked for here.
+/// The files of a version of control groups.
 struct Hierarchy {
     mount: &'static str,
     limit: &'static str,
@@ -33,11 +33,11 @@ const V2: Hierarchy = Hierarchy {
     cache: ["active_file", "inactive_file"],
 };
 
-/// Version 1 has a number of that size for none.
+/// Version 1 has a number of this size where there is no limit.
 const NO_LIMIT: u64 = 1 << 62;
 
-/// What the nearest control group with a limit uses, and that limit, in bytes. The file cache isn't counted, because the
-/// kernel takes it back before it runs out of memory.
+/// What the nearest control group with a limit uses, and that limit, in bytes. The file cache isn't counted, because
+/// the kernel reclaims it before it runs out of memory.
 pub fn unit_memory(root: &Path) -> Option<(u64, u64)> {
     let groups = fs::read(root.join("proc/self/cgroup")).ok()?;
     let (hierarchy, path) = hierarchy(&groups)?;
@@ -54,8 +54,8 @@ pub fn unit_memory(root: &Path) -> Option<(u64, u64)> {
     Some((used.saturating_sub(cached[0]?).saturating_sub(cached[1]?), limit))
 }
 
-/// The one with the memory controller, and the group's path below its mount. A controller is in one hierarchy only,
-/// that of version 1 if it is there.
+/// The hierarchy with the memory controller, and the path of this process's group below its mount. A controller is in
+/// one hierarchy only. If one of version 1 has it, that is it.
 fn hierarchy(groups: &[u8]) -> Option<(Hierarchy, &Path)> {
     let group = |is_it: fn(&[u8], &[u8]) -> bool| {
         groups.split(|byte| *byte == b'\n').find_map(|line| {
@@ -75,7 +75,7 @@ fn read(path: &Path) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }
 
-/// That in the first line with this key.
+/// The number in the first line with this key.
 fn number(key: &str, text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok())
 }

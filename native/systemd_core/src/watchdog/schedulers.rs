@@ -1,37 +1,38 @@
-//! The schedulers of the VM: woken while an answer is outstanding or one of them is stuck, and which that is.
+//! Which schedulers of the VM to wake, and which are stuck.
 //!
-//! The work of an idle VM collapses onto one run queue. When native code holds the scheduler of that queue, the others
-//! sleep, and nobody wakes them to take the work. A message to a process that is bound to one of them does: it finds
-//! nothing else to do, and steals.
+//! An idle VM moves its work to one run queue: see `+scl` in erl(1). When native code holds the scheduler of that
+//! queue, the others sleep, and nobody wakes them to take over the work. A message to a process that is bound to one of
+//! them does. Once that process has run, the scheduler has nothing else to do, and steals work. Such messages are sent
+//! while an answer is late, or a scheduler is stuck. A scheduler whose process does not run, while others do, is stuck.
 
 use std::time::{Duration, Instant};
 
-/// An answer is late so long after the question, or after half of an interval that is short.
+/// An answer that takes longer is late. With a short interval, half of that interval counts.
 const LATE: Duration = Duration::from_millis(50);
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(100);
 
-/// One that runs nothing for so long is stuck,
+/// A scheduler that has not run its process for this long is stuck, if others run.
 const STUCK: Duration = Duration::from_secs(1);
-/// when another one has run something so long ago: after a stop of the whole VM they go on one after the other.
+/// Others run if one of them has run something this long ago. After a stop of the whole VM all go on, but not at once.
 const GRACE: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(crate) struct Schedulers {
     late: Duration,
-    /// What each has not run yet, by its number less one.
+    /// The message that each has not run its process for yet. That of scheduler 1 is the first.
     sent: Vec<Option<Sent>>,
     last_round: Option<Instant>,
-    /// So many of them are to run what they are given.
+    /// Schedulers with higher numbers run nothing, see `schedulers_online` of erlang:system_flag/2.
     online: usize,
-    /// The numbers of those that had something to run when a question was taken up last.
+    /// Those that had something to run when the VM last took up a question.
     busy: Vec<usize>,
 }
 
-/// A message to the process on a scheduler.
+/// A message to the process that is bound to a scheduler.
 #[derive(Debug, Clone, Copy)]
 struct Sent {
     since: Instant,
-    /// Another scheduler has run something.
+    /// When another scheduler first ran something after that.
     others: Option<Instant>,
 }
 
@@ -52,8 +53,8 @@ impl Schedulers {
         }
     }
 
-    /// When to wake those that have run what they were sent: because of a question that was asked then, or because one
-    /// runs nothing, so that all that waits for it is taken by the others.
+    /// When to wake schedulers next, so that they take the work of the others: while the answer to the question that
+    /// was `asked` then is late, or while one of them may be stuck.
     pub(crate) fn round_at(&self, asked: Option<Instant>) -> Option<Instant> {
         let late = asked.map(|asked| asked + self.late);
         let held_up = self.expected().filter(|(_, sent)| sent.others.is_some());
@@ -63,20 +64,20 @@ impl Schedulers {
         self.sent.iter().any(Option::is_none).then_some(next)
     }
 
-    /// The numbers of those to wake now.
+    /// The numbers of those to wake now: all that have run what they were sent before.
     pub(crate) fn round(&mut self, now: Instant) -> Vec<usize> {
         self.last_round = Some(now);
         (1..=self.sent.len()).filter(|&number| self.send(number, now)).collect()
     }
 
-    /// False where it has not run what it was sent before.
+    /// False while an earlier message is still there.
     fn send(&mut self, number: usize, now: Instant) -> bool {
         let index = number.checked_sub(1);
         let sent = index.and_then(|index| self.sent.get_mut(index)).filter(|sent| sent.is_none());
         sent.map(|sent| *sent = Some(Sent { since: now, others: None })).is_some()
     }
 
-    /// One has run what it was sent.
+    /// That scheduler has run its process.
     pub(crate) fn ran(&mut self, number: usize, now: Instant) {
         if let Some(sent) = number.checked_sub(1).and_then(|index| self.sent.get_mut(index)) {
             *sent = None;
@@ -84,8 +85,8 @@ impl Schedulers {
         self.one_runs(now);
     }
 
-    /// A scheduler takes up a question. So many are to run, and of the others these have something to run. Gives the
-    /// numbers of those to wake now: what is busy the second time may be stuck.
+    /// The owner takes up a question on one scheduler, and the others in `busy` have something to run. Gives the
+    /// numbers of those to wake now: one that is busy the second time may be stuck.
     pub(crate) fn run(&mut self, online: usize, busy: Vec<usize>, now: Instant) -> Vec<usize> {
         self.online = online;
         let again: Vec<_> = busy.iter().copied().filter(|it| self.busy.contains(it)).collect();
@@ -101,18 +102,19 @@ impl Schedulers {
         }
     }
 
+    /// The schedulers that should have run their process.
     fn expected(&self) -> impl Iterator<Item = (usize, &Sent)> {
         let numbered = self.sent.iter().take(self.online).enumerate();
         numbered.filter_map(|(index, sent)| Some((index + 1, sent.as_ref()?)))
     }
 
-    /// When the first one, apart from these, is stuck, unless it runs something before.
+    /// When the next one will be stuck, without those in `known`.
     pub(crate) fn stuck_at(&self, known: &[usize]) -> Option<Instant> {
         let others = self.expected().filter(|(number, _)| !known.contains(number));
         others.filter_map(|(_, sent)| sent.stuck_at()).min()
     }
 
-    /// Their numbers, and since when the first one of them has run nothing.
+    /// The numbers of those that are stuck, and since when the first of them has run nothing.
     pub(crate) fn stuck(&self, now: Instant) -> Option<(Vec<usize>, Instant)> {
         let is_stuck = |sent: &Sent| sent.stuck_at().is_some_and(|at| now >= at);
         let stuck: Vec<_> = self.expected().filter(|(_, sent)| is_stuck(sent)).collect();

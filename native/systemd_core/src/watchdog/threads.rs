@@ -1,5 +1,5 @@
-//! What the threads of this process do, as the kernel tells it: see proc(5). Asks nobody in the
-//! process, so that it works when every scheduler is stuck.
+//! What the threads of this process do, as the kernel tells it: see proc(5). It needs nothing of the VM, and works when
+//! all schedulers are stuck.
 
 use std::fmt::Write;
 use std::fs;
@@ -34,7 +34,7 @@ struct Thread {
     cpu: Duration,
 }
 
-/// What CPU times are counted in, see `CLK_TCK` in proc(5): Linux shows all programs 100 a second.
+/// The unit of CPU times, see `CLK_TCK` in proc(5): Linux shows all programs 100 a second.
 const CLOCK_TICK: Duration = Duration::from_millis(10);
 
 impl Snapshot {
@@ -46,8 +46,8 @@ impl Snapshot {
         Self { taken, threads }
     }
 
-    /// One line for each thread of a group: its name, its state, where it sleeps, and the CPU time
-    /// that it has had since the snapshot before.
+    /// One line for each thread of a group: its name, its state, where it sleeps, and the CPU time that it has used
+    /// since the snapshot before.
     pub(crate) fn details(&self, group: Group, before: &Self) -> String {
         let mut lines = String::new();
         for thread in self.threads.iter().filter(|thread| thread.group == group) {
@@ -99,7 +99,7 @@ impl Thread {
 
     fn activity(&self, cpu: Duration, passed: Duration) -> String {
         match self.state {
-            // Less than a clock tick may not be counted.
+            // A clock tick that has only begun is not counted.
             'R' if cpu + CLOCK_TICK < passed / 10 => "waiting for a CPU".to_owned(),
             'R' => "running".to_owned(),
             'S' if self.waits_for_work() => "waiting".to_owned(),
@@ -115,7 +115,7 @@ impl Thread {
         if self.place.is_empty() { String::new() } else { format!(" in {}", self.place) }
     }
 
-    /// Or so it seems: one that waits for a lock is in the same places.
+    /// A thread that waits for a lock sleeps in the same places, and looks the same.
     fn waits_for_work(&self) -> bool {
         let place = self.place.as_str();
         place.is_empty() || ["futex", "poll", "select"].iter().any(|wait| place.contains(wait))
@@ -129,7 +129,7 @@ struct Stat<'a> {
 }
 
 impl<'a> Stat<'a> {
-    /// The name stands in parentheses and may hold any character, so the last one ends it.
+    /// The name stands in parentheses and may hold any character, so the last closing one ends it.
     fn parse(stat: &'a str) -> Option<Self> {
         let (head, tail) = stat.rsplit_once(')')?;
         let (_, name) = head.split_once('(')?;
@@ -146,8 +146,8 @@ impl<'a> Stat<'a> {
     }
 }
 
-/// The VM numbers its threads: in front (`10_dirty_io_sch`, cut to 15 bytes by the kernel), or
-/// from OTP 26 on behind (`erts_dios_10`).
+/// The VM numbers its threads in front (`10_dirty_io_sch`, cut to 15 bytes by the kernel), or from OTP 26 on behind
+/// (`erts_dios_10`).
 fn group_and_number(name: &str) -> (Group, u32) {
     for (old, new, group) in [
         ("_scheduler", "erts_sched_", Group::Schedulers),
@@ -162,7 +162,7 @@ fn group_and_number(name: &str) -> (Group, u32) {
     (Group::Others, 0)
 }
 
-/// Of numbers in their order, such as `1-3 5`.
+/// Sorted numbers as `1-3 5`.
 fn ranges(numbers: &[u32]) -> String {
     let parts: Vec<_> = numbers
         .chunk_by(|one, next| one + 1 == *next)

@@ -1,31 +1,31 @@
-//! Code that stays in memory.
+//! Locks this library's code in memory, see mlock(2).
 //!
-//! Above `MemoryHigh=` the kernel takes the pages of programs first, and has every thread that comes back for one sleep
-//! for two seconds. By then it has taken it again: a thread that has to say why the service is killed would not come to
-//! its next instruction.
+//! Above `MemoryHigh=` the kernel first reclaims the pages of programs. A thread that needs such a page sleeps for two
+//! seconds, and by then the kernel has reclaimed the page again. The thread that has to say why the service is killed
+//! would not get to its next instruction.
 
 use nix::sys::mman::mlock;
 use std::ffi::c_void;
 use std::fs;
 use std::ptr::NonNull;
 
-/// The files that a thread of this library runs in, of glibc under its names before 2.34 as well.
+/// What the names of the files hold whose code this library's threads run. glibc has other names before 2.34.
 const FILES: &str = "/systemd_nif.so /ld- /ld64 /libc.so /libc-2 /libpthread /libgcc_s";
 
-/// As much of them as `LimitMEMLOCK=` allows, some 3 MB that other processes mostly share.
-pub(crate) fn keep_code() {
+/// Locks as much as `LimitMEMLOCK=` allows, of some 3 MB that are mostly shared with other processes.
+pub(crate) fn lock_code() {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let ours = |line: &&str| FILES.split(' ').any(|file| line.contains(file));
-    // Where the limit is low, the instructions first.
+    // Instructions first, in case the limit is low.
     for kind in ["r-x", "r--"] {
         for (start, length) in maps.lines().filter(ours).filter_map(|line| mapping(line, kind)) {
-            // SAFETY: what is in those pages stays the same, and they are never unmapped.
+            // SAFETY: locking changes nothing in those pages, and they are never unmapped.
             let _ = unsafe { mlock(start, length) };
         }
     }
 }
 
-/// One with these rights: see proc(5).
+/// Start and length, if the mapping has these permissions: see `/proc/pid/maps` in proc(5).
 fn mapping(line: &str, kind: &str) -> Option<(NonNull<c_void>, usize)> {
     let (range, rest) = line.split_once(' ')?;
     let (start, end) = range.split_once('-')?;
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn the_c_library_is_locked() {
-        keep_code();
+        lock_code();
         let status = fs::read_to_string("/proc/self/status").unwrap();
         let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
         assert_ne!(locked.trim(), "0 kB");

@@ -1,10 +1,10 @@
-//! The watchdog's question that is outstanding, and what is due while no answer comes.
+//! The question whose answer is outstanding, and what is due while none comes.
 
 use std::time::{Duration, Instant};
 
-/// One question.
+/// The tick that the owner has not answered.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct Question {
     pub(crate) tick: u64,
     since: Instant,
     reported: Option<Reported>,
@@ -18,21 +18,22 @@ struct Reported {
 
 #[derive(Debug)]
 enum Hang {
-    /// To be told then, if the service runs.
+    /// The owner is to be told at that time.
     At(Instant),
-    /// To be acted upon then.
+    /// The owner has been told. The thread acts at that time.
     Told(Instant),
+    /// The thread has acted.
     Over,
 }
 
-/// When what is due.
+/// How long no answer comes before something is done.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadlines {
-    /// Since the question was asked.
+    /// From the question to the first report.
     warn: Duration,
-    /// Since the first report: a VM that was stopped as a whole has a chance to answer.
+    /// From the first report to the hang. A VM that was stopped as a whole has this time to answer.
     hang: Duration,
-    /// Since the owner has got the message about the hang.
+    /// From telling the owner of the hang to acting on it.
     act: Duration,
 }
 
@@ -40,19 +41,19 @@ pub(crate) struct Deadlines {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Due {
     Nothing,
-    /// To be reported, for the first time.
+    /// The first report.
     Overdue,
-    /// The same of a stall that goes on.
+    /// Another report.
     StillOverdue,
-    /// The owner is to be told, which may still do something about it.
+    /// The owner is told of the hang, and can still do something about it.
     Hang,
-    /// The thread is to do something about it.
+    /// The thread does what is configured for a hang.
     Act,
 }
 
 const BETWEEN_REPORTS: Duration = Duration::from_secs(60);
 
-/// A service that doesn't run is looked at again after this long.
+/// While the service is not running, a hang is put off by this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Deadlines {
@@ -63,7 +64,7 @@ impl Deadlines {
     }
 }
 
-impl Asked {
+impl Question {
     pub(crate) fn new(tick: u64, now: Instant) -> Self {
         Self { tick, since: now, reported: None }
     }
@@ -91,8 +92,8 @@ impl Asked {
         }
     }
 
-    /// One thing at a time. `runs`: neither starts, reloads nor stops, when the manager may have been asked for more
-    /// patience.
+    /// One thing at a time: callers ask again. `runs` is false while the service starts, reloads or stops: then it may
+    /// have asked the manager for more time.
     pub(crate) fn due(&mut self, now: Instant, deadlines: &Deadlines, runs: bool) -> Due {
         if now < self.wake_at(deadlines) {
             return Due::Nothing;
@@ -131,12 +132,12 @@ mod tests {
     /// What becomes of a question without an answer, second by second; the service reloads until then.
     fn story(deadlines: &Deadlines, seconds: u32, reloads: u32) -> Vec<(u32, &'static str)> {
         let start = Instant::now();
-        let mut asked = Asked::new(1, start);
+        let mut question = Question::new(1, start);
         let mut story = Vec::new();
         for second in 0..seconds {
             let now = start + SECOND * second;
-            while now >= asked.wake_at(deadlines) {
-                match asked.due(now, deadlines, second >= reloads) {
+            while now >= question.wake_at(deadlines) {
+                match question.due(now, deadlines, second >= reloads) {
                     Due::Nothing => (),
                     Due::Overdue => story.push((second, "first")),
                     Due::StillOverdue => story.push((second, "again")),
@@ -175,10 +176,10 @@ mod tests {
     fn a_vm_that_was_stopped_as_a_whole_has_time_to_answer() {
         let deadlines = Deadlines::new(SECOND * 20, SECOND * 10);
         let start = Instant::now();
-        let mut asked = Asked::new(1, start);
+        let mut question = Question::new(1, start);
         let thawed = start + SECOND * 3600;
-        assert_eq!(asked.due(thawed, &deadlines, true), Due::Overdue);
-        assert_eq!(asked.due(thawed, &deadlines, true), Due::Nothing);
-        assert_eq!(asked.wake_at(&deadlines), thawed + SECOND * 5);
+        assert_eq!(question.due(thawed, &deadlines, true), Due::Overdue);
+        assert_eq!(question.due(thawed, &deadlines, true), Due::Nothing);
+        assert_eq!(question.wake_at(&deadlines), thawed + SECOND * 5);
     }
 }
