@@ -259,9 +259,8 @@ impl Keeper {
     }
 
     fn found(&mut self, processes: String) {
-        let dump = |threads| Command::DumpedForStuck { processes, threads };
-        if self.stuck.is_looking() && !self.dump_threads(dump) {
-            self.stuck.forget();
+        if self.stuck.is_looking() {
+            self.dump_threads(|threads| Command::DumpedForStuck { processes, threads });
         }
     }
 

@@ -13,29 +13,27 @@ const RUNS_AGAIN: &str = "06d5c48f3496480bb38101d27d5c5855";
 /// The journal gets at most one entry on stuck schedulers in this time.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(60);
 
-/// A look that has no result after this long never gets one.
+/// Without a result, there is another look after this long.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct StuckSchedulers {
     /// `STATUS=` tells of a scheduler that is stuck for longer.
     warn_after: Duration,
-    state: State,
+    /// The VM and the kernel have been asked what the next entry needs.
+    is_looking: bool,
+    /// What the last entry says, until those schedulers run again.
+    reported: Option<Reported>,
     last_report: Option<Instant>,
     last_look: Option<Instant>,
 }
 
 #[derive(Debug)]
-enum State {
-    Idle,
-    /// The VM and the kernel have been asked, at that time, what the entry needs.
-    Looking(Instant),
-    Reported {
-        numbers: Vec<usize>,
-        since: Instant,
-        /// The line that `STATUS=` does not have yet, and when it is to have it.
-        unshown: Option<(Instant, String)>,
-    },
+struct Reported {
+    numbers: Vec<usize>,
+    since: Instant,
+    /// The line that `STATUS=` does not have yet, and when it is to have it.
+    unshown: Option<(Instant, String)>,
 }
 
 /// What is to be done now.
@@ -50,17 +48,13 @@ pub(crate) enum Due {
 
 impl StuckSchedulers {
     pub(crate) fn new(warn_after: Duration) -> Self {
-        Self { warn_after, state: State::Idle, last_report: None, last_look: None }
+        Self { warn_after, is_looking: false, reported: None, last_report: None, last_look: None }
     }
 
     pub(crate) fn wake_at(&self, schedulers: &Schedulers) -> Option<Instant> {
-        let (known, show_at) = match &self.state {
-            State::Looking(since) => return Some(*since + BETWEEN_LOOKS),
-            State::Idle => (&[][..], None),
-            State::Reported { numbers, unshown, .. } => {
-                (numbers.as_slice(), unshown.as_ref().map(|(at, _)| *at))
-            }
-        };
+        let reported = self.reported.as_ref();
+        let show_at = reported.and_then(|it| it.unshown.as_ref()).map(|(at, _)| *at);
+        let known = reported.map_or(&[][..], |it| &it.numbers);
         let look_at = schedulers.stuck_at(known).map(|at| {
             let report_at = self.last_report.map_or(at, |last| at.max(last + BETWEEN_REPORTS));
             self.last_look.map_or(report_at, |last| report_at.max(last + BETWEEN_LOOKS))
@@ -72,27 +66,23 @@ impl StuckSchedulers {
         if self.wake_at(schedulers).is_none_or(|at| now < at) {
             return Due::Nothing;
         }
-        if let State::Reported { unshown, .. } = &mut self.state
-            && let Some((_, line)) = unshown.take_if(|(at, _)| now >= *at)
-        {
+        let unshown = self.reported.as_mut().map(|reported| &mut reported.unshown);
+        if let Some((_, line)) = unshown.and_then(|it| it.take_if(|(at, _)| now >= *at)) {
             return Due::Show(line);
         }
-        if self.is_looking() {
-            self.forget();
-            return Due::Nothing;
-        }
-        self.state = State::Looking(now);
+        self.is_looking = true;
         self.last_look = Some(now);
         Due::Look
     }
 
     pub(crate) fn is_looking(&self) -> bool {
-        matches!(self.state, State::Looking(_))
+        self.is_looking
     }
 
-    /// Nothing is looked for any more, and no end is reported.
+    /// Ends a look, and reports no end.
     pub(crate) fn forget(&mut self) {
-        self.state = State::Idle;
+        self.is_looking = false;
+        self.reported = None;
     }
 
     /// Ends a look: writes the entry, unless all run again. `processes` are those that do not answer the VM.
@@ -104,7 +94,8 @@ impl StuckSchedulers {
         threads: &ThreadDump,
     ) {
         let now = Instant::now();
-        let Some((numbers, since)) = schedulers.stuck(now) else { return self.forget() };
+        self.is_looking = false;
+        let Some((numbers, since)) = schedulers.stuck(now) else { return };
         let lasts = now.duration_since(since);
         let line = format!(
             "watchdog: {} run nothing for {} ms, while others run; not answering: {processes}; {}",
@@ -117,8 +108,8 @@ impl StuckSchedulers {
         fields.extend_from_slice(&threads.fields);
         to.write(Reporter::WARNING, &line, &fields);
         self.last_report = Some(now);
-        self.state =
-            State::Reported { numbers, since, unshown: Some((since + self.warn_after, line)) };
+        let unshown = Some((since + self.warn_after, line));
+        self.reported = Some(Reported { numbers, since, unshown });
     }
 
     /// Once all that were reported run again: writes the entry, and returns its message.
@@ -127,16 +118,14 @@ impl StuckSchedulers {
         schedulers: &Schedulers,
         to: &Reporter,
     ) -> Option<String> {
-        let State::Reported { numbers, since, .. } = &self.state else { return None };
         let (stuck, _) = schedulers.stuck(Instant::now()).unzip();
-        if stuck.is_some_and(|stuck| stuck.iter().any(|number| numbers.contains(number))) {
-            return None;
-        }
+        let stuck = stuck.unwrap_or_default();
+        let is_over = |it: &mut Reported| !stuck.iter().any(|number| it.numbers.contains(number));
+        let Reported { numbers, since, .. } = self.reported.take_if(is_over)?;
         let lasted = since.elapsed();
         let line =
-            format!("watchdog: {} run again, after {} ms", names(numbers), lasted.as_millis());
-        to.write(Reporter::WARNING, &line, &fields(RUNS_AGAIN, numbers, lasted));
-        self.forget();
+            format!("watchdog: {} run again, after {} ms", names(&numbers), lasted.as_millis());
+        to.write(Reporter::WARNING, &line, &fields(RUNS_AGAIN, &numbers, lasted));
         Some(line)
     }
 }
@@ -158,4 +147,40 @@ fn names(numbers: &[usize]) -> String {
 
 fn list(numbers: &[usize]) -> String {
     numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn an_end_is_reported_while_a_look_at_another_one_is_under_way() {
+        let now = Instant::now();
+        let start = now.checked_sub(SECOND * 2).unwrap();
+        let reporter = Reporter::open().unwrap();
+        let threads = ThreadDump { line: String::new(), fields: Vec::new() };
+        let mut schedulers = Schedulers::new(3, SECOND);
+        schedulers.round(start);
+        schedulers.run(3, Vec::new(), start);
+        schedulers.ran(1, start);
+        schedulers.ran(3, start);
+        let mut stuck = StuckSchedulers::new(SECOND);
+        assert_eq!(stuck.due(start, &schedulers), Due::Nothing);
+        assert_eq!(stuck.due(now, &schedulers), Due::Look);
+        assert_eq!(stuck.due(now, &schedulers), Due::Nothing);
+        stuck.report(&schedulers, &reporter, "none", &threads);
+        let Due::Show(line) = stuck.due(now, &schedulers) else { panic!("nothing is shown") };
+        assert!(line.starts_with("watchdog: scheduler 2 has run nothing for 2"));
+
+        schedulers.round(now);
+        schedulers.ran(1, now);
+        assert_eq!(stuck.due(now + BETWEEN_REPORTS / 2, &schedulers), Due::Nothing);
+        assert_eq!(stuck.due(now + BETWEEN_REPORTS + SECOND, &schedulers), Due::Look);
+        assert_eq!(stuck.report_end(&schedulers, &reporter), None);
+        schedulers.ran(2, now);
+        let line = stuck.report_end(&schedulers, &reporter).unwrap();
+        assert!(line.starts_with("watchdog: scheduler 2 has run again, after 2"));
+    }
 }
