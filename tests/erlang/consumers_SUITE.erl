@@ -4,7 +4,7 @@
 
 -include_lib("stdlib/include/assert.hrl").
 
-all() -> [{group, releases}, recompiled_in_iex].
+all() -> [{group, releases}, overridden_in_mix, overridden_in_rebar3, recompiled_in_iex].
 
 groups() -> [{releases, [parallel], [mix_release, rebar3_release]}].
 
@@ -43,6 +43,45 @@ rebar3_release(Config) ->
 
 %% Where the release of mix_release builds the native library.
 target(Config) -> filename:join(proplists:get_value(folder, Config), "consumer-mix/deps/systemd/target").
+
+%% Another dependency requires the hex package. Mix refuses the two until the project says `override: true', and then does
+%% not look at what version the other one requires.
+overridden_in_mix(Config) ->
+    Project = filename:join(consumer("overridden", Config), "mix"),
+    Mix = "CARGO_TARGET_DIR=" ++ target(Config) ++ " MIX_ENV=prod mix ",
+    Refused = sh(Project, "! " ++ Mix ++ "deps.get"),
+    ?assertNotEqual(nomatch, string:find(Refused, "is overriding a child dependency")),
+    Evaluated = "{Other.children() == [:systemd.ready()], Other.incumbent?(), Application.spec(:systemd, :vsn)}",
+    Run = sh(Project, "export OVERRIDE=1; " ++ Mix ++ "do deps.get, run --no-start -e 'IO.inspect " ++ Evaluated ++ "'"),
+    ?assertMatch({match, _}, re:run(Run, "{true, false, .0\\.1\\.0.}")).
+
+%% rebar3 takes what the project itself names. It asks the registry all the same for what the other one requires, unless
+%% that is overridden.
+overridden_in_rebar3(Config) ->
+    Folder = consumer("overridden", Config),
+    Git = "git -c user.name=x -c user.email=x ",
+    Commit = " && git init --quiet -b main && git add . && " ++ Git ++ "commit --quiet --allow-empty -m x",
+    [
+        begin
+            sh(Folder, "cd incumbent" ++ Commit),
+            sh(Folder, "cd rebar3_other && echo '{deps, [{systemd, " ++ Required ++ "}]}.' >rebar.config" ++ Commit),
+            Environment = [
+                Override, "SYSTEMD_GIT=", os:getenv("SYSTEMD_GIT"), " OTHER_GIT=file://", Folder, "/rebar3_other ",
+                "CARGO_TARGET_DIR=", target(Config)
+            ],
+            Evaluated = "[overridden:children() =:= [systemd:ready()], application:load(systemd), "
+                "application:get_key(systemd, vsn)]",
+            Written = sh(filename:join(Folder, "rebar3"), lists:flatten([
+                "rm -rf _build rebar.lock && ", Environment, " rebar3 compile && ",
+                "erl -noshell -pa _build/default/lib/*/ebin -eval 'io:format(\"~0p~n\", [", Evaluated, "]), halt().'"
+            ])),
+            ?assertNotEqual(nomatch, string:find(Written, "[true,ok,{ok,\"0.1.0\"}]"))
+        end
+     || {Required, Override} <- [
+            {"\"~> 0.6\"", "OVERRIDE=1 "},
+            {"{git, \"file://" ++ Folder ++ "/incumbent\", {branch, \"main\"}}", ""}
+        ]
+    ].
 
 %% Somebody works on this project in `iex -S mix', on the Erlang and on the Rust side.
 recompiled_in_iex(Config) ->

@@ -9,7 +9,8 @@
 all() ->
     [
         ready_undefined, numbers_as_text, header, auto_formatter, names_of_descriptors, empty_line, watchdog_of_another,
-        disabled_watchdog_of_another, other_signals, types, explicit_formatter, child_specs, registered_names
+        disabled_watchdog_of_another, other_signals, types, explicit_formatter, child_specs, registered_names,
+        unknown_state, notify_socket_is_set_again, pings_per_timeout, empty_fields, escript, every_row
     ].
 
 suite() -> [{timetrap, {minutes, 2}}].
@@ -229,6 +230,90 @@ registered_names(_) ->
     ok = application:start(systemd),
     {ok, Names} = application:get_key(systemd, registered),
     ?assertEqual([], [Name || Name <- [systemd_sup, systemd_watchdog], not lists:member(Name, Names)]).
+
+unknown_state(_) ->
+    ok = application:start(systemd),
+    ?assertEqual({error, {invalid_state, redy}}, systemd:notify(redy)).
+
+notify_socket_is_set_again(Config) ->
+    ok = application:start(systemd),
+    ?assertEqual(false, os:getenv("NOTIFY_SOCKET")),
+    ok = application:stop(systemd),
+    ?assertEqual(recorder:path(recorder(Config)), os:getenv("NOTIFY_SOCKET")).
+
+pings_per_timeout(Config) ->
+    os:putenv("WATCHDOG_USEC", "1000000"),
+    ok = application:start(systemd),
+    <<"WATCHDOG=1\n">> = recorder:next(recorder(Config)),
+    Start = erlang:monotonic_time(millisecond),
+    [?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(recorder(Config))) || _ <- lists:seq(1, 10)],
+    Took = erlang:monotonic_time(millisecond) - Start,
+    ?assert(Took > 800 andalso Took < 1500, Took).
+
+empty_fields(_) ->
+    Journal = recorder:start(),
+    ok = journald:add(Journal),
+    logger:error("without a place"),
+    ?assertEqual([], [Name || {<<"CODE_", _/binary>> = Name, _} <- journald:next(Journal)]),
+    journald:remove(),
+    recorder:stop(Journal).
+
+%% With the application in the archive, and with it beside the archive.
+escript(Config) ->
+    Folder = proplists:get_value(priv_dir, Config),
+    Beams = filelib:wildcard(filename:join(code:lib_dir(systemd, ebin), "*.{beam,app}")),
+    Source = filename:join(Folder, "main.erl"),
+    ok = file:write_file(Source,
+        "-module(main). -export([main/1]). main(_) -> {ok, _} = application:ensure_all_started(systemd), "
+        "io:format(\"~0p~n\", [systemd:notify(ready)])."),
+    {ok, main, Main} = compile:file(Source, [binary]),
+    Written = fun(Name, Files, Environment) ->
+        File = filename:join(Folder, Name),
+        Archive = {archive, [{"main.beam", Main} | Files], []},
+        ok = escript:create(File, [shebang, {emu_args, "-escript main main"}, Archive]),
+        lists:last(string:lexemes(os:cmd(Environment ++ " escript " ++ File ++ " 2>/dev/null"), "\n"))
+    end,
+    Read = fun(File) -> {ok, Beam} = file:read_file(File), {"systemd/ebin/" ++ filename:basename(File), Beam} end,
+    ?assertEqual("{error,nif_not_loaded}", Written("inside", [Read(Beam) || Beam <- Beams], "")),
+    ?assertEqual([], recorder:all(recorder(Config))),
+    Libraries = filename:dirname(code:lib_dir(systemd)),
+    ?assertEqual("ok", Written("beside", [], "ERL_LIBS=" ++ Libraries)),
+    ?assertEqual(<<"READY=1\n">>, recorder:next(recorder(Config))).
+
+%% Of what is different in docs/hex_package.md: the case that shows it.
+rows() ->
+    [
+        {"`STOPPING=1`", shutdown_SUITE, once_when_shutdown_begins},
+        {"`application:stop(systemd)` in a VM that lives on", children_SUITE, application_stop_says_nothing},
+        {"`down` of `set_status/1`", children_SUITE, a_crash_in_the_tree_takes_no_status_down},
+        {"`NOTIFY_SOCKET` after `application:stop(systemd)`", ?MODULE, notify_socket_is_set_again},
+        {"`notify/1` under systemd", notify_SUITE, unreachable_is_logged_once},
+        {"`notify/1` of an unknown state", ?MODULE, unknown_state},
+        {"a notification while the application is not started", children_SUITE, application_not_started},
+        {"a line break in `STATUS=`", notify_SUITE, one_line_status},
+        {"`reload/0` outside systemd", reload_SUITE, without_systemd},
+        {"SIGHUP", lifecycle_SUITE, reload_by_restart},
+        {"pings per `WatchdogSec=`", ?MODULE, pings_per_timeout},
+        {"a check that fails", watchdog_SUITE, what_failed_is_the_status_until_all_is_well},
+        {"the name of a descriptor that is stored", fd_store_SUITE, names_and_counts},
+        {"a connection that was handed out", listen_SUITE, connections},
+        {"`credentials/1`", listen_SUITE, credentials},
+        {"a log line that journald doesn't take at once", journal_outage_SUITE, counts_every_line},
+        {"a log line above a datagram's size", journal_SUITE, large_messages},
+        {"`systemd_journal_h` without journald", journal_SUITE, no_journald},
+        {"`systemd_journal_h` before the application is started", ?MODULE, explicit_formatter},
+        {"fields without a value, such as `CODE_FILE=` of an event without a place", ?MODULE, empty_fields},
+        {"`CODE_MFA=` of an Elixir function", journal_SUITE, odd_functions},
+        {"escripts", ?MODULE, escript}
+    ].
+
+every_row(_) ->
+    Project = string:trim(os:cmd("git -C " ++ filename:dirname(?FILE) ++ " rev-parse --show-toplevel")),
+    {ok, Text} = file:read_file(filename:join(Project, "docs/hex_package.md")),
+    [_, Table] = string:split(Text, "| --- |"),
+    {match, Rows} = re:run(Table, "^\\| (\\S.*?) \\|", [global, multiline, {capture, all_but_first, list}]),
+    ?assertEqual(lists:append(Rows), [Row || {Row, _, _} <- rows()]),
+    [?assert(lists:member(Case, Suite:all()), {Suite, Case}) || {_, Suite, Case} <- rows()].
 
 wait(Fun) ->
     case Fun() of

@@ -1,0 +1,5 @@
+-module(overridden).
+
+-export([children/0]).
+
+children() -> other:children().

@@ -1,0 +1,5 @@
+-module(other).
+
+-export([children/0]).
+
+children() -> [systemd:ready()].
