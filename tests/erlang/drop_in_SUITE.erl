@@ -19,12 +19,12 @@ init_per_testcase(_, Config) ->
     Recorder = recorder:start(),
     log_counter:start(),
     os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),
-    ok = application:load(systemd),
+    _ = application:load(systemd),
     [{recorder, Recorder} | Config].
 
 end_per_testcase(_, Config) ->
     _ = application:stop(systemd),
-    ok = application:unload(systemd),
+    _ = application:unload(systemd),
     [os:unsetenv(Name) || Name <- ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID"]],
     log_counter:stop(),
     recorder:stop(proplists:get_value(recorder, Config)).
