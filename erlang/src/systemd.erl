@@ -9,17 +9,17 @@
 %% is `{error, Reason}', and logged once.
 -module(systemd).
 
--export([ready/0, ready/1, set_status/1, status_every/2, notify/1, barrier/0, barrier/1]).
+-export([ready/0, ready/1, set_status/1, status_every/2, drainer/1, drainer/2, notify/1, barrier/0, barrier/1]).
 -export([extend_timeout_while/1, extend_timeout_while/2]).
 -export([extend_timeout_while_stopping/0, extend_timeout_while_stopping/1]).
--export([reload/0, reload/1, watchdog/1, is_journal/1]).
+-export([reload/0, reload/1, is_stopping/0, watchdog/1, is_journal/1]).
 -export([listen_fds/0, listen_opts/1, listen_opts/2, listen_socket/1, listen_info/1]).
 -export([store_fds/1, store_fds/2, clear_fds/1, store_term/2, fetch_term/1, credentials/1, read_credential/1]).
 -export([booted/0, unset_env/1, info/0, doctor/0]).
 
 -export_type([state/0, digits/0, statuses/0, sd_timeout/0, reason/0, info/0, watchdog_info/0]).
 -export_type([reload_function/0, status_function/0, extension/0]).
--export_type([fd/0, fd_name/0, fd_info/0, fd_source/0, storable/0, credential/0]).
+-export_type([listener/0, drain_option/0, fd/0, fd_name/0, fd_info/0, fd_source/0, storable/0, credential/0]).
 
 -include_lib("kernel/include/file.hrl").
 
@@ -104,6 +104,18 @@
 
 -type fd_name() :: atom() | unicode:chardata().
 %% 1 to 255 printable ASCII characters without a colon.
+
+-type listener() :: fd_name() | (Fd :: non_neg_integer()) | {port, inet:port_number()}.
+%% What a server listens on: what systemd handed over, by its name or its number, or a TCP port of the service's own.
+
+-type drain_option() ::
+    {timeout, Millis :: pos_integer()} | {status, unicode:chardata()} | {wait, requests | connections}.
+%% <ul>
+%% <li>`timeout': for how long requests are waited for; 30000 by default. Until then the manager is asked for more time
+%% than `TimeoutStopSec='.</li>
+%% <li>`status': in front of the number of requests in `STATUS='; "draining" by default.</li>
+%% <li>`wait': what is waited for, `requests' by default, or `connections', also those without a request.</li>
+%% </ul>
 
 -type fd_info() :: #{
     fd := non_neg_integer(),
@@ -212,6 +224,40 @@ status_every(Millis, Function) when is_integer(Millis), Millis > 0, Millis < 1 b
     systemd_status_every:child_spec(Millis, Function);
 status_every(Millis, Function) ->
     error(badarg, [Millis, Function]).
+
+%% @equiv drainer(Listeners, [])
+-spec drainer(listener() | [listener()]) -> supervisor:child_spec().
+drainer(Listeners) -> drainer(Listeners, []).
+
+%% @doc A child that drains a server, whichever it is: put it behind the server in the tree.
+%% ```
+%% Children = [my_server, systemd:drainer("http"), systemd:ready()]
+%% '''
+%% When it is stopped in a shutdown of the service, also in one for a restart in place:
+%% <ol>
+%% <li>It takes the listening socket away from the server, which accepts no connection from then on. New ones wait in
+%% the queue of the socket, which systemd holds, for the next process.</li>
+%% <li>It waits until no request is open, for `timeout' at most. `STATUS=' says how many there are, and the log how long
+%% it took and how many are left.</li>
+%% </ol>
+%% After a crash in the tree it does nothing, and neither does it without `NOTIFY_SOCKET'.
+%%
+%% A request is open from its first byte until its answer is sent. The kernel knows that of a TCP connection: there is
+%% something unread or not yet sent, or the client has sent the last word. Of a connection over a UNIX socket, and of
+%% one that has sent and received something within the same few milliseconds, it does not: these are waited for, but 2
+%% seconds at most. Connections without a request, such as idle ones, WebSockets and streams, are left to the server's
+%% own shutdown. See {@link is_stopping/0} for how to have clients leave by themselves.
+%%
+%% For a port of the service's own there is no next process: new connections wait until the drain is over, and are
+%% closed then.
+-spec drainer(listener() | [listener()], [drain_option()]) -> supervisor:child_spec().
+drainer(Listeners, Options) -> systemd_drainer:child_spec(Listeners, Options).
+
+%% @doc Whether the service goes down, to stop or to restart in place: from when shutdown begins, before the first child
+%% is stopped. An HTTP server then says `connection: close', so that clients ask again by a new connection, which the
+%% next process has. `false' outside of systemd.
+-spec is_stopping() -> boolean().
+is_stopping() -> systemd_lifecycle:is_going_down().
 
 %% @equiv extend_timeout_while(Fun, [])
 -spec extend_timeout_while(fun(() -> Result)) -> Result.

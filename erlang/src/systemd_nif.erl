@@ -13,14 +13,16 @@
 -export([journal_sink/4, journal_missing/1, journal_log/4, journal_log_large/4, journal_drop/2, journal_teller/1]).
 -export([journal_dropped/1, journal_told/3, journal_info/1, is_journal/2]).
 -export([listen_fds/3, socket_info/1, hand_out/1, fd_name/1, store_fds/4, clear_fds/3, store_term/4, fetch_term/1]).
+-export([take_away/1, give_back/2, close_taken/1, listening_on/1, connections/2]).
 -export([memory_pressure_start/2, memory_pressure_done/1]).
 
--export_type([notifier/0, barrier/0, watchdog/0, memory_pressure/0, sink/0, source/0]).
+-export_type([taken/0, notifier/0, barrier/0, watchdog/0, memory_pressure/0, sink/0, source/0]).
 
 -on_load(load/0).
 
 -include_lib("kernel/include/file.hrl").
 
+-type taken() :: {Fd :: non_neg_integer(), Inode :: non_neg_integer(), IsHandedOver :: boolean()}.
 -type notifier() :: reference().
 -type barrier() :: reference().
 -type watchdog() :: reference().
@@ -187,6 +189,18 @@ clear_fds(_, _, _) -> ?NOT_LOADED.
 store_term(_, _, _, _) -> ?NOT_LOADED.
 -spec fetch_term(Name :: binary()) -> {ok, binary()} | undefined | {error, file:posix()}.
 fetch_term(_) -> ?NOT_LOADED.
+
+-spec take_away(Fd :: non_neg_integer()) -> {ok, taken()} | {error, file:posix()}.
+take_away(_) -> ?NOT_LOADED.
+-spec close_taken(taken()) -> ok | {error, file:posix()}.
+close_taken(_) -> ?NOT_LOADED.
+-spec give_back(taken(), Fd :: non_neg_integer()) -> ok | {error, file:posix()}.
+give_back(_, _) -> ?NOT_LOADED.
+-spec listening_on(inet:port_number()) -> {ok, [Fd :: non_neg_integer()]} | {error, file:posix()}.
+listening_on(_) -> ?NOT_LOADED.
+-spec connections([Fd :: non_neg_integer()], Millis :: non_neg_integer()) ->
+    {ok, {Open :: non_neg_integer(), WithRequest :: non_neg_integer()}} | {error, file:posix()}.
+connections(_, _) -> ?NOT_LOADED.
 
 -spec memory_pressure_start(Path :: binary(), Data :: binary()) -> {ok, memory_pressure()} | {error, file:posix()}.
 memory_pressure_start(_, _) -> ?NOT_LOADED.

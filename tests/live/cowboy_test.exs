@@ -23,9 +23,7 @@ defmodule CowboyTest do
     children = [
       {:run, ~c"{ok, _} = application:ensure_all_started(cowboy)."},
       {:run, String.to_charlist(listen)},
-      {:set_status, [down: [status: "drained"]]},
-      {:module, :my_drainer},
-      {:set_status, [down: [status: "draining"]]},
+      {:drainer, :http, []},
       :ready
     ]
 
@@ -48,6 +46,31 @@ defmodule CowboyTest do
     assert answered > 1000 and slow > 0
     assert Lab.notifications(unit) |> Enum.count(&(&1 == ["STATUS=drained"])) == @restarts
     assert Lab.show(unit, "NRestarts") == "0"
+
+    {pids, answered, slow, failures} =
+      Load.during(8088, @clients, fn ->
+        for _ <- 1..3 do
+          Process.sleep(300)
+          ready = Lab.notifications(unit) |> Enum.count(&("READY=1" in &1))
+          Lab.eval(unit, "systemd:reload([])")
+
+          Lab.await("a restart in place", 30_000, fn ->
+            Lab.notifications(unit) |> Enum.count(&("READY=1" in &1)) > ready
+          end)
+
+          Lab.show(unit, "MainPID")
+        end
+      end)
+
+    IO.puts(
+      "Cowboy: 3 restarts in place: #{answered} requests and #{slow} of 1 s answered, " <>
+        "#{length(failures)} failed"
+    )
+
+    assert pids |> Enum.uniq() |> length() == 1
+    assert failures == []
+    assert answered > 1000 and slow > 0
+    assert Lab.notifications(unit) |> Enum.count(&(&1 == ["STATUS=drained"])) == @restarts + 3
   end
 
   defp compile(file, text) do

@@ -2,7 +2,10 @@
 %% The descriptors that the service manager hands over, see sd_listen_fds(3).
 -module(systemd_listen).
 
--export([check/1, fds/0, fds/1, opts/1, opts/2, socket/1, info/1]).
+-export([check/1, fds/0, fds/1, opts/1, opts/2, socket/1, info/1, listeners/1, keep/1]).
+
+%% A variable of the environment, because the VM that comes after a restart in place has nothing else of ours.
+-define(TAKEN_AWAY, "SYSTEMD_LISTENERS_TAKEN_AWAY").
 
 %% As the kernel allows (net.core.somaxconn). To listen once more replaces the socket's own, by 5 where it is not said.
 -define(BACKLOG, 4096).
@@ -25,6 +28,7 @@ handed_over(Variables) ->
 
 %% Each time anew: a connection is handed out once. And before the application is started, in `config/runtime.exs'.
 handed_over() ->
+    give_back(systemd_lifecycle:is_going_down() orelse os:getenv(?TAKEN_AWAY)),
     {Fds, _} = handed_over(systemd_env:read()),
     Fds.
 
@@ -88,6 +92,47 @@ opts(NameOrFd, Port) ->
     end.
 
 %% A name that is not that of the socket unit would be noticed by a port that is in use, or by nobody.
+%% @doc The descriptors of a listener of `systemd:drainer/2'.
+-spec listeners(systemd:listener()) -> [Fd :: non_neg_integer()].
+listeners({port, Port}) ->
+    {ok, Fds} = systemd_nif:listening_on(Port),
+    Fds;
+listeners(Fd) when is_integer(Fd) ->
+    [Fd];
+listeners(Name) ->
+    case systemd_nif:fd_name(Name) of
+        {ok, FdName} -> [Fd || {Fd, Given} <- handed_over(), Given =:= FdName];
+        {error, _} -> []
+    end.
+
+%% @doc What systemd handed over, and was taken away, is given back to the VM that comes after a restart in place. The
+%% others end.
+-spec keep([{Fd :: non_neg_integer(), systemd_nif:taken()}]) -> ok.
+keep(Listeners) ->
+    lists:foreach(fun systemd_nif:close_taken/1, [Own || {_, {_, _, false} = Own} <- Listeners]),
+    %% In front: one that was taken away twice is the one that was there first.
+    Texts = [io_lib:format("~b ~b ~b ", [Fd, Number, Inode]) || {Fd, {Number, Inode, true}} <- Listeners],
+    true = os:putenv(?TAKEN_AWAY, lists:flatten([Texts | os:getenv(?TAKEN_AWAY, "")])),
+    ok.
+
+give_back(Nothing) when is_boolean(Nothing) ->
+    ok;
+give_back(Text) ->
+    os:unsetenv(?TAKEN_AWAY),
+    give_back_each([list_to_integer(Number) || Number <- string:lexemes(Text, " ")]).
+
+give_back_each([Fd, Number, Inode | Rest]) ->
+    case systemd_nif:give_back({Number, Inode, true}, Fd) of
+        ok -> ok;
+        {error, Reason} ->
+            logger:error("systemd: no connection comes by descriptor ~b any more: ~ts", [
+                Fd, systemd_reason:posix(Reason)
+            ])
+    end,
+    give_back_each(Rest);
+give_back_each([]) ->
+    ok.
+
 tell_of_others(_, _, []) ->
     ok;
 tell_of_others(NameOrFd, Port, Fds) ->

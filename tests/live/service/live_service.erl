@@ -43,6 +43,7 @@ spec(ready) -> systemd:ready();
 spec({ready, Status}) -> systemd:ready(Status);
 spec({set_status, Statuses}) -> systemd:set_status(Statuses);
 spec({status_every, Millis, Function}) -> systemd:status_every(Millis, Function);
+spec({drainer, Listeners, Options}) -> systemd:drainer(Listeners, Options);
 spec({extend_while_stopping, Options}) -> systemd:extend_timeout_while_stopping(Options);
 spec({drain, infinity} = Child) ->
     #{id => Child, start => {?MODULE, child, [Child]}, shutdown => infinity};

@@ -4,13 +4,13 @@ defmodule Hello.Application do
 
   @impl true
   def start(_type, _args) do
+    port = Application.fetch_env!(:hello, :port)
+
     children = [
       Hello.Health,
       {Task.Supervisor, name: Hello.Requests},
-      {Hello.Listener, port: Application.fetch_env!(:hello, :port)},
-      :systemd.set_status(down: [status: "drained"]),
-      Hello.Drainer,
-      :systemd.set_status(down: [status: "draining"]),
+      {Hello.Listener, port: port},
+      :systemd.drainer(["http", port: port]),
       :systemd.ready()
     ]
 

@@ -1,2 +1,3 @@
 pub(crate) mod fd_store;
 pub(crate) mod listen;
+pub(crate) mod listener;

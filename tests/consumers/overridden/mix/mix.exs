@@ -6,7 +6,8 @@ defmodule Overridden.MixProject do
       app: :overridden,
       version: "1.0.0",
       deps: [
-        {:systemd, [git: System.fetch_env!("SYSTEMD_GIT")] ++ override(System.get_env("OVERRIDE"))},
+        {:systemd,
+         [git: System.fetch_env!("SYSTEMD_GIT")] ++ override(System.get_env("OVERRIDE"))},
         {:other, path: "../mix_other"}
       ]
     ]

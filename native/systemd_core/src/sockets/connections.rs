@@ -1,0 +1,285 @@
+//! Which connections of a listener still matter, as the kernel knows it.
+
+use super::listener::for_each_fd;
+use crate::raw_fd::borrow;
+use nix::errno::Errno;
+use nix::libc::{self, FIONREAD, TIOCOUTQ, c_int};
+use nix::sys::socket::{SockaddrStorage, UnixAddr, getsockname, getsockopt, sockopt};
+use std::mem::MaybeUninit;
+use std::net::IpAddr;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+nix::ioctl_read_bad!(unread, FIONREAD, c_int);
+nix::ioctl_read_bad!(unsent, TIOCOUTQ, c_int);
+
+/// How long a connection is waited for of which the kernel can't tell whether there is a request.
+const UNCLEAR: Duration = Duration::from_secs(2);
+
+/// Connections of this process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// That neither side has closed.
+    pub open: u32,
+    /// Those with a request that is not answered, or of which nobody can tell.
+    pub with_request: u32,
+}
+
+/// Those that came by the listening sockets `listeners`, which were taken away so long ago.
+pub fn connections(listeners: &[RawFd], since: Duration) -> Result<Connections, Errno> {
+    let addresses: Vec<_> =
+        listeners.iter().map(|&fd| Local::of(fd)).collect::<Result<_, _>>()?;
+    let mut found = Connections::default();
+    for_each_fd(|fd| {
+        if let Ok(local) = Local::of(fd)
+            && addresses.iter().any(|listener| listener.has_accepted(&local))
+            && let Some(has_request) = has_request(fd, &local, since)
+        {
+            found.open += 1;
+            found.with_request += u32::from(has_request);
+        }
+    })?;
+    Ok(found)
+}
+
+/// How many connections wait for a listening TCP socket to accept them, see tcp(7).
+pub(super) fn queue_length(listener: RawFd) -> u32 {
+    TcpInfo::of(listener).map_or(0, |info| info.unacked)
+}
+
+/// What getsockname(2) says.
+enum Local {
+    Inet(IpAddr, u16),
+    Unix(UnixAddr),
+}
+
+impl Local {
+    fn of(fd: RawFd) -> Result<Self, Errno> {
+        let address = getsockname::<SockaddrStorage>(fd)?;
+        if let Some(v4) = address.as_sockaddr_in() {
+            Ok(Self::Inet(v4.ip().into(), v4.port()))
+        } else if let Some(v6) = address.as_sockaddr_in6() {
+            Ok(Self::Inet(v6.ip().to_canonical(), v6.port()))
+        } else {
+            address.as_unix_addr().copied().map(Self::Unix).ok_or(Errno::EAFNOSUPPORT)
+        }
+    }
+
+    fn has_accepted(&self, connection: &Self) -> bool {
+        match (self, connection) {
+            (Self::Inet(ip, port), Self::Inet(of_ip, of_port)) => {
+                port == of_port && (ip.is_unspecified() || ip == of_ip)
+            }
+            (Self::Unix(own), Self::Unix(of)) => own == of,
+            _ => false,
+        }
+    }
+}
+
+/// `None` where it is no connection, or none any more.
+fn has_request(fd: RawFd, local: &Local, since: Duration) -> Option<bool> {
+    let is_listening = getsockopt(&borrow(fd).ok()?, sockopt::AcceptConn).ok()?;
+    if is_listening {
+        return None;
+    }
+    let bytes = |ask: unsafe fn(c_int, *mut c_int) -> nix::Result<c_int>| {
+        let mut count = 0;
+        // SAFETY: both write a number there.
+        unsafe { ask(fd, &raw mut count) }.map_or(0, |_| count)
+    };
+    let tcp = match local {
+        Local::Inet(..) => Some(TcpInfo::of(fd).ok()?),
+        Local::Unix(_) => None,
+    };
+    if tcp.as_ref().is_some_and(|tcp| !tcp.is_open()) {
+        return None;
+    }
+    let is_waiting = || match tcp {
+        Some(tcp) => tcp.notsent_bytes > 0 || tcp.has_request(),
+        None => bytes(unsent) > 0 || since < UNCLEAR,
+    };
+    Some(bytes(unread) > 0 || is_waiting())
+}
+
+/// `struct tcp_info` of linux/tcp.h as far as Linux 4.6 fills it in; that of libc is shorter.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+struct TcpInfo {
+    state: u8,
+    options: [u8; 7],
+    sizes: [u32; 4],
+    /// Of a listening socket: the length of its queue.
+    unacked: u32,
+    losses: [u32; 4],
+    /// In milliseconds, as the next three, and by the kernel's clock: what falls into one of its ticks, of 4 ms mostly,
+    /// has the same number.
+    last_data_sent: u32,
+    last_ack_sent: u32,
+    last_data_recv: u32,
+    last_ack_recv: u32,
+    windows: [u32; 11],
+    pacing_rate: u64,
+    max_pacing_rate: u64,
+    bytes_acked: u64,
+    bytes_received: u64,
+    segs_out: u32,
+    segs_in: u32,
+    /// What the VM has queued is behind these.
+    notsent_bytes: u32,
+    min_rtt: u32,
+    data_segs_in: u32,
+    data_segs_out: u32,
+}
+
+impl TcpInfo {
+    fn of(fd: RawFd) -> Result<Self, Errno> {
+        let mut info = MaybeUninit::<Self>::zeroed();
+        let mut length = size_of::<Self>() as libc::socklen_t;
+        // SAFETY: the kernel writes no more than `length` bytes, and any bytes are a `TcpInfo`.
+        let info = unsafe {
+            let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
+            let result =
+                libc::getsockopt(fd, level, name, info.as_mut_ptr().cast(), &raw mut length);
+            Errno::result(result)?;
+            info.assume_init()
+        };
+        Ok(info)
+    }
+
+    /// `TCP_ESTABLISHED`, or `TCP_CLOSE_WAIT`, where the peer has closed its side and may wait for an answer.
+    fn is_open(&self) -> bool {
+        matches!(self.state, 1 | 8)
+    }
+
+    fn has_request(&self) -> bool {
+        let (sent, received) = (self.last_data_sent, self.last_data_recv);
+        // A connection has both times from its beginning.
+        let has_received = self.bytes_received > 0;
+        if has_received && (self.data_segs_out == 0 || received < sent) {
+            return true;
+        }
+        // Within one tick, and the peer has acknowledged nothing since; or it has only come, and is about to ask.
+        let is_unclear = !has_received || received == sent && self.last_ack_recv == received;
+        is_unclear && Duration::from_millis(received.into()) < UNCLEAR
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+    use std::thread::sleep;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn of(listener: &impl AsRawFd, since: Duration) -> (u32, u32) {
+        let found = connections(&[listener.as_raw_fd()], since).unwrap();
+        (found.open, found.with_request)
+    }
+
+    fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn the_course_of_a_request() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(address).unwrap();
+            assert_eq!(of(&listener, NOW), (0, 0));
+            let (mut client, mut server) = pair(&listener);
+            // About to ask.
+            assert_eq!(of(&listener, NOW), (1, 1));
+            client.write_all(b"request").unwrap();
+            assert_eq!(of(&listener, NOW), (1, 1));
+            let _ = server.read(&mut [0; 100]).unwrap();
+            assert_eq!(of(&listener, NOW), (1, 1));
+            sleep(Duration::from_millis(50));
+            assert_eq!(of(&listener, NOW), (1, 1));
+            server.write_all(b"answer").unwrap();
+            let _ = client.read(&mut [0; 100]).unwrap();
+            assert_eq!(of(&listener, NOW), (1, 0));
+            // On the same connection.
+            sleep(Duration::from_millis(50));
+            client.write_all(b"request").unwrap();
+            let _ = server.read(&mut [0; 100]).unwrap();
+            assert_eq!(of(&listener, NOW), (1, 1));
+            drop(server);
+            assert_eq!(of(&listener, NOW), (0, 0));
+        }
+    }
+
+    #[test]
+    fn one_that_asks_nothing_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (_client, _server) = pair(&listener);
+        sleep(UNCLEAR + Duration::from_millis(50));
+        assert_eq!(of(&listener, NOW), (1, 0));
+    }
+
+    /// So fast that the kernel's clock has not gone on, and then one that takes long.
+    #[test]
+    fn asked_again_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (mut client, mut server) = pair(&listener);
+        for _ in 0..1000 {
+            client.write_all(b"request").unwrap();
+            let _ = server.read(&mut [0; 100]).unwrap();
+            server.write_all(b"answer").unwrap();
+            let _ = client.read(&mut [0; 100]).unwrap();
+        }
+        client.write_all(b"request").unwrap();
+        let _ = server.read(&mut [0; 100]).unwrap();
+        for _ in 0..10 {
+            sleep(Duration::from_millis(100));
+            assert_eq!(of(&listener, NOW), (1, 1));
+        }
+        server.write_all(b"answer").unwrap();
+        let _ = client.read(&mut [0; 100]).unwrap();
+        assert_eq!(of(&listener, NOW), (1, 0));
+    }
+
+    #[test]
+    fn an_answer_that_is_not_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (mut client, mut server) = pair(&listener);
+        client.write_all(b"request").unwrap();
+        let _ = server.read(&mut [0; 100]).unwrap();
+        server.set_nonblocking(true).unwrap();
+        while server.write(&[0; 65536]).is_ok() {}
+        sleep(Duration::from_millis(50));
+        assert_eq!(of(&listener, NOW), (1, 1));
+    }
+
+    #[test]
+    fn by_one_of_several_listeners() {
+        let all = TcpListener::bind("[::]:0").unwrap();
+        let port = all.local_addr().unwrap().port();
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _v4 = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let _v6 = TcpStream::connect(("::1", port)).unwrap();
+        let _accepted = (all.accept().unwrap(), all.accept().unwrap());
+        let _other = pair(&other);
+        assert_eq!(of(&all, NOW).0, 2);
+        assert_eq!(of(&other, NOW).0, 1);
+        let both = connections(&[all.as_raw_fd(), other.as_raw_fd()], NOW).unwrap();
+        assert_eq!(both.open, 3);
+    }
+
+    #[test]
+    fn of_unix() {
+        let name = format!("systemd-core-connections-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let listener = UnixListener::bind_addr(&address).unwrap();
+        let mut client = UnixStream::connect_addr(&address).unwrap();
+        let (_server, _) = listener.accept().unwrap();
+        assert_eq!(of(&listener, NOW), (1, 1));
+        assert_eq!(of(&listener, UNCLEAR), (1, 0));
+        client.write_all(b"request").unwrap();
+        assert_eq!(of(&listener, UNCLEAR), (1, 1));
+    }
+}

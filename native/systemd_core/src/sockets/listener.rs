@@ -1,0 +1,272 @@
+//! Taking a listening socket away from whoever accepts on it.
+
+use super::connections::queue_length;
+use super::listen_fds::is_handed_over;
+use super::socket_info::{LocalAddress, SocketInfo, socket_info};
+use crate::raw_fd::{borrow, duplicate};
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockaddrIn, SockaddrIn6, UnixAddr, bind, listen, socket,
+};
+use nix::sys::stat::{Mode, fstat};
+use nix::unistd::dup3_raw;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// A listening socket that was taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakenAway {
+    /// A descriptor of it that nobody accepts on. It stays open until it is given back or closed.
+    pub fd: RawFd,
+    /// By which it is known: the number alone says nothing.
+    pub inode: u64,
+    /// The manager has handed it over, and has it still.
+    pub is_handed_over: bool,
+}
+
+/// How long connections that wait in the queue of a socket of this process's own may take to be accepted.
+const LONGEST_QUEUE: Duration = Duration::from_millis(100);
+
+/// Another listening socket, to which nobody is told to connect, takes the place of all descriptors that this process
+/// has of this one. What accepts on them goes on waiting, and new connections wait in the queue of the one that was
+/// taken away. `EINVAL` where the socket doesn't listen.
+pub fn take_away(fd: RawFd) -> Result<TakenAway, Errno> {
+    take_away_if(fd, is_handed_over)
+}
+
+fn take_away_if(fd: RawFd, is_handed_over: impl Fn(RawFd) -> bool) -> Result<TakenAway, Errno> {
+    static TAKEN: Mutex<Vec<TakenAway>> = Mutex::new(Vec::new());
+    let info = socket_info(fd)?;
+    if !info.is_listening {
+        return Err(Errno::EINVAL);
+    }
+    let socket = duplicate(fd)?;
+    let inode = inode(&socket)?;
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(&before) =
+        taken.iter().find(|before| before.inode == inode && before.check().is_ok())
+    {
+        return Ok(before);
+    }
+    let mut all = Vec::new();
+    for_each_fd(|number| {
+        if number != socket.as_raw_fd() && borrow(number).and_then(self::inode) == Ok(inode) {
+            all.push(number);
+        }
+    })?;
+    let is_handed_over = all.iter().any(|&number| is_handed_over(number));
+    let decoy = decoy(&info)?;
+    let deadline = Instant::now() + LONGEST_QUEUE;
+    while !is_handed_over && queue_length(fd) > 0 && Instant::now() < deadline {
+        sleep(Duration::from_millis(1));
+    }
+    for number in all {
+        replace(number, decoy.as_fd())?;
+    }
+    let away = TakenAway { fd: socket.into_raw_fd(), inode, is_handed_over };
+    taken.push(away);
+    Ok(away)
+}
+
+impl TakenAway {
+    /// It has its number again. `EBADF` where another file has come by one of the two.
+    pub fn give_back(self, fd: RawFd) -> Result<(), Errno> {
+        let own = self.own()?;
+        if !socket_info(fd)?.is_listening {
+            return Err(Errno::EBADF);
+        }
+        replace(fd, own.as_fd())
+    }
+
+    /// Closes it, which ends a socket that nobody else has.
+    pub fn close(self) -> Result<(), Errno> {
+        self.own().map(drop)
+    }
+
+    fn own(self) -> Result<OwnedFd, Errno> {
+        self.check()?;
+        // SAFETY: the inode says that it is the one that `take_away` has left open, which nobody else knows.
+        Ok(unsafe { OwnedFd::from_raw_fd(self.fd) })
+    }
+
+    fn check(self) -> Result<(), Errno> {
+        if inode(borrow(self.fd)?)? == self.inode { Ok(()) } else { Err(Errno::EBADF) }
+    }
+}
+
+/// The listening TCP sockets of this process on that port.
+pub fn listening_on(port: u16) -> Result<Vec<RawFd>, Errno> {
+    let mut found = Vec::new();
+    for_each_fd(|fd| {
+        if let Ok(info) = socket_info(fd)
+            && info.is_listening
+            && matches!(info.address, LocalAddress::Inet(address) if address.port() == port)
+        {
+            found.push(fd);
+        }
+    })?;
+    Ok(found)
+}
+
+/// Calls with the number of each descriptor of this process.
+pub(super) fn for_each_fd(mut call: impl FnMut(RawFd)) -> Result<(), Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut directory = Dir::open("/proc/self/fd", flags, Mode::empty())?;
+    let own = directory.as_raw_fd();
+    for entry in directory.iter() {
+        let entry = entry?;
+        let number = entry.file_name().to_str().ok().and_then(|name| name.parse().ok());
+        if let Some(number) = number
+            && number != own
+        {
+            call(number);
+        }
+    }
+    Ok(())
+}
+
+/// Sockets have a file system of their own, in which no two have the same.
+fn inode(fd: impl AsFd) -> Result<u64, Errno> {
+    fstat(fd).map(|stat| stat.st_ino)
+}
+
+fn replace(fd: RawFd, by: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: the number goes on to be an open descriptor, and the system call changes it at once.
+    let fd = unsafe { dup3_raw(by, fd, OFlag::O_CLOEXEC) }?;
+    let _ = fd.into_raw_fd();
+    Ok(())
+}
+
+/// Of the same family, because a server may ask for its address; but where the unit forbids to make one
+/// (`RestrictAddressFamilies=`), of the family by which the manager is notified.
+fn decoy(of: &SocketInfo) -> Result<OwnedFd, Errno> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let make = |family| socket(family, of.kind, flags, None);
+    let unix = || {
+        let decoy = make(AddressFamily::Unix)?;
+        // A name that the kernel makes up.
+        bind(decoy.as_raw_fd(), &UnixAddr::new_unnamed()).map(|()| decoy)
+    };
+    let decoy = match of.address {
+        LocalAddress::Inet(SocketAddr::V4(_)) => {
+            let address: SockaddrIn = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into();
+            make(AddressFamily::Inet)
+                .and_then(|made| bind(made.as_raw_fd(), &address).map(|()| made))
+        }
+        LocalAddress::Inet(SocketAddr::V6(_)) => {
+            let address: SockaddrIn6 = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0, 0, 0).into();
+            make(AddressFamily::Inet6)
+                .and_then(|made| bind(made.as_raw_fd(), &address).map(|()| made))
+        }
+        LocalAddress::Unix(_) => unix(),
+    };
+    let decoy = decoy.or_else(|_| unix())?;
+    listen(&decoy, Backlog::new(1)?)?;
+    Ok(decoy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
+    use std::thread::spawn;
+
+    fn is_refused(result: std::io::Result<impl Sized>) -> bool {
+        matches!(result, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+
+    fn take_away(listener: &impl AsRawFd) -> TakenAway {
+        take_away_if(listener.as_raw_fd(), |fd| fd == listener.as_raw_fd()).unwrap()
+    }
+
+    #[test]
+    fn of_this_process_alone() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let before = TcpStream::connect(address).unwrap();
+        let accepted = spawn({
+            let listener = listener.try_clone().unwrap();
+            move || {
+                sleep(LONGEST_QUEUE / 4);
+                listener.accept().unwrap().1
+            }
+        });
+        let taken = super::take_away(listener.as_raw_fd()).unwrap();
+        assert!(!taken.is_handed_over);
+        assert_eq!(accepted.join().unwrap(), before.local_addr().unwrap());
+        let late = TcpStream::connect(address).unwrap();
+        assert!(is_refused(listener.accept()));
+        assert_eq!(taken.close(), Ok(()));
+        assert!(late.take_error().is_ok());
+        assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn those_who_come_wait_for_the_next_one() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(address).unwrap();
+            let again = listener.try_clone().unwrap();
+            let address = listener.local_addr().unwrap();
+            let before = TcpStream::connect(address).unwrap();
+
+            let taken = take_away(&again);
+            assert_eq!(super::take_away(taken.fd), Ok(taken));
+            let decoy = listener.local_addr().unwrap();
+            assert_ne!(decoy.port(), address.port());
+            assert_eq!(again.local_addr().unwrap(), decoy);
+            let mut after = TcpStream::connect(address).unwrap();
+            after.write_all(b"hello").unwrap();
+            assert!(is_refused(listener.accept()));
+            assert!(is_refused(again.accept()));
+            assert_eq!(taken.give_back(listener.as_raw_fd()), Ok(()));
+            assert_eq!(taken.give_back(listener.as_raw_fd()), Err(Errno::EBADF));
+            let (_, peer) = listener.accept().unwrap();
+            assert_eq!(peer, before.local_addr().unwrap());
+            let (mut accepted, peer) = listener.accept().unwrap();
+            assert_eq!(peer, after.local_addr().unwrap());
+            let mut text = [0; 5];
+            accepted.read_exact(&mut text).unwrap();
+            assert_eq!(&text, b"hello");
+        }
+    }
+
+    #[test]
+    fn of_unix() {
+        let name = format!("systemd-core-listener-{}", std::process::id());
+        let address = UnixAddress::from_abstract_name(&name).unwrap();
+        let listener = UnixListener::bind_addr(&address).unwrap();
+        let taken = take_away(&listener);
+        let _waits = UnixStream::connect_addr(&address).unwrap();
+        assert!(is_refused(listener.accept()));
+        assert_eq!(taken.give_back(listener.as_raw_fd()), Ok(()));
+        assert!(listener.accept().is_ok());
+    }
+
+    #[test]
+    fn what_does_not_listen() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert_eq!(super::take_away(stream.as_raw_fd()), Err(Errno::EINVAL));
+        assert_eq!(super::take_away(-1), Err(Errno::EBADF));
+        let null = std::fs::File::open("/dev/null").unwrap();
+        assert_eq!(super::take_away(null.as_raw_fd()), Err(Errno::ENOTSOCK));
+        let other = TakenAway { fd: null.as_raw_fd(), inode: 0, is_handed_over: false };
+        assert_eq!(other.give_back(listener.as_raw_fd()), Err(Errno::EBADF));
+    }
+
+    #[test]
+    fn by_its_port() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let _connection = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        assert_eq!(listening_on(port), Ok(vec![listener.as_raw_fd()]));
+    }
+}

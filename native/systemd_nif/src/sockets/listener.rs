@@ -1,0 +1,44 @@
+//! What `systemd:drainer/2` drains with.
+
+use crate::budget::Budget;
+use crate::{done, result};
+use rustler::{Env, Error, NifResult, Term};
+use std::os::fd::RawFd;
+use std::time::Duration;
+use systemd_core::{Connections, TakenAway};
+
+/// `{Fd, Inode, IsHandedOver}`
+type Taken = (RawFd, u64, bool);
+
+#[rustler::nif(schedule = "DirtyIo")]
+fn take_away(env: Env<'_>, fd: RawFd) -> Term<'_> {
+    let taken = systemd_core::take_away(fd);
+    result(env, taken.map(|taken| (taken.fd, taken.inode, taken.is_handed_over)))
+}
+
+#[rustler::nif(schedule = "DirtyIo")]
+fn give_back(env: Env<'_>, (fd, inode, is_handed_over): Taken, number: RawFd) -> Term<'_> {
+    done(env, TakenAway { fd, inode, is_handed_over }.give_back(number))
+}
+
+#[rustler::nif(schedule = "DirtyIo")]
+fn close_taken(env: Env<'_>, (fd, inode, is_handed_over): Taken) -> Term<'_> {
+    done(env, TakenAway { fd, inode, is_handed_over }.close())
+}
+
+/// `{ok, [Fd]}`
+#[rustler::nif(schedule = "DirtyIo")]
+fn listening_on(env: Env<'_>, port: u16) -> Term<'_> {
+    result(env, systemd_core::listening_on(port))
+}
+
+/// `{ok, {Open, WithRequest}}`, of the listeners with these descriptors, which were taken away so long ago.
+#[rustler::nif(schedule = "DirtyIo")]
+fn connections<'a>(env: Env<'a>, listeners: Term<'a>, millis: u32) -> NifResult<Term<'a>> {
+    let mut budget = Budget::NORMAL;
+    let listeners = budget.list(listeners).map_err(|_| Error::BadArg)?;
+    let listeners: Vec<RawFd> =
+        listeners.into_iter().map(|fd| fd.decode()).collect::<NifResult<_>>()?;
+    let found = systemd_core::connections(&listeners, Duration::from_millis(millis.into()));
+    Ok(result(env, found.map(|Connections { open, with_request }| (open, with_request))))
+}
