@@ -11,6 +11,8 @@
 
 %% What has not happened for this long, in milliseconds, is news again.
 -define(QUIET, 60000).
+%% Before any monotonic time.
+-define(NEVER, -(1 bsl 58)).
 %% So many kinds of things are remembered at a time. All others are one kind.
 -define(MOST_KINDS, 100).
 %% So many lines wait for a handler at a time.
@@ -34,39 +36,29 @@ say(Level, Format, Args) ->
 %% @doc The same `What' is logged once for as long as it keeps coming, and then with how often it came.
 -spec once(What :: term(), logger:level(), io:format(), [term()]) -> ok.
 once(What, Level, Format, Args) ->
-    try once(erlang:monotonic_time(millisecond), What, Level, Format, Args)
+    {Kind, Now} = {{kind, What}, erlang:monotonic_time(millisecond)},
+    try has_room(Kind, Now) andalso came(Kind, Now) of
+        false -> count(unsaid, 1);
+        {Last, _} when Now - Last < ?QUIET -> ok;
+        {_, Times} -> count(Kind, -Times), say(Level, Format ++ again(Times - 1), Args)
     catch
         %% The application does not run, which is a mistake.
         error:badarg -> once_without_server(What, Level, Format, Args)
     end.
 
-once(Now, What, Level, Format, Args) ->
-    Kind = {kind, What},
-    case ets:lookup(?MODULE, Kind) of
-        [{_, Last, _}] when Now - Last < ?QUIET ->
-            _ = ets:update_counter(?MODULE, Kind, {3, 1}),
-            _ = ets:update_element(?MODULE, Kind, {2, Now}),
-            ok;
-        [{_, Last, More}] ->
-            %% Of many at a time one says it.
-            case ets:select_replace(?MODULE, [{{Kind, Last, '_'}, [], [{{{const, Kind}, Now, 0}}]}]) of
-                1 -> say(Level, Format ++ again(More), Args);
-                0 -> once(Now, What, Level, Format, Args)
-            end;
-        [] ->
-            case has_room(Now) andalso {new, ets:insert_new(?MODULE, {Kind, Now, 0})} of
-                {new, true} -> say(Level, Format, Args);
-                {new, false} -> once(Now, What, Level, Format, Args);
-                false -> count(unsaid, 1)
-            end
-    end.
+%% When it came last, and how often since it was said. One step, so that of many at a time one says it: the time is
+%% set as what a counter gets that is above its threshold.
+came(Kind, Now) ->
+    Steps = [{2, 1}, {3, 0}, {3, 0, ?NEVER - 1, Now}],
+    [Times, Last, Now] = ets:update_counter(?MODULE, Kind, Steps, {Kind, 0, ?NEVER}),
+    {Last, Times}.
 
 again(0) -> "";
 again(More) -> io_lib:format(" (~b more before)", [More]).
 
-has_room(Now) ->
-    ets:info(?MODULE, size) < ?MOST_KINDS + 2 orelse
-        ets:select_delete(?MODULE, [{{{kind, '_'}, '$1', '_'}, [{'<', '$1', Now - ?QUIET}], [true]}]) > 0.
+has_room(Kind, Now) ->
+    ets:info(?MODULE, size) < ?MOST_KINDS + 2 orelse ets:member(?MODULE, Kind) orelse
+        ets:select_delete(?MODULE, [{{{kind, '_'}, '_', '$1'}, [{'<', '$1', Now - ?QUIET}], [true]}]) > 0.
 
 count(Counter, By) ->
     _ = ets:update_counter(?MODULE, Counter, By),
@@ -74,14 +66,9 @@ count(Counter, By) ->
 
 %% Once in the life of the VM.
 once_without_server(What, Level, Format, Args) ->
-    case persistent_term:get({?MODULE, What}, unsaid) of
-        unsaid ->
-            persistent_term:put({?MODULE, What}, said),
-            _ = catch spawn(fun() -> ?LOG(Level, Format, Args) end),
-            ok;
-        said ->
-            ok
-    end.
+    _ = persistent_term:get({?MODULE, What}, unsaid) =:= unsaid andalso
+        catch spawn(fun() -> ?LOG(Level, Format, Args) end),
+    persistent_term:put({?MODULE, What}, said).
 
 %% @doc For what can't be logged. Nobody waits for a terminal or a pipe that is stuck.
 -spec to_stderr(io:format(), [term()]) -> ok.
