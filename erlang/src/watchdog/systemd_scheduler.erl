@@ -72,19 +72,14 @@ bound_to(Scheduler) -> list_to_tuple([scheduler, Scheduler]).
 %% @doc The processes that are long in native code, by pid and name, without those that are bound to a scheduler.
 -spec not_answering([pid()]) -> unicode:chardata().
 not_answering(Bound) ->
-    case not_answering(processes() -- Bound, systemd_wait:deadline(?LONGEST_SEARCH)) of
+    Deadline = systemd_wait:deadline(?LONGEST_SEARCH),
+    IsLate = fun(Pid) ->
+        systemd_wait:rest(Deadline) > 0 andalso systemd_wait:process_info(Pid, status, ?LONGEST_ANSWER) =:= late
+    end,
+    case lists:filter(IsLate, processes() -- Bound) of
         [] -> "unknown";
-        Found -> lists:join(", ", [name(Pid) || Pid <- Found])
+        Found -> lists:join(", ", lists:map(fun name/1, Found))
     end.
-
-not_answering([Pid | Pids], Deadline) ->
-    case systemd_wait:rest(Deadline) > 0 andalso systemd_wait:process_info(Pid, status, ?LONGEST_ANSWER) of
-        false -> [];
-        late -> [Pid | not_answering(Pids, Deadline)];
-        _ -> not_answering(Pids, Deadline)
-    end;
-not_answering([], _) ->
-    [].
 
 name(Pid) ->
     case [Name || Name <- registered(), whereis(Name) =:= Pid] of

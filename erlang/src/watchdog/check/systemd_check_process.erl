@@ -9,19 +9,20 @@
 %% @doc Whether it answers. Every process that is sys-compliant handles this message without calling code of its own.
 -spec process(systemd_check:name(), Millis :: pos_integer()) -> result().
 process(Name, Millis) ->
-    with(Name, fun(Pid) ->
-        answered(fun() -> sys:statistics(Pid, get, Millis) end, Millis, fun(_) -> true end)
+    look(Name, Millis, fun(Pid) ->
+        _ = sys:statistics(Pid, get, Millis),
+        true
     end).
 
 %% @doc One that is long in native code doesn't tell the length, and has not answered in time.
 -spec mailbox(systemd_check:name(), Max :: non_neg_integer(), Millis :: pos_integer()) -> result().
 mailbox(Name, Max, Millis) ->
-    with(Name, fun(Pid) ->
+    look(Name, Millis, fun(Pid) ->
         case systemd_wait:process_info(Pid, message_queue_len, Millis) of
             {ok, Length} when Length > Max -> io_lib:format(" ~b > ~b", [Length, Max]);
             {ok, _} -> true;
-            ended -> " has ended";
-            late -> late(Millis)
+            ended -> exit(noproc);
+            late -> exit({timeout, mailbox})
         end
     end).
 
@@ -29,18 +30,15 @@ mailbox(Name, Max, Millis) ->
 %% transient and done, or was terminated by somebody: a supervisor doesn't tell these apart.
 -spec supervisor(systemd_check:name(), Millis :: pos_integer()) -> result().
 supervisor(Name, Millis) ->
-    with(Name, fun(Pid) ->
-        Ask = fun(Question, Then) ->
-            answered(fun() -> gen_server:call(Pid, Question, Millis) end, Millis, Then)
-        end,
-        Ask(count_children, fun
-            ([_, {active, Active}, {supervisors, Supervisors}, {workers, Workers}]) ->
+    look(Name, Millis, fun(Pid) ->
+        case gen_server:call(Pid, count_children, Millis) of
+            [_, {active, Active}, {supervisors, Supervisors}, {workers, Workers}] ->
                 All = Supervisors + Workers,
                 %% To list the children takes long where there are many.
-                Active =:= All orelse Ask(which_children, fun(Children) -> up(Children, All) end);
-            (_) ->
+                Active =:= All orelse up(gen_server:call(Pid, which_children, Millis), All);
+            _ ->
                 " is no supervisor"
-        end)
+        end
     end).
 
 up(Children, All) ->
@@ -51,11 +49,18 @@ up(Children, All) ->
         [Id | _] -> io_lib:format(": child ~ts is not up", [systemd_check:name_of(Id)])
     end.
 
-with(Name, Fun) ->
+look(Name, Millis, Fun) ->
     case whereis_name(Name) of
-        undefined -> " is not registered";
-        Pid when node(Pid) =/= node() -> true;
-        Pid -> Fun(Pid)
+        undefined ->
+            " is not registered";
+        Pid when node(Pid) =/= node() ->
+            true;
+        Pid ->
+            try Fun(Pid)
+            catch
+                exit:{timeout, _} -> io_lib:format(" has not answered within ~b ms", [Millis]);
+                exit:_ -> " has ended"
+            end
     end.
 
 whereis_name({global, Name}) -> global:whereis_name(Name);
@@ -64,13 +69,3 @@ whereis_name({via, Module, Name}) ->
     try Module:whereis_name(Name) catch _:_ -> undefined end;
 whereis_name(Pid) when is_pid(Pid) -> Pid;
 whereis_name(Name) -> whereis(Name).
-
-answered(Call, Millis, Then) ->
-    try Call() of
-        Answer -> Then(Answer)
-    catch
-        exit:{timeout, _} -> late(Millis);
-        exit:_ -> " has ended"
-    end.
-
-late(Millis) -> io_lib:format(" has not answered within ~b ms", [Millis]).

@@ -63,17 +63,15 @@ has_run({Place, Since, Monitor}, Millis, Table) ->
 now_millis() -> erlang:monotonic_time(millisecond).
 
 text(Stuck) ->
-    Places = [Place || {Place, _, _} <- Stuck],
     Longest = now_millis() - lists:min([Since || {_, Since, _} <- Stuck]),
-    Schedulers =
-        case [Place || Place <- Places, is_integer(Place)] of
-            [] -> [];
-            [Number] -> [io_lib:format("scheduler ~b", [Number])];
-            Numbers -> [io_lib:format("~b of ~b", [length(Numbers), erlang:system_info(schedulers_online)])]
-        end,
-    Pools =
-        [Text || {Pool, Text} <- [{dirty_cpu, "the dirty CPU pool"}, {dirty_io, "the dirty IO pool"}],
-            lists:member(Pool, Places)],
-    Names = lists:join(", ", Schedulers ++ Pools),
-    Have = case Places of [_] -> "has"; _ -> "have" end,
+    {Numbers, Pools} = lists:partition(fun is_integer/1, [Place || {Place, _, _} <- Stuck]),
+    Names = lists:join(", ", schedulers(Numbers) ++ lists:map(fun pool/1, Pools)),
+    Have = case Stuck of [_] -> "has"; _ -> "have" end,
     io_lib:format(": ~ts ~ts not run anything for ~b ms", [Names, Have, Longest]).
+
+schedulers([]) -> [];
+schedulers([Number]) -> [io_lib:format("scheduler ~b", [Number])];
+schedulers(Numbers) -> [io_lib:format("~b of ~b", [length(Numbers), erlang:system_info(schedulers_online)])].
+
+pool(dirty_cpu) -> "the dirty CPU pool";
+pool(dirty_io) -> "the dirty IO pool".
