@@ -74,15 +74,12 @@ going_down(How) -> persistent_term:put(?MODULE, How).
 %% @doc The service itself may have said what it does. `restarting' is the VM in place, with no `STOPPING=1' on the way.
 -spec state() -> starting | running | reloading | restarting | stopping.
 state() ->
-    case persistent_term:get(?MODULE, up) of
-        up ->
-            case [What || What <- [stopping, reloading, ready], systemd_notify:has_announced(What)] of
-                [] -> starting;
-                [ready] -> running;
-                [What | _] -> What
-            end;
-        GoingDown ->
-            GoingDown
+    Announced = [What || What <- [stopping, reloading, ready], systemd_notify:has_announced(What)],
+    case {persistent_term:get(?MODULE, up), Announced} of
+        {up, []} -> starting;
+        {up, [ready]} -> running;
+        {up, [What | _]} -> What;
+        {GoingDown, _} -> GoingDown
     end.
 
 %% @doc Whether the service stops, also where that could not be said, or the VM goes down to come back.

@@ -4,6 +4,13 @@
 
 -export([open/1, close/0, read/0]).
 
+%% In a VM where nothing of it is there.
+-define(NOTHING, #{
+    under_systemd => false, uptime => false, pid => false, exec_pid => false, unit => false, invocation_id => false,
+    notify_socket => false, error => false, announced => [], status => false,
+    notifications => #{sent => 0, failed => 0}, descriptors => #{handed_over => [], store_max => unknown}
+}).
+
 %% @doc Keeps what doesn't change, so that {@link read/0} never waits for a file.
 -spec open(systemd_env:variables()) -> ok.
 open(Variables) ->
@@ -14,13 +21,13 @@ open(Variables) ->
     IsService = NotifySocket =/= false orelse ExecPid =:= Pid,
     persistent_term:put(?MODULE, {
         erlang:monotonic_time(millisecond),
-        (empty())#{
-            pid := list_to_integer(Pid),
-            exec_pid := exec_pid(),
-            unit := IsService andalso binary(systemd_unit:name()),
-            invocation_id := IsService andalso binary(os:getenv("INVOCATION_ID")),
-            notify_socket := NotifySocket,
-            descriptors := #{handed_over => systemd_listen:fds(Variables), store_max => systemd_fd_store:max_fds()}
+        #{
+            pid => list_to_integer(Pid),
+            exec_pid => exec_pid(),
+            unit => IsService andalso binary(systemd_unit:name()),
+            invocation_id => IsService andalso binary(os:getenv("INVOCATION_ID")),
+            notify_socket => NotifySocket,
+            descriptors => #{handed_over => systemd_listen:fds(Variables), store_max => systemd_fd_store:max_fds()}
         }
     }).
 
@@ -40,28 +47,21 @@ close() ->
 
 -spec read() -> systemd:info().
 read() ->
-    Info = maps:merge(fixed(), notifier(systemd_notify:info())),
+    Info = maps:merge(maps:merge(?NOTHING, fixed()), notifier(systemd_notify:info())),
     Info#{watchdog => systemd_watchdog:info(), journal => systemd_journal_config:info()}.
 
 fixed() ->
     case persistent_term:get(?MODULE, none) of
-        none -> empty();
-        {Started, Fixed} -> Fixed#{uptime := erlang:monotonic_time(millisecond) - Started}
+        none -> #{};
+        {Started, Fixed} -> Fixed#{uptime => erlang:monotonic_time(millisecond) - Started}
     end.
 
-empty() ->
-    #{
-        uptime => false, pid => false, exec_pid => false, unit => false, invocation_id => false,
-        notify_socket => false,
-        descriptors => #{handed_over => [], store_max => unknown}
-    }.
-
+notifier(undefined) ->
+    #{};
+notifier({error, Reason}) ->
+    #{under_systemd => true, error => Reason};
 notifier({Announced, {Sent, Failed, Status}}) ->
     #{
-        under_systemd => true, error => false, announced => Announced, status => Status,
+        under_systemd => true, announced => Announced, status => Status,
         notifications => #{sent => Sent, failed => Failed}
-    };
-notifier({error, Reason}) ->
-    (notifier(undefined))#{under_systemd := true, error := Reason};
-notifier(undefined) ->
-    (notifier({[], {0, 0, false}}))#{under_systemd := false}.
+    }.
