@@ -18,13 +18,11 @@
 
 -type outcome() :: {returned, term()} | failure().
 
--type failure() :: raised() | {ended, Reason :: term()} | {not_done, Millis :: pos_integer(), stack()} | invalid().
+-type failure() ::
+    {raised, error | exit | throw, Reason :: term(), Text :: io_lib:chars()} | {invalid, Config :: term()}
+    | {ended, Reason :: term()} | {not_done, Millis :: pos_integer(), stack()}.
 
 -type complaint() :: failure() | {late, Millis :: pos_integer(), stack()} | {no_text, Returned :: term()}.
-
--type raised() :: {raised, error | exit | throw, Reason :: term(), Text :: io_lib:chars()}.
-
--type invalid() :: {invalid, Config :: term()}.
 
 -type stack() :: [tuple()] | unknown.
 
@@ -34,11 +32,14 @@
 %% @doc Calls the function of that config key, or in that place. The caller, which traps exits, gets an `EXIT' from the
 %% returned process, whose reason is for {@link outcome/1}.
 -spec start_link(What :: atom(), Function :: term(), options()) -> pid().
-start_link(What, Function, Options) -> spawn_link(?MODULE, watch, [What, Function, Options, self()]).
+start_link(What, Function, Options) ->
+    spawn_opt(?MODULE, watch, [What, Function, Options, self()], [link, {priority, high}]).
 
-%% @doc Ends it.
+%% @doc Ends it, as the caller's end does.
 -spec stop(pid()) -> ok.
-stop(Watch) -> tell(Watch, stop).
+stop(Watch) ->
+    true = exit(Watch, shutdown),
+    ok.
 
 %% @doc Has the log tell where it is.
 -spec tell_where(pid()) -> ok.
@@ -62,7 +63,6 @@ outcome(Reason) -> {ended, Reason}.
 -spec watch(atom(), term(), options(), pid()) -> no_return().
 watch(What, Function, Options, Owner) ->
     _ = process_flag(trap_exit, true),
-    _ = process_flag(priority, high),
     Since = now_millis(),
     Runner = spawn_opt(?MODULE, run, [Function, self()], [link, {priority, maps:get(priority, Options, normal)}]),
     Deadline = fun(infinity) -> infinity; (Millis) -> Since + Millis end,
@@ -77,9 +77,8 @@ watch(#{owner := Owner, runner := Runner, since := Since, late := Late, deadline
         {'EXIT', Runner, Reason} ->
             hand_over(outcome(Reason));
         {'EXIT', Owner, _} ->
-            stopped(Runner);
-        {?MODULE, stop} ->
-            stopped(Runner);
+            exit(Runner, kill),
+            exit(shutdown);
         {?MODULE, tell_where} ->
             log_where(now_millis() - Since, Watch),
             watch(Watch);
@@ -98,11 +97,6 @@ watch(#{owner := Owner, runner := Runner, since := Since, late := Late, deadline
                 watch(Watch#{late := infinity})
         end
     end.
-
--spec stopped(pid()) -> no_return().
-stopped(Runner) ->
-    exit(Runner, kill),
-    exit(shutdown).
 
 %% What the function has left linked ends without the report of a crash.
 -spec hand_over(outcome()) -> no_return().
@@ -139,7 +133,7 @@ is_callable({Module, Function, Args}) -> is_atom(Module) andalso is_atom(Functio
 is_callable(Function) -> is_function(Function, 0).
 
 %% @doc Calls it in the caller's process.
--spec call(Function :: term()) -> {returned, term()} | raised() | invalid().
+-spec call(Function :: term()) -> outcome().
 call(Function) ->
     try
         case {is_callable(Function), Function} of
@@ -166,8 +160,10 @@ without_arguments({Module, Function, Args, Location}) when is_list(Args) ->
 without_arguments(Frame) ->
     Frame.
 
-%% @doc Logs it, once while it goes on.
--spec complain(What :: atom(), Function :: term(), complaint()) -> ok.
+%% @doc Logs a failure, once while it goes on.
+-spec complain(What :: atom(), Function :: term(), {returned, term()} | complaint()) -> ok.
+complain(_, _, {returned, _}) ->
+    ok;
 complain(What, Function, Failure) ->
     {Format, Args} = describe(Failure),
     Kind = {What, kind_of(Function), Format},

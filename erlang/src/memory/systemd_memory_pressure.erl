@@ -4,7 +4,7 @@
 -behaviour(gen_server).
 
 -export([child_spec/1, start_link/1, collect/0]).
--export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -type variables() :: {Watch :: binary(), Write :: binary()}.
 
@@ -96,18 +96,16 @@ handle_info({systemd_memory_pressure, closed}, #state{variables = {Path, _}} = S
     systemd_log:say(warning, "systemd: memory pressure is not watched any more: ~ts is closed, or gone", [Path]),
     {stop, normal, State};
 handle_info({'EXIT', Run, Reason}, #state{run = Run} = State) ->
-    _ = case systemd_function:outcome(Reason) of
-        {returned, _} -> ok;
-        Failure -> systemd_function:complain(memory_pressure, systemd_config:function(memory_pressure), Failure)
-    end,
+    Function = systemd_config:function(memory_pressure),
+    systemd_function:complain(memory_pressure, Function, systemd_function:outcome(Reason)),
     {noreply, pause(State), hibernate};
-handle_info(done, State) ->
-    done(State);
+handle_info(done, #state{thread = Watch} = State) ->
+    try systemd_nif:memory_pressure_done(Watch)
+    catch error:badarg -> systemd_sup:start_anew(?MODULE)
+    end,
+    {noreply, State, hibernate};
 handle_info(_, State) ->
     {noreply, State}.
-
-terminate(_, #state{run = none}) -> ok;
-terminate(_, #state{run = Run}) -> systemd_function:stop(Run).
 
 run(Function, Priority, State) ->
     State#state{run = systemd_function:start_link(memory_pressure, Function, #{priority => Priority, late => ?LATE})}.
@@ -115,14 +113,6 @@ run(Function, Priority, State) ->
 pause(State) ->
     _ = erlang:send_after(?PAUSE, self(), done),
     State#state{run = none}.
-
-done(#state{thread = none} = State) ->
-    {noreply, State, hibernate};
-done(#state{thread = Watch} = State) ->
-    try systemd_nif:memory_pressure_done(Watch)
-    catch error:badarg -> systemd_sup:start_anew(?MODULE)
-    end,
-    {noreply, State, hibernate}.
 
 %% @doc Has the processes with the most garbage collect it, one after the other.
 collect() ->

@@ -4,7 +4,7 @@
 -behaviour(gen_server).
 
 -export([child_spec/2, start_link/2]).
--export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -record(state, {
     interval :: pos_integer(),
@@ -43,27 +43,23 @@ handle_info({'EXIT', Run, Reason}, #state{run = Run} = State) ->
 handle_info(_, State) ->
     {noreply, State}.
 
-terminate(_, #state{run = none}) -> ok;
-terminate(_, #state{run = Run}) -> systemd_function:stop(Run).
-
-computed({returned, Status}, #state{sent = Sent, function = Function} = State) ->
-    case text(Status) of
-        Sent ->
+computed(Outcome, #state{sent = Sent, function = Function} = State) ->
+    case text(Outcome) of
+        {ok, Sent} ->
             State;
-        no_text ->
-            systemd_function:complain(status_every, Function, {no_text, Status}),
-            State;
-        Text ->
+        {ok, Text} ->
             case systemd_notify:send({status, Text}) of
                 ok -> State#state{sent = Text};
                 {error, _} -> State
-            end
-    end;
-computed(Failure, #state{function = Function} = State) ->
-    systemd_function:complain(status_every, Function, Failure),
-    State.
-
-text(Status) ->
-    try <<_/binary>> = unicode:characters_to_binary(Status)
-    catch error:_ -> no_text
+            end;
+        Failure ->
+            systemd_function:complain(status_every, Function, Failure),
+            State
     end.
+
+text({returned, Status}) ->
+    try {ok, <<_/binary>>} = {ok, unicode:characters_to_binary(Status)}
+    catch error:_ -> {no_text, Status}
+    end;
+text(Failure) ->
+    Failure.
