@@ -2,7 +2,7 @@
 %% What only Elixir knows of its terms and its reports, where there is Elixir.
 -module(systemd_elixir).
 
--export([is_there/0, language/1, redacted/1, inspect/1, to_text/1, message/3, translated/1]).
+-export([is_there/0, language/1, name/1, function/3, redacted/1, inspect/1, to_text/1, message/3, translated/1]).
 
 -export_type([language/0]).
 
@@ -23,6 +23,20 @@ language(Module) ->
         <<"Elixir.", _/binary>> -> elixir;
         _ -> erlang
     end.
+
+%% @doc The name of a module, or any other atom: without what Elixir's modules have in front.
+-spec name(atom()) -> binary().
+name(Atom) ->
+    case atom_to_binary(Atom) of
+        <<"Elixir.", Name/binary>> -> Name;
+        Name -> Name
+    end.
+
+%% @doc As the language of its module writes it.
+-spec function(module(), Function :: atom(), arity()) -> iolist().
+function(Module, Function, Arity) ->
+    Separator = case language(Module) of elixir -> $.; erlang -> $: end,
+    [name(Module), Separator, atom_to_binary(Function), $/, integer_to_binary(Arity)].
 
 %% @doc The term with each struct in it, however deep, as the text that its `Inspect' makes of it: a struct may
 %% keep fields from being shown, which Erlang's `~p' knows nothing of.

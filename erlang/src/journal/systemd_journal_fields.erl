@@ -22,7 +22,7 @@ text(Value, Language) ->
     end.
 
 own_text(Value) when Value =:= undefined; Value =:= nil -> <<>>;
-own_text(Value) when is_atom(Value) -> atom(Value);
+own_text(Value) when is_atom(Value) -> systemd_elixir:name(Value);
 own_text(Value) when is_binary(Value) -> is_printable(Value) andalso Value;
 own_text([_ | _] = Value) -> io_lib:printable_unicode_list(Value) andalso utf8(Value);
 own_text(#{'__struct__' := _} = Value) -> systemd_elixir:is_there() andalso systemd_elixir:to_text(Value);
@@ -66,8 +66,7 @@ stack(Stack) -> iolist_to_binary(lists:join($\n, [frame(Frame) || Frame <- Stack
 frame({Module, Function, Args, Location}) when is_list(Args) ->
     frame({Module, Function, length(Args), Location});
 frame({Module, Function, Arity, Location}) ->
-    Separator = case systemd_elixir:language(Module) of elixir -> "."; erlang -> ":" end,
-    [atom(Module), Separator, atom_to_binary(Function), $/, integer_to_binary(Arity), place(Location)];
+    [systemd_elixir:function(Module, Function, Arity), place(Location)];
 frame({Fun, Args, Location}) when is_function(Fun) ->
     {module, Module} = erlang:fun_info(Fun, module),
     {name, Name} = erlang:fun_info(Fun, name),
@@ -77,12 +76,6 @@ place(Location) ->
     case {lists:keyfind(file, 1, Location), lists:keyfind(line, 1, Location)} of
         {{_, File}, {_, Line}} -> [" (", text(File, erlang), $:, text(Line, erlang), $)];
         _ -> []
-    end.
-
-atom(Atom) ->
-    case atom_to_binary(Atom) of
-        <<"Elixir.", Name/binary>> -> Name;
-        Name -> Name
     end.
 
 %% @doc Of a crash: what, who and where. Of any report: what `report_cb' says. When that fails, the error is a field.

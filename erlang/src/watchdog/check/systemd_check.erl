@@ -106,7 +106,13 @@ is_check(Term) -> fault(Term) =:= none.
 %% @doc The innermost part of it that is no check, and what a check would have there.
 -spec fault(term()) -> none | {Part :: term(), Needs :: string()}.
 fault([]) -> none;
-fault([Check | Checks]) -> first_fault(Check, Checks);
+fault([Check | Checks]) ->
+    case fault(Check) of
+        none when is_list(Checks) -> fault(Checks);
+        %% The tail of an improper list.
+        none -> {Checks, "is no list of checks"};
+        Fault -> Fault
+    end;
 fault({all, Checks}) when is_list(Checks) -> fault(Checks);
 fault({any, [_ | _] = Checks}) -> fault(Checks);
 fault({all, _} = Check) -> {Check, "needs a list of checks"};
@@ -129,14 +135,6 @@ fault({Module, Function, Args}) when is_atom(Module), is_atom(Function), length(
 fault(Function) when is_function(Function, 0) -> none;
 fault(Check) -> {Check, "is neither a check, {M, F, A} nor fun/0"}.
 
-%% The tail of an improper list is no list.
-first_fault(Check, Checks) ->
-    case fault(Check) of
-        none when is_list(Checks) -> fault(Checks);
-        none -> {Checks, "is no list of checks"};
-        Fault -> Fault
-    end.
-
 name_fault({global, _}, _) -> none;
 name_fault({via, Module, _}, _) when is_atom(Module) -> none;
 name_fault(Name, _) when is_atom(Name); is_pid(Name) -> none;
@@ -144,13 +142,11 @@ name_fault(_, Check) -> {Check, "needs a registered name or a pid"}.
 
 %% @private
 %% @doc The name of a check that is not made of others.
--spec name(check()) -> io_lib:chars().
+-spec name(check()) -> unicode:chardata().
 name({Kind, _}) when Kind =:= schedulers; Kind =:= run_queue; Kind =:= memory -> atom_to_list(Kind);
 name({Kind, Name}) -> io_lib:format("~ts ~ts", [Kind, name_of(Name)]);
 name({mailbox, Name, _}) -> io_lib:format("mailbox ~ts", [name_of(Name)]);
-name({Module, Function, Args}) ->
-    Separator = case systemd_elixir:language(Module) of elixir -> "."; erlang -> ":" end,
-    io_lib:format("~ts~ts~ts/~b", [name_of(Module), Separator, Function, length(Args)]);
+name({Module, Function, Args}) -> systemd_elixir:function(Module, Function, length(Args));
 name(Fun) ->
     [Type, Module, Name] = [element(2, erlang:fun_info(Fun, Item)) || Item <- [type, module, name]],
     case Type of
@@ -160,11 +156,6 @@ name(Fun) ->
 
 %% @private
 %% @doc The name of a process, or of a child: Elixir's modules as Elixir writes them.
--spec name_of(term()) -> io_lib:chars().
-name_of(Name) when is_atom(Name) ->
-    case atom_to_list(Name) of
-        "Elixir." ++ Module -> Module;
-        Text -> Text
-    end;
-name_of(Name) ->
-    io_lib:format("~0tP", [Name, 20]).
+-spec name_of(term()) -> unicode:chardata().
+name_of(Name) when is_atom(Name) -> systemd_elixir:name(Name);
+name_of(Name) -> io_lib:format("~0tP", [Name, 20]).
