@@ -6,10 +6,10 @@
 %% then it is made anew. What takes more than a moment returns a reference, see {@link systemd_wait:reply/1}.
 -module(systemd_nif).
 
--export([loaded/0, load_error/0, priv_dir/0, initial_env/1, is_meant/1, parent/0, dirty_cpu/0, dirty_io/0]).
+-export([loaded/0, load_error/0, priv_dir/0, initial_env/1, relation/1, dirty_cpu/0, dirty_io/0]).
 -export([open/2, notify/3, has_announced/1, notify_failed/1, notifier_info/1, barrier/2, barrier_reached/1]).
 -export([watchdog_usec/2, watchdog_start/6, watchdog_take_up/5, watchdog_checking/3, watchdog_answer/3]).
--export([watchdog_order/2, watchdog_ran/2, watchdog_found/2, resident_memory/0, unit_memory/0]).
+-export([watchdog_order/2, watchdog_ran/2, watchdog_found/2, memory/1]).
 -export([journal_sink/4, journal_missing/1, journal_log/4, journal_log_large/4, journal_drop/2, journal_teller/1]).
 -export([journal_dropped/1, journal_told/3, journal_info/1, is_journal/2]).
 -export([listen_fds/3, socket_info/1, hand_out/1, fd_name/1, store_fds/4, clear_fds/3, store_term/4, fetch_term/1]).
@@ -31,7 +31,7 @@
 -type source() :: level | priority | time | {literal, binary()} | [Metakey :: atom()].
 
 -type variable() :: binary() | false.
--type sent() :: systemd_wait:reply(ok | {error, no_thread | file:posix()}).
+-type sent() :: systemd_wait:reply(ok | {error, systemd:reason()}).
 
 -define(NOT_LOADED, erlang:nif_error(nif_not_loaded)).
 
@@ -81,10 +81,8 @@ loaded() -> persistent_term:get(?MODULE, not_loaded) =:= loaded.
 
 -spec initial_env(Name :: binary()) -> binary() | false.
 initial_env(_) -> ?NOT_LOADED.
--spec is_meant(Pid :: non_neg_integer()) -> boolean().
-is_meant(_) -> ?NOT_LOADED.
--spec parent() -> non_neg_integer().
-parent() -> ?NOT_LOADED.
+-spec relation(Pid :: string()) -> own | parent | other.
+relation(_) -> ?NOT_LOADED.
 -spec dirty_cpu() -> ok.
 dirty_cpu() -> ?NOT_LOADED.
 -spec dirty_io() -> ok.
@@ -92,7 +90,7 @@ dirty_io() -> ?NOT_LOADED.
 
 -spec open(NotifySocket :: binary(), Anew :: boolean()) -> {ok, notifier()} | {error, systemd:reason()}.
 open(_, _) -> ?NOT_LOADED.
--spec notify(notifier(), term(), Millis :: non_neg_integer()) -> systemd_wait:reply(ok | {error, systemd:reason()}).
+-spec notify(notifier(), term(), Millis :: non_neg_integer()) -> sent().
 notify(_, _, _) -> ?NOT_LOADED.
 -spec has_announced(systemd_notify:announcement()) -> boolean().
 has_announced(_) -> ?NOT_LOADED.
@@ -101,8 +99,7 @@ notify_failed(_) -> ?NOT_LOADED.
 -spec notifier_info(notifier()) ->
     {Sent :: non_neg_integer(), Failed :: non_neg_integer(), LastStatus :: binary() | false}.
 notifier_info(_) -> ?NOT_LOADED.
--spec barrier(notifier(), Millis :: non_neg_integer()) ->
-    {barrier(), IsSent :: systemd_wait:reply(ok | {error, systemd:reason()})} | {error, systemd:reason()}.
+-spec barrier(notifier(), Millis :: non_neg_integer()) -> {barrier(), sent()} | {error, systemd:reason()}.
 barrier(_, _) -> ?NOT_LOADED.
 -spec barrier_reached(barrier()) -> boolean() | {error, systemd:reason()}.
 barrier_reached(_) -> ?NOT_LOADED.
@@ -132,10 +129,8 @@ watchdog_order(_, _) -> ?NOT_LOADED.
 watchdog_ran(_, _) -> ?NOT_LOADED.
 -spec watchdog_found(watchdog(), Processes :: unicode:unicode_binary()) -> ok.
 watchdog_found(_, _) -> ?NOT_LOADED.
--spec resident_memory() -> Bytes :: non_neg_integer() | unknown.
-resident_memory() -> ?NOT_LOADED.
--spec unit_memory() -> {Used :: non_neg_integer(), Limit :: non_neg_integer()} | unknown.
-unit_memory() -> ?NOT_LOADED.
+-spec memory(systemd_check:memory_limit()) -> true | unknown | Exceeded :: unicode:unicode_binary().
+memory(_) -> ?NOT_LOADED.
 
 -type event() :: {
     logger:level(), logger:metadata(), Message :: unicode:chardata(), More :: [{Name :: binary(), Value :: binary()}]
@@ -179,15 +174,14 @@ socket_info(_) -> ?NOT_LOADED.
 hand_out(_) -> ?NOT_LOADED.
 -spec fd_name(term()) -> {ok, binary()} | {error, {invalid_fd_name, term()}}.
 fd_name(_) -> ?NOT_LOADED.
--spec store_fds(
-    notifier(), [{Name :: binary() | false, [Fd :: non_neg_integer()]}], Poll :: boolean(), Millis :: non_neg_integer()
-) -> sent().
+-spec store_fds(notifier(), [Fd | {Fd, Name :: term()}], Poll :: boolean(), Millis :: non_neg_integer()) -> sent() when
+    Fd :: non_neg_integer() | term().
 store_fds(_, _, _, _) -> ?NOT_LOADED.
--spec clear_fds(notifier(), Name :: binary(), Millis :: non_neg_integer()) -> sent().
+-spec clear_fds(notifier(), Names :: [term()], Millis :: non_neg_integer()) -> sent().
 clear_fds(_, _, _) -> ?NOT_LOADED.
--spec store_term(notifier(), Name :: binary(), binary(), Millis :: non_neg_integer()) -> sent().
+-spec store_term(notifier(), Name :: term(), binary(), Millis :: non_neg_integer()) -> sent().
 store_term(_, _, _, _) -> ?NOT_LOADED.
--spec fetch_term(Name :: binary()) -> {ok, binary()} | undefined | {error, file:posix()}.
+-spec fetch_term(Name :: term()) -> {ok, binary()} | undefined | {error, systemd:reason()}.
 fetch_term(_) -> ?NOT_LOADED.
 
 -spec take_away(Fd :: non_neg_integer()) -> {ok, taken()} | {error, file:posix()}.

@@ -71,8 +71,8 @@ longest(Call) -> lists:min([held(Call) || _ <- [1, 2, 3]]).
 
 held(Call) ->
     Dirty = [
-        journal_log_large, store_fds, store_term, fetch_term, resident_memory, unit_memory, dirty_cpu, dirty_io,
-        take_away, give_back, close_taken, listening_on, connections
+        journal_log_large, store_fds, clear_fds, store_term, fetch_term, memory, dirty_cpu, dirty_io, take_away, give_back,
+        close_taken, listening_on, connections
     ],
     Self = self(),
     Tracer = spawn_link(fun() -> collect(Self, none, 0) end),

@@ -90,7 +90,8 @@ is_result({Count, Last, From, To}) ->
     is_integer(Count) andalso is_integer(Last) andalso is_binary(From) andalso is_binary(To);
 is_result(Journal) when is_reference(Journal) -> true;
 is_result(Count) when is_integer(Count) -> true;
-is_result(undefined) -> true;
+is_result(Atom) when Atom =:= undefined; Atom =:= unknown -> true;
+is_result(Relation) when Relation =:= own; Relation =:= parent; Relation =:= other -> true;
 is_result({ok, _}) -> true;
 is_result({ok, Port, Options}) -> is_integer(Port) andalso is_list(Options);
 is_result({error, Reason}) -> is_reason(Reason);
@@ -159,7 +160,9 @@ nifs(Config) ->
                     answers(watchdog_start, [Notifier, Timeout, 1, 1, 1, OnHang]) andalso
                     answers(store_term, [Notifier, <<"property">>, Timeout, 0]) andalso
                     answers(clear_fds, [Notifier, <<"property">>, 0]) andalso
-                    answers(store_fds, [Notifier, [{Timeout, [Interval]}], true, 0]) andalso
+                    answers(store_fds, [Notifier, [{Timeout, Interval}], true, 0]) andalso
+                    answers(store_fds, [Notifier, [{0, Timeout}, Interval], true, 0]) andalso
+                    answers(clear_fds, [Notifier, [Timeout], 0]) andalso
                     answers(memory_pressure_start, [Timeout, Interval]) andalso
                     answers(memory_pressure_start, [list_to_binary(Fifo), to_binary(WarnAfter)]) andalso
                     answers(watchdog_start, [

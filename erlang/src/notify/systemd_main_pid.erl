@@ -14,22 +14,17 @@
 claim() ->
     Own = os:getpid(),
     Main = os:getenv(?EXEC_PID, Own),
-    case {is_meant(Main), integer_to_list(systemd_nif:parent())} of
-        {true, _} ->
+    case systemd_nif:relation(Main) of
+        own ->
             ok;
-        {false, Main} ->
+        parent ->
             _ = systemd_notify:send({mainpid, list_to_integer(Own)}),
             os:putenv(?EXEC_PID, Own),
             _ = spawn(fun() -> told(Own, Main) end),
             ok;
-        {false, _} ->
+        other ->
             logger:warning("systemd: this VM, process ~ts, is neither the main process of a unit, ~ts, nor a child of "
                 "it: ~ts", [Own, Main, advice()])
-    end.
-
-is_meant(Pid) ->
-    try systemd_nif:is_meant(list_to_integer(Pid))
-    catch error:badarg -> false
     end.
 
 %% @doc Of a main process whose heir the VM is, a `WATCHDOG_PID' is the VM's own.

@@ -9,6 +9,7 @@
 
 -type announcement() :: ready | stopping | status | reloading.
 -type opened() :: {ok, systemd_nif:notifier()} | {error, systemd:reason()} | absent.
+-type result() :: ok | {error, systemd:reason()}.
 
 %% A manager that reads nothing for this long, in milliseconds, has lost the notification.
 -define(LONGEST_WAIT, 2000).
@@ -36,66 +37,53 @@ close() ->
     _ = persistent_term:erase(?MODULE),
     ok.
 
--spec opened() -> opened().
-opened() ->
+%% @doc Whether this service is not under systemd.
+-spec is_absent() -> boolean().
+is_absent() -> with_notifier(absent, fun(_) -> there end) =:= absent.
+
+%% @doc Calls `Fun' with the notifier, again when it is of another copy of the library. `Absent': not under systemd.
+-spec with_notifier(Absent, fun((systemd_nif:notifier()) -> Result)) -> Result | {error, systemd:reason()} | Absent.
+with_notifier(Absent, Fun) ->
     case persistent_term:get(?MODULE, undefined) of
-        {Opened, _} = Before ->
-            case is_current(Opened) of
-                true -> Opened;
-                false -> open_again(Before)
+        {{ok, Notifier}, _} = Opened ->
+            try Fun(Notifier)
+            catch error:badarg:Stack ->
+                _ = is_current(Notifier) andalso erlang:raise(error, badarg, Stack),
+                open_again(Opened, Absent, Fun)
             end;
+        {{error, _}, _} = NotOpened ->
+            open_again(NotOpened, Absent, Fun);
         absent ->
-            absent;
+            Absent;
         %% The variable is unset while the application runs.
         undefined ->
             case os:getenv("NOTIFY_SOCKET", "") of
-                "" -> absent;
+                "" -> Absent;
                 _ -> {error, not_started}
             end
     end.
 
-%% What somebody has closed meanwhile, or opened, stays so.
-open_again({_, NotifySocket} = Before) ->
-    Opened = connect(NotifySocket),
-    _ = persistent_term:get(?MODULE, undefined) =:= Before andalso
-        persistent_term:put(?MODULE, {Opened, NotifySocket}),
-    Opened.
-
-%% Not where opening it has failed, nor where another copy of the native library has come since.
-is_current({ok, Notifier}) ->
+is_current(Notifier) ->
     try systemd_nif:notify(Notifier, [], 0) =:= ok
     catch error:_ -> false
-    end;
-is_current({error, _}) ->
-    false.
+    end.
 
-%% @doc Whether this service is not under systemd.
--spec is_absent() -> boolean().
-is_absent() -> opened() =:= absent.
-
-%% @doc Calls `Fun' with the notifier, again when a copy of the library has come meanwhile. `Absent': not under systemd.
--spec with_notifier(Absent, fun((systemd_nif:notifier()) -> Result)) -> Result | {error, systemd:reason()} | Absent.
-with_notifier(Absent, Fun) ->
-    case opened() of
-        {ok, Notifier} = Opened ->
-            try Fun(Notifier)
-            catch error:badarg:Stack ->
-                _ = is_current(Opened) andalso erlang:raise(error, badarg, Stack),
-                with_notifier(Absent, Fun)
-            end;
-        absent ->
-            Absent;
+%% What somebody has closed meanwhile, or opened, stays so.
+open_again({_, NotifySocket} = Before, Absent, Fun) ->
+    case connect(NotifySocket) of
+        {ok, _} = Opened ->
+            _ = persistent_term:get(?MODULE, undefined) =:= Before andalso
+                persistent_term:put(?MODULE, {Opened, NotifySocket}),
+            with_notifier(Absent, Fun);
         {error, _} = Error ->
             Error
     end.
 
-%% @doc `ok' when not under systemd. Logs what `Fun' returns or throws, as an error of `What'. It may wait `Millis'.
--spec under_systemd(
-    What :: atom(), fun((systemd_nif:notifier(), Millis :: pos_integer()) -> ok | {error, systemd:reason()})
-) -> ok | {error, systemd:reason()}.
+%% @doc `ok' when not under systemd. Logs what `Fun' returns, as an error of `What'. It may wait `Millis'.
+-spec under_systemd(What :: atom(), fun((systemd_nif:notifier(), Millis :: pos_integer()) -> Sent)) -> result() when
+    Sent :: systemd_wait:reply(result()).
 under_systemd(What, Fun) ->
-    Result = try with_notifier(ok, fun(Notifier) -> Fun(Notifier, ?LONGEST_WAIT) end) catch throw:Error -> Error end,
-    logged(What, Result).
+    logged(What, with_notifier(ok, fun(Notifier) -> Fun(Notifier, ?LONGEST_WAIT) end)).
 
 -spec has_announced(announcement()) -> boolean().
 has_announced(What) ->
@@ -115,33 +103,18 @@ info() ->
         {Announced, systemd_nif:notifier_info(Notifier)}
     end).
 
--spec send(systemd:state() | [systemd:state()]) -> ok | {error, systemd:reason()}.
-send(States) ->
-    case notify(States) of
-        ok -> ok;
-        Result -> logged(States, systemd_wait:reply(Result))
-    end.
-
-%% Mostly without with_notifier/2, which adds a fourteenth to what a notification costs.
-notify(States) ->
-    case persistent_term:get(?MODULE, undefined) of
-        {{ok, Notifier}, _} ->
-            try notify(Notifier, States)
-            catch error:badarg -> with_notifier(ok, fun(Current) -> notify(Current, States) end)
-            end;
-        _ ->
-            with_notifier(ok, fun(Opened) -> notify(Opened, States) end)
-    end.
+-spec send(systemd:state() | [systemd:state()]) -> result().
+send(States) -> logged(States, with_notifier(ok, fun(Notifier) -> notify(Notifier, States) end)).
 
 notify(Notifier, States) -> systemd_nif:notify(Notifier, States, ?LONGEST_WAIT).
 
 %% @doc {@link send/1}, also where the application is not started, which is logged as a mistake.
--spec send_early(systemd:state() | [systemd:state()]) -> ok | {error, systemd:reason()}.
+-spec send_early(systemd:state() | [systemd:state()]) -> result().
 send_early(States) ->
     case send(States) of
         {error, not_started} ->
             case connect(systemd_env:value("NOTIFY_SOCKET", systemd_env:read())) of
-                {ok, Notifier} -> logged(States, systemd_wait:reply(notify(Notifier, States)));
+                {ok, Notifier} -> logged(States, notify(Notifier, States));
                 {error, _} = Error -> logged(States, Error)
             end;
         Result ->
@@ -175,10 +148,11 @@ reach(Barrier, Deadline, Sleep) ->
     end.
 
 %% Counts and logs that something was not sent. An error of one kind is one line, however many states it concerns.
--spec logged(systemd:state() | [systemd:state()] | (What :: atom()), Result) -> Result when
-    Result :: ok | {error, systemd:reason()}.
+-spec logged(systemd:state() | [systemd:state()] | (What :: atom()), systemd_wait:reply(result())) -> result().
 logged(_, ok) ->
     ok;
+logged(What, Reference) when is_reference(Reference) ->
+    logged(What, systemd_wait:reply(Reference));
 logged(_, {error, not_started = Reason} = Error) ->
     systemd_log:once({?MODULE, Reason}, error, "systemd: nothing is sent: ~ts", [systemd_reason:explain(Reason)]),
     Error;

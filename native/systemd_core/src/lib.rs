@@ -49,5 +49,5 @@ pub use sockets::listen_fds::{HandedOver, Named, hand_out, listen_fds};
 pub use sockets::listener::{TakenAway, listening_on, take_away};
 pub use sockets::socket_info::{LocalAddress, SocketInfo, socket_info};
 pub use sockets::stored_term;
-pub use watchdog::memory::{resident_memory, unit_memory};
+pub use watchdog::memory::{exceeded, resident_memory, unit_memory};
 pub use watchdog::{Event, OnHang, Settings, Verdict, Watchdog};

@@ -1,9 +1,12 @@
 //! Variables of the environment.
 
-use crate::binary;
-use rustler::{Binary, Encoder, Env, Term};
+use crate::budget::Budget;
+use crate::chardata::text;
+use crate::{atoms, binary};
+use rustler::{Atom, Binary, Encoder, Env, Term};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::parent_id;
 
 /// One that the process was started with, which outlives `os:unsetenv/1` and `init:restart/0`;
 /// `false` if it was not set.
@@ -20,14 +23,14 @@ pub fn value(variable: Term<'_>) -> Option<&[u8]> {
     variable.decode::<Binary<'_>>().ok().map(|value| value.as_slice())
 }
 
-/// Whether the manager means this process by that number.
+/// What the process whose number the manager gives as a text is to this one: `own`; `parent`, by whom it was started, or
+/// who takes in orphans; or `other`.
 #[rustler::nif]
-fn is_meant(pid: u64) -> bool {
-    systemd_core::is_meant(pid, std::process::id())
-}
-
-/// The process that has started this one, or that takes in orphans.
-#[rustler::nif]
-fn parent() -> u32 {
-    std::os::unix::process::parent_id()
+fn relation(pid: Term<'_>) -> Atom {
+    let pid = text(pid, &mut Budget::MESSAGE.clone()).unwrap_or_default();
+    match std::str::from_utf8(&pid).ok().and_then(|pid| pid.parse().ok()) {
+        Some(pid) if systemd_core::is_meant(pid, std::process::id()) => atoms::own(),
+        Some(pid) if pid == u64::from(parent_id()) => atoms::parent(),
+        _ => atoms::other(),
+    }
 }

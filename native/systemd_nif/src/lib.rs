@@ -34,12 +34,17 @@ mod atoms {
         no_thread,
         invalid_message,
         invalid_fd_name,
+        bad_descriptor,
         closed,
         // announcements
         ready,
         stopping,
         status,
         reloading,
+        // processes
+        own,
+        parent,
+        other,
         // sockets
         inet,
         inet6,

@@ -2,7 +2,7 @@
 %% Runs checks, in the caller's process.
 -module(systemd_check_run).
 
--export([prepare/1, run/3, compare/2]).
+-export([prepare/1, run/3]).
 
 -export_type([prepared/0, result/0]).
 
@@ -102,15 +102,15 @@ found({run_queue, Max}, _, _) ->
         _ -> true
     end;
 found({memory, Limit} = Check, _, Table) ->
-    case memory(Limit) of
-        {Used, Max} ->
-            compare(Used, Max);
+    case systemd_nif:memory(Limit) of
         unknown ->
             _ = ets:insert_new(Table, {state, Check, said}) andalso
                 systemd_log:say(warning, "systemd: watchdog_check has ~0tp, which can't be told here, and passes", [
                     Check
                 ]),
-            true
+            true;
+        Result ->
+            Result
     end;
 found({process, Name}, Millis, _) ->
     systemd_check_process:process(Name, Millis);
@@ -121,25 +121,6 @@ found({mailbox, Name, Max}, Millis, _) ->
 found(Function, _, _) ->
     returned(systemd_function:call(Function)).
 
-memory(Share) when is_float(Share) ->
-    case systemd_nif:unit_memory() of
-        {Used, Limit} -> {Used, trunc(Share * Limit)};
-        unknown -> unknown
-    end;
-memory(Bytes) ->
-    case systemd_nif:resident_memory() of
-        unknown -> unknown;
-        Used -> {Used, Bytes}
-    end.
-
-%% @doc Of bytes that are in use.
--spec compare(Used :: non_neg_integer(), Max :: non_neg_integer()) -> true | io_lib:chars().
-compare(Used, Max) when Used > Max -> io_lib:format(" ~ts > ~ts", [bytes(Used), bytes(Max)]);
-compare(_, _) -> true.
-
-bytes(Bytes) when Bytes >= 1 bsl 30 -> io_lib:format("~.1f GiB", [Bytes / (1 bsl 30)]);
-bytes(Bytes) -> io_lib:format("~.1f MiB", [Bytes / (1 bsl 20)]).
-
 returned({returned, true}) ->
     true;
 returned({returned, false}) ->
@@ -148,13 +129,7 @@ returned({returned, Other}) ->
     Log = io_lib:format(" returned ~0tP, which is neither true nor false", [systemd_elixir:redacted(Other), 20]),
     {" returned what is neither true nor false, see the log", Log};
 returned({raised, _, _, Text} = Failure) ->
-    {[" ", systemd_function:summary(Failure), ", see the log"], [" raised ", legible(Text)]}.
-
-legible(Text) ->
-    case unicode:characters_to_list(Text) of
-        Chars when is_list(Chars) -> Chars;
-        _ -> io_lib:format("~0tP", [Text, 20])
-    end.
+    {[" ", systemd_function:summary(Failure), ", see the log"], io_lib:format(" raised ~ts", [Text])}.
 
 failed(Key, Format, Args) ->
     Text = io_lib:format(Format, Args),

@@ -71,6 +71,19 @@ fn hierarchy(groups: &[u8]) -> Option<(Hierarchy, &Path)> {
     v1.map(|path| (V1, path)).or(v2.map(|path| (V2, path)))
 }
 
+/// Where more is in use than there may be, both as a text.
+pub fn exceeded(used: u64, most: u64) -> Option<String> {
+    (used > most).then(|| format!(" {} > {}", in_units(used), in_units(most)))
+}
+
+fn in_units(bytes: u64) -> String {
+    const GIB: u64 = 1 << 30;
+    match bytes {
+        GIB.. => format!("{:.1} GiB", bytes as f64 / GIB as f64),
+        _ => format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64),
+    }
+}
+
 fn read(path: &Path) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }
@@ -119,6 +132,13 @@ mod tests {
         root.write(&[("proc/self/status", "Name:\tkthreadd\n")]);
         assert_eq!(resident_memory(&root.0), None);
         assert!(resident_memory(Path::new("/")).unwrap() > 1 << 20);
+    }
+
+    #[test]
+    fn more_than_there_may_be() {
+        assert_eq!(exceeded(1 << 30, 1 << 30), None);
+        assert_eq!(exceeded(1 << 30, 900 << 20).unwrap(), " 1.0 GiB > 900.0 MiB");
+        assert_eq!(exceeded(1288490189, 1 << 30).unwrap(), " 1.2 GiB > 1.0 GiB");
     }
 
     #[test]

@@ -7,74 +7,101 @@ use crate::later::{deadline, later};
 use crate::notify::notifier::Manager;
 use crate::{atoms, binary, done, error, posix};
 use rustler::{Binary, Encoder, Env, Error, NifResult, Term};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, OwnedFd};
 use systemd_core::stored_term::{self, Incoming};
 use systemd_core::{Assignment, Errno, FdName, Message, duplicate};
+
+/// The kernel passes no more with one message (`SCM_MAX_FD`).
+const MOST_OF_A_MESSAGE: usize = 253;
 
 /// A name as the protocol has it: from an atom or `unicode:chardata()`.
 #[rustler::nif]
 fn fd_name<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
-    let text = text_or_atom(name, &mut Budget::MESSAGE.clone()).unwrap_or_default();
-    match FdName::parse(&text) {
-        Some(name) => (atoms::ok(), binary(env, name.as_bytes())).encode(env),
-        None => error(env, (atoms::invalid_fd_name(), name)),
+    match text_of(env, name) {
+        Ok(name) => (atoms::ok(), binary(env, &name)).encode(env),
+        Err(refused) => refused,
     }
 }
 
-/// Stores all of them, or none where one is not open: `[{Name | false, [Fd]}]`, of which each is one message. The
-/// manager has a name for those without one.
+/// Its text, for [`FdName::parse`]; or what the caller is told.
+fn text_of<'a>(env: Env<'a>, name: Term<'a>) -> Result<Cow<'a, [u8]>, Term<'a>> {
+    let text = text_or_atom(name, &mut Budget::MESSAGE.clone()).unwrap_or_default();
+    let refused = || error(env, (atoms::invalid_fd_name(), name));
+    FdName::parse(&text).map(drop).ok_or_else(refused).map(|()| text)
+}
+
+/// Stores all of them, or none where one is not open: `[Fd | {Fd, Name}]`. The manager has a name for those without one.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_fds<'a>(
     env: Env<'a>,
     manager: Handle<Manager>,
-    parts: Term<'a>,
+    fds: Term<'a>,
     poll: bool,
     timeout: u32,
 ) -> NifResult<Term<'a>> {
-    let mut budget = Budget::NONE;
-    let parts = budget.list(parts).map_err(|_| Error::BadArg)?.into_iter();
-    let parts: Vec<_> =
-        parts.map(|term| part(term, poll, &mut budget)).collect::<NifResult<_>>()?;
-    // Of our own, whatever becomes of the numbers that they were given by.
-    let own = |fds: Vec<RawFd>| fds.into_iter().map(duplicate).collect::<Result<Vec<_>, _>>();
-    let parts = parts.into_iter().map(|(message, fds)| Ok((message, own(fds)?)));
-    let parts = match parts.collect::<Result<Vec<_>, Errno>>() {
-        Ok(parts) => parts,
-        Err(errno) => return Ok(error(env, posix(env, errno))),
+    let fds = Budget::NONE.clone().list(fds).map_err(|_| Error::BadArg)?;
+    let named = match named(env, fds) {
+        Ok(named) => named.into_iter(),
+        Err(refused) => return Ok(refused),
     };
+    let messages = named.map(|(name, fds)| {
+        let name = name.as_deref().and_then(FdName::parse);
+        Ok((Message::of(&Assignment::FdStore { name, poll })?, fds))
+    });
+    let messages: Vec<_> = messages.collect::<Result<_, Errno>>().map_err(|_| Error::BadArg)?;
     let (notifier, deadline) = (manager.notifier.clone(), deadline(timeout));
     Ok(later(env, &manager.jobs, Errno::EAGAIN, move || {
-        parts.iter().try_for_each(|(message, fds)| {
+        messages.iter().try_for_each(|(message, fds)| {
             let fds: Vec<_> = fds.iter().map(OwnedFd::as_fd).collect();
-            notifier.send_with_fds(message, &fds, deadline)
+            let mut parts = fds.chunks(MOST_OF_A_MESSAGE);
+            parts.try_for_each(|part| notifier.send_with_fds(message, part, deadline))
         })
     }))
 }
 
-fn part(term: Term<'_>, poll: bool, budget: &mut Budget) -> NifResult<(Message, Vec<RawFd>)> {
-    let (name, fds): (Term<'_>, Term<'_>) = term.decode()?;
-    let name: Option<Binary<'_>> = name.decode().ok();
-    let name = name.as_ref().map(|name| parse(name.as_slice())).transpose()?;
-    let message = Message::of(&Assignment::FdStore { name, poll }).map_err(|_| Error::BadArg)?;
-    let fds = budget.list(fds).map_err(|_| Error::BadArg)?.into_iter();
-    Ok((message, fds.map(|fd| fd.decode()).collect::<NifResult<_>>()?))
+/// Those of each name, or without one.
+type Named<'a> = BTreeMap<Option<Cow<'a, [u8]>>, Vec<OwnedFd>>;
+
+/// Descriptors of our own, whatever becomes of the numbers that they were given by; or what the caller is told.
+fn named<'a>(env: Env<'a>, fds: Vec<Term<'a>>) -> Result<Named<'a>, Term<'a>> {
+    let mut named = Named::new();
+    for term in fds {
+        let pair = term.decode::<(Term<'a>, Term<'a>)>();
+        let (fd, name) = pair.map_or((term, None), |(fd, name)| (fd, Some(name)));
+        let name = name.map(|name| text_of(env, name)).transpose()?;
+        let own = fd.decode().map_err(|_| Errno::EBADF).and_then(duplicate);
+        let own = own.map_err(|errno| match errno {
+            Errno::EBADF => error(env, atoms::bad_descriptor()),
+            errno => error(env, posix(env, errno)),
+        })?;
+        named.entry(name).or_default().push(own);
+    }
+    Ok(named)
 }
 
-/// Removes those of that name, and what [`store_term`] keeps under it.
-#[rustler::nif]
+/// Removes those of these names, and what [`store_term`] keeps under them.
+#[rustler::nif(schedule = "DirtyIo")]
 fn clear_fds<'a>(
     env: Env<'a>,
     manager: Handle<Manager>,
-    name: Binary<'a>,
+    names: Term<'a>,
     timeout: u32,
 ) -> NifResult<Term<'a>> {
-    parse(name.as_slice())?;
-    let name = name.as_slice().to_vec();
-    let (notifier, deadline) = (manager.notifier.clone(), deadline(timeout));
+    let names = Budget::NONE.clone().list(names).map_err(|_| Error::BadArg)?.into_iter();
+    let names = names.map(|name| Ok(text_of(env, name)?.into_owned()));
+    let names = match names.collect::<Result<BTreeSet<_>, Term<'_>>>() {
+        Ok(names) => names,
+        Err(refused) => return Ok(refused),
+    };
+    let notifier = manager.notifier.clone();
     Ok(later(env, &manager.jobs, Errno::EAGAIN, move || {
-        let name = FdName::parse(&name).ok_or(Errno::EINVAL)?;
-        stored_term::forget(name)?;
-        notifier.send(&Message::of(&Assignment::FdStoreRemove(name))?, deadline)
+        names.iter().try_for_each(|name| {
+            let name = FdName::parse(name).ok_or(Errno::EINVAL)?;
+            stored_term::forget(name)?;
+            notifier.send(&Message::of(&Assignment::FdStoreRemove(name))?, deadline(timeout))
+        })
     }))
 }
 
@@ -84,17 +111,21 @@ fn clear_fds<'a>(
 fn store_term<'a>(
     env: Env<'a>,
     manager: Handle<Manager>,
-    name: Binary<'a>,
+    name: Term<'a>,
     bytes: Binary<'a>,
     timeout: u32,
-) -> NifResult<Term<'a>> {
-    let mut incoming = match Incoming::new(parse(name.as_slice())?, bytes.as_slice()) {
-        Ok(incoming) => incoming,
-        Err(errno) => return Ok(done(env, Err(errno))),
+) -> Term<'a> {
+    let name = match text_of(env, name) {
+        Ok(name) => name.into_owned(),
+        Err(refused) => return refused,
     };
-    let name = name.as_slice().to_vec();
+    let incoming = FdName::parse(&name).ok_or(Errno::EINVAL);
+    let mut incoming = match incoming.and_then(|name| Incoming::new(name, bytes.as_slice())) {
+        Ok(incoming) => incoming,
+        Err(errno) => return done(env, Err(errno)),
+    };
     let (notifier, until) = (manager.notifier.clone(), deadline(timeout));
-    Ok(later(env, &manager.jobs, Errno::EAGAIN, move || {
+    later(env, &manager.jobs, Errno::EAGAIN, move || {
         let name = FdName::parse(&name).ok_or(Errno::EINVAL)?;
         // What is sent must not fail to be kept.
         incoming.find_before(name)?;
@@ -107,19 +138,18 @@ fn store_term<'a>(
                 Err(errno)
             }
         }
-    }))
-}
-
-#[rustler::nif(schedule = "DirtyIo")]
-fn fetch_term<'a>(env: Env<'a>, name: Binary<'a>) -> NifResult<Term<'a>> {
-    Ok(match stored_term::fetch(parse(name.as_slice())?) {
-        Ok(Some(bytes)) => (atoms::ok(), binary(env, &bytes)).encode(env),
-        Ok(None) => atoms::undefined().encode(env),
-        Err(errno) => error(env, posix(env, errno)),
     })
 }
 
-/// Only what [`fd_name`] returned comes here.
-fn parse(name: &[u8]) -> NifResult<FdName<'_>> {
-    FdName::parse(name).ok_or(Error::BadArg)
+#[rustler::nif(schedule = "DirtyIo")]
+fn fetch_term<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
+    let name = match text_of(env, name) {
+        Ok(name) => name,
+        Err(refused) => return refused,
+    };
+    match FdName::parse(&name).ok_or(Errno::EINVAL).and_then(stored_term::fetch) {
+        Ok(Some(bytes)) => (atoms::ok(), binary(env, &bytes)).encode(env),
+        Ok(None) => atoms::undefined().encode(env),
+        Err(errno) => error(env, posix(env, errno)),
+    }
 }

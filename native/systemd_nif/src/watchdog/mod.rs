@@ -6,13 +6,13 @@ use crate::environment::value;
 use crate::handle::{Handle, Object, make};
 use crate::notify::notifier::Manager;
 use crate::{atoms, error, posix, result};
-use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, OwnedEnv, Term};
+use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, OwnedEnv, Term, TermType};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use systemd_core::{
-    Event, OnHang, Settings, Verdict, Watchdog, WatchdogTimeout, resident_memory, unit_memory,
-    watchdog_timeout,
+    Event, OnHang, Settings, Verdict, Watchdog, WatchdogTimeout, exceeded, resident_memory,
+    unit_memory, watchdog_timeout,
 };
 
 impl Object for Watchdog {
@@ -158,20 +158,26 @@ fn watchdog_order(watchdog: Handle<Watchdog>, what: Term<'_>) -> NifResult<Atom>
     Ok(atoms::ok())
 }
 
-/// For the check `{memory, Bytes}`: `unknown` where the system doesn't say it.
-#[rustler::nif(name = "resident_memory", schedule = "DirtyIo")]
-fn resident(env: Env<'_>) -> Term<'_> {
-    or_unknown(env, resident_memory(Path::new("/")))
-}
-
-/// For the check `{memory, Share}`: `{Used, Limit}`, or `unknown`, also where there is no limit.
-#[rustler::nif(name = "unit_memory", schedule = "DirtyIo")]
-fn unit(env: Env<'_>) -> Term<'_> {
-    or_unknown(env, unit_memory(Path::new("/")))
-}
-
-fn or_unknown(env: Env<'_>, told: Option<impl Encoder>) -> Term<'_> {
-    told.map_or_else(|| atoms::unknown().encode(env), |told| told.encode(env))
+/// For the check `{memory, Limit}`: `true`; by what it is exceeded, as a text; or `unknown` where the system doesn't say
+/// it, also where the unit has no limit.
+#[rustler::nif(schedule = "DirtyIo")]
+fn memory<'a>(env: Env<'a>, limit: Term<'a>) -> NifResult<Term<'a>> {
+    let root = Path::new("/");
+    let memory = match limit.get_type() {
+        TermType::Float => {
+            let share: f64 = limit.decode()?;
+            unit_memory(root).map(|(used, most)| (used, (share * most as f64) as u64))
+        }
+        TermType::Integer => {
+            resident_memory(root).map(|used| (used, limit.decode().unwrap_or(u64::MAX)))
+        }
+        _ => return Err(Error::BadArg),
+    };
+    Ok(match memory.map(|(used, most)| exceeded(used, most)) {
+        Some(Some(text)) => text.encode(env),
+        Some(None) => true.encode(env),
+        None => atoms::unknown().encode(env),
+    })
 }
 
 /// A job that does nothing: one that is done tells that the pool runs what it is given.
