@@ -18,9 +18,10 @@
 
 -type outcome() :: {returned, term()} | failure().
 
--type failure() ::
-    {raised, error | exit | throw, Reason :: term(), Text :: io_lib:chars()} | {invalid, Config :: term()}
-    | {ended, Reason :: term()} | {not_done, Millis :: pos_integer(), stack()}.
+-type failure() :: raised() | {ended, Reason :: term()} | {not_done, Millis :: pos_integer(), stack()}.
+
+-type raised() ::
+    {raised, error | exit | throw, Reason :: term(), Text :: io_lib:chars()} | {invalid, Config :: term()}.
 
 -type complaint() :: failure() | {late, Millis :: pos_integer(), stack()} | {no_text, Returned :: term()}.
 
@@ -32,8 +33,7 @@
 %% @doc Calls the function of that config key, or in that place. The caller, which traps exits, gets an `EXIT' from the
 %% returned process, whose reason is for {@link outcome/1}.
 -spec start_link(What :: atom(), Function :: term(), options()) -> pid().
-start_link(What, Function, Options) ->
-    spawn_opt(?MODULE, watch, [What, Function, Options, self()], [link, {priority, high}]).
+start_link(What, Function, Options) -> spawn_link(?MODULE, watch, [What, Function, Options, self()]).
 
 %% @doc Ends it, as the caller's end does.
 -spec stop(pid()) -> ok.
@@ -63,6 +63,7 @@ outcome(Reason) -> {ended, Reason}.
 -spec watch(atom(), term(), options(), pid()) -> no_return().
 watch(What, Function, Options, Owner) ->
     _ = process_flag(trap_exit, true),
+    _ = process_flag(priority, high),
     Since = now_millis(),
     Runner = spawn_opt(?MODULE, run, [Function, self()], [link, {priority, maps:get(priority, Options, normal)}]),
     Deadline = fun(infinity) -> infinity; (Millis) -> Since + Millis end,
@@ -133,7 +134,7 @@ is_callable({Module, Function, Args}) -> is_atom(Module) andalso is_atom(Functio
 is_callable(Function) -> is_function(Function, 0).
 
 %% @doc Calls it in the caller's process.
--spec call(Function :: term()) -> outcome().
+-spec call(Function :: term()) -> {returned, term()} | raised().
 call(Function) ->
     try
         case {is_callable(Function), Function} of

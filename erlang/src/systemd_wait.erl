@@ -3,6 +3,7 @@
 -module(systemd_wait).
 
 -export([reply/1, deadline/1, rest/1, process_info/3]).
+-export([look/2]).
 
 -export_type([reply/1, deadline/0]).
 
@@ -26,8 +27,7 @@ rest(Deadline) when is_integer(Deadline) -> max(0, Deadline - erlang:monotonic_t
 %% @doc `process_info/2', which waits for a process that is long in native code.
 -spec process_info(pid(), Item :: atom(), Millis :: non_neg_integer()) -> {ok, term()} | ended | late.
 process_info(Pid, Item, Millis) ->
-    Look = fun() -> exit({?MODULE, erlang:process_info(Pid, Item)}) end,
-    {Looking, Monitor} = spawn_opt(Look, [monitor, {priority, high}]),
+    {Looking, Monitor} = spawn_opt(?MODULE, look, [Pid, Item], [monitor, {priority, high}]),
     receive
         {'DOWN', Monitor, process, Looking, {?MODULE, {Item, Value}}} -> {ok, Value};
         {'DOWN', Monitor, process, Looking, _} -> ended
@@ -36,3 +36,6 @@ process_info(Pid, Item, Millis) ->
         exit(Looking, kill),
         late
     end.
+
+-spec look(pid(), Item :: atom()) -> no_return().
+look(Pid, Item) -> exit({?MODULE, erlang:process_info(Pid, Item)}).

@@ -15,7 +15,6 @@
     run = none :: none | pid()
 }).
 
--define(SEE, ". See MemoryPressureWatch= in systemd.resource-control(5)").
 %% Between two calls, in milliseconds. What comes meanwhile is one more call.
 -define(PAUSE, 5000).
 %% Between two tries to start the thread, in milliseconds.
@@ -66,17 +65,15 @@ not_started(Reason, #state{variables = {Path, _}} = State) ->
             {stop, normal, State}
     end.
 
-explain(no_base64) ->
-    ["what MEMORY_PRESSURE_WRITE says is not Base64", ?SEE];
-explain(einval) ->
-    ["it is no file of the kernel, FIFO or UNIX stream socket, or doesn't take MEMORY_PRESSURE_WRITE", ?SEE];
-explain(nif_not_loaded) ->
-    systemd_reason:explain(nif_not_loaded);
 explain(Reason) ->
-    case systemd_reason:may_pass(Reason) of
+    case Reason =:= nif_not_loaded orelse systemd_reason:may_pass(Reason) of
         true -> systemd_reason:explain_start(Reason);
-        false -> [systemd_reason:posix(Reason), ?SEE]
+        false -> [why(Reason), ". See MemoryPressureWatch= in systemd.resource-control(5)"]
     end.
+
+why(no_base64) -> "what MEMORY_PRESSURE_WRITE says is not Base64";
+why(einval) -> "it is no file of the kernel, FIFO or UNIX stream socket, or doesn't take MEMORY_PRESSURE_WRITE";
+why(Reason) -> systemd_reason:posix(Reason).
 
 handle_call(_, _, State) -> {reply, {error, badarg}, State}.
 

@@ -104,7 +104,18 @@ info() ->
     end).
 
 -spec send(systemd:state() | [systemd:state()]) -> result().
-send(States) -> logged(States, with_notifier(ok, fun(Notifier) -> notify(Notifier, States) end)).
+send(States) -> logged(States, notify(States)).
+
+%% Mostly without a fun, which adds a fortieth to what a notification costs.
+notify(States) ->
+    case persistent_term:get(?MODULE, undefined) of
+        {{ok, Notifier}, _} ->
+            try notify(Notifier, States)
+            catch error:badarg -> with_notifier(ok, fun(Current) -> notify(Current, States) end)
+            end;
+        _ ->
+            with_notifier(ok, fun(Opened) -> notify(Opened, States) end)
+    end.
 
 notify(Notifier, States) -> systemd_nif:notify(Notifier, States, ?LONGEST_WAIT).
 
