@@ -20,13 +20,11 @@ wait(Millis) -> proc_lib:hibernate(?MODULE, woken, [Millis]).
 
 woken(Millis) ->
     receive
-        late -> late(Millis);
-        _ -> wait(Millis)
+        late ->
+            systemd_notify:has_announced(ready) orelse
+                logger:warning("systemd: no READY=1 was sent within ~b ms. With Type=notify in its unit, this service "
+                    "is not up before that, and fails after TimeoutStartSec=. Put systemd:ready() at the end of the "
+                    "supervision tree; or set warn_about_readiness_message to a longer time, or to false", [Millis]);
+        _ ->
+            wait(Millis)
     end.
-
-late(Millis) ->
-    _ = systemd_notify:has_announced(ready) orelse
-        logger:warning("systemd: no READY=1 was sent within ~b ms. With Type=notify in its unit, this service is not "
-            "up before that, and fails after TimeoutStartSec=. Put systemd:ready() at the end of the supervision tree; "
-            "or set warn_about_readiness_message to a longer time, or to false", [Millis]),
-    ok.

@@ -21,7 +21,10 @@ summary(#{uptime := false}) -> [];
 summary(Info) -> [io_lib:format("~-16s~ts~n", [Key, text(Value)]) || {Key, Value} <- sorted(Info)].
 
 text(Text) when is_binary(Text) ->
-    io_lib:format("~ts", [Text]);
+    case unicode:characters_to_list(Text) of
+        Chars when is_list(Chars) -> Chars;
+        _ -> io_lib:format("~0tp", [Text])
+    end;
 text(Map) when map_size(Map) > 0 ->
     lists:join(", ", [[text(Key), " ", text(Value)] || {Key, Value} <- sorted(Map)]);
 text(Value) ->

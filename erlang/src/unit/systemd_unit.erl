@@ -28,23 +28,19 @@ name() ->
 %% @doc Properties as `systemctl show' has them; none where it knows no such unit, or there is no such command.
 -spec show(Unit :: string(), [Property :: string()]) -> settings() | {error, file:posix() | system_limit}.
 show(Unit, Names) ->
-    case os:find_executable("systemctl") of
-        false ->
-            #{};
-        Systemctl ->
-            Args = ["show", "--property=" ++ lists:join($,, ["LoadState" | Names]), "--", Unit],
-            Options = [{args, Args}, {line, 1000}, exit_status, stderr_to_stdout, in],
-            try open_port({spawn_executable, Systemctl}, Options) of
-                Port ->
-                    case properties(Port, systemd_wait:deadline(?LONGEST_WAIT), #{}) of
-                        #{"LoadState" := "loaded"} = Properties -> Properties;
-                        #{} -> #{}
-                    end
-            catch
-                %% There is no descriptor or process to be had.
-                error:Reason -> {error, Reason}
-            end
+    Systemctl = os:find_executable("systemctl"),
+    Args = ["show", "--property=" ++ lists:join($,, ["LoadState" | Names]), "--", Unit],
+    Options = [{args, Args}, {line, 1000}, exit_status, stderr_to_stdout, in],
+    try Systemctl =/= false andalso open_port({spawn_executable, Systemctl}, Options) of
+        false -> #{};
+        Port -> loaded(properties(Port, systemd_wait:deadline(?LONGEST_WAIT), #{}))
+    catch
+        %% There is no descriptor or process to be had.
+        error:Reason -> {error, Reason}
     end.
+
+loaded(#{"LoadState" := "loaded"} = Properties) -> Properties;
+loaded(#{}) -> #{}.
 
 properties(Port, Deadline, Properties) ->
     receive

@@ -23,8 +23,8 @@ pub fn value(variable: Term<'_>) -> Option<&[u8]> {
     variable.decode::<Binary<'_>>().ok().map(|value| value.as_slice())
 }
 
-/// What the process whose number the manager gives as a text is to this one: `own`; `parent`, by whom it was started, or
-/// who takes in orphans; or `other`.
+/// What the process whose number the manager gives as a text is to this one: `own`; `parent`, which has started it, or
+/// takes in orphans; or `other`.
 #[rustler::nif]
 fn relation(pid: Term<'_>) -> Atom {
     let pid = text(pid, &mut Budget::MESSAGE.clone()).unwrap_or_default();

@@ -129,7 +129,13 @@ returned({returned, Other}) ->
     Log = io_lib:format(" returned ~0tP, which is neither true nor false", [systemd_elixir:redacted(Other), 20]),
     {" returned what is neither true nor false, see the log", Log};
 returned({raised, _, _, Text} = Failure) ->
-    {[" ", systemd_function:summary(Failure), ", see the log"], io_lib:format(" raised ~ts", [Text])}.
+    {[" ", systemd_function:summary(Failure), ", see the log"], [" raised ", legible(Text)]}.
+
+legible(Text) ->
+    case unicode:characters_to_list(Text) of
+        Chars when is_list(Chars) -> Chars;
+        _ -> io_lib:format("~0tP", [Text, 20])
+    end.
 
 failed(Key, Format, Args) ->
     Text = io_lib:format(Format, Args),

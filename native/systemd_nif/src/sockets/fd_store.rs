@@ -32,7 +32,7 @@ fn text_of<'a>(env: Env<'a>, name: Term<'a>) -> Result<Cow<'a, [u8]>, Term<'a>> 
     FdName::parse(&text).map(drop).ok_or_else(refused).map(|()| text)
 }
 
-/// Stores all of them, or none where one is not open: `[Fd | {Fd, Name}]`. The manager has a name for those without one.
+/// Stores all of them, or none where one is not open: `[Fd | {Fd, Name}]`. The manager has a name for those without.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_fds<'a>(
     env: Env<'a>,
@@ -95,12 +95,14 @@ fn clear_fds<'a>(
         Ok(names) => names,
         Err(refused) => return Ok(refused),
     };
-    let notifier = manager.notifier.clone();
+    let (notifier, mut until) = (manager.notifier.clone(), deadline(timeout));
     Ok(later(env, &manager.jobs, Errno::EAGAIN, move || {
         names.iter().try_for_each(|name| {
             let name = FdName::parse(name).ok_or(Errno::EINVAL)?;
             stored_term::forget(name)?;
-            notifier.send(&Message::of(&Assignment::FdStoreRemove(name))?, deadline(timeout))
+            notifier.send(&Message::of(&Assignment::FdStoreRemove(name))?, until)?;
+            until = deadline(timeout);
+            Ok(())
         })
     }))
 }
