@@ -29,7 +29,8 @@ defmodule Mix.Tasks.Compile.SystemdDocs do
     chunks = Path.join(@root, "doc/chunks")
 
     sources =
-      for name <- ["systemd", "journal/systemd_journal_h"], do: "#{@root}/erlang/src/#{name}.erl"
+      for name <- ["systemd", "journal/systemd_journal_h", "sockets/systemd_cowboy_h"],
+          do: "#{@root}/erlang/src/#{name}.erl"
 
     made = Enum.map(sources, &"#{chunks}/#{Path.basename(&1, ".erl")}.chunk")
 

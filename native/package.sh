@@ -2,8 +2,8 @@
 # Makes the package as it is published: _build/package/systemd-VERSION, with a native library for each TARGET, and
 # the same as a .tar.gz. package.sh [TARGET...]
 #
-# Zig links for any machine, and for glibc 2.17. Rust's own library is built for it as well, without what prints
-# backtraces, which would be half of the size.
+# Zig links for any machine, and for glibc 2.17. Rust's own library is built for it as well, small, and without what prints
+# backtraces, which would be half of the size, and places in the source.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,14 +19,14 @@ fi
 
 # What a stable compiler takes with RUSTC_BOOTSTRAP only: -Zbuild-std.
 build() {
-    local flags= with_libc=$1
+    local flags=-Zlocation-detail=none with_libc=$1
     case $1 in
-        *-musl) flags=-Ctarget-feature=-crt-static ;;
+        *-musl) flags+=' -Ctarget-feature=-crt-static' ;;
         *-gnu) with_libc=$1.2.17 ;;
     esac
-    PATH=$PWD/_build/zig/bin:$PATH RUSTC_BOOTSTRAP=1 RUSTFLAGS=$flags \
+    PATH=$PWD/_build/zig/bin:$PATH RUSTC_BOOTSTRAP=1 RUSTFLAGS="$flags" \
         cargo zigbuild --quiet --release --locked --package systemd_nif --target "$with_libc" \
-        -Zbuild-std=std,panic_unwind -Zbuild-std-features= --target-dir target/package
+        -Zbuild-std=std,panic_unwind -Zbuild-std-features=optimize_for_size --target-dir target/package
 }
 
 [ $# -gt 0 ] || set -- {x86_64,aarch64}-unknown-linux-{gnu,musl}

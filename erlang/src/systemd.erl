@@ -234,12 +234,12 @@ drainer(Listeners) -> drainer(Listeners, []).
 %% Children = [my_server, systemd:drainer("http"), systemd:ready()]
 %% '''
 %% When it is stopped in a shutdown of the service, also in one for a restart in place:
-%% <ol>
+%% <ul>
 %% <li>It takes the listening socket away from the server, which accepts no connection from then on. New ones wait in
 %% the queue of the socket, which systemd holds, for the next process.</li>
 %% <li>It waits until no request is open, for `timeout' at most. `STATUS=' says how many there are, and the log how long
 %% it took and how many are left.</li>
-%% </ol>
+%% </ul>
 %% After a crash in the tree it does nothing, and neither does it without `NOTIFY_SOCKET'.
 %%
 %% A request is open from its first byte until its answer is sent. The kernel knows that of a TCP connection: there is

@@ -72,17 +72,38 @@ defmodule GuidesTest do
     quoted = Code.string_to_quoted!(block.text, file: block.file, line: block.line)
 
     case if(block.text =~ ~r/\bconfig :/, do: :config, else: kind(quoted)) do
-      :config -> block.text |> read(dir) |> checked()
-      :dependency -> :ok
-      :module -> quoted |> compiled() |> Enum.each(&called/1)
-      :definitions -> quoted |> in_module() |> compiled() |> Enum.each(&called/1)
-      :expressions -> quoted |> in_function() |> compiled() |> Enum.each(&called/1)
+      :config ->
+        block.text |> read(dir) |> checked()
+
+      :dependency ->
+        :ok
+
+      :module ->
+        quoted |> compiled() |> Enum.each(&called/1)
+
+      :definitions ->
+        quoted |> in_module() |> compiled() |> Enum.each(&called/1)
+
+      :plug ->
+        quote(
+          do:
+            (
+              import(Plug.Router)
+              unquote(quoted)
+            )
+        )
+        |> in_module()
+        |> compiled()
+
+      :expressions ->
+        quoted |> in_function() |> compiled() |> Enum.each(&called/1)
     end
   end
 
   defp kind({:__block__, _, [first | _]}), do: kind(first)
   defp kind({:defmodule, _, _}), do: :module
   defp kind({:def, _, _}), do: :definitions
+  defp kind({:plug, _, _}), do: :plug
   defp kind({:systemd, _}), do: :dependency
   defp kind(_), do: :expressions
 

@@ -73,6 +73,19 @@ defmodule SystemdTest do
     assert next(socket) == "STATUS=drained\n"
   end
 
+  # One that began before, too: what counts is when it is answered.
+  test "Systemd.Plug.Drain: connection: close from when shutdown begins, and not over HTTP/2" do
+    socket = under_systemd()
+    answer = fn conn -> conn.before_send.(conn).headers end
+    begun = Systemd.Plug.Drain.call(%Plug.Conn{}, Systemd.Plug.Drain.init([]))
+    assert {Systemd.is_stopping(), answer.(begun)} == {false, []}
+    :systemd_lifecycle.begun(:shutdown)
+    assert next(socket) == "STOPPING=1\n"
+    assert {Systemd.is_stopping(), answer.(begun)} == {true, [{"connection", "close"}]}
+    http2 = Systemd.Plug.Drain.call(%Plug.Conn{protocol: :"HTTP/2"}, [])
+    assert answer.(http2) == []
+  end
+
   test "states as Elixir writes them" do
     socket = under_systemd()
 

@@ -47,6 +47,19 @@ defmodule CowboyTest do
     assert Lab.notifications(unit) |> Enum.count(&(&1 == ["STATUS=drained"])) == @restarts
     assert Lab.show(unit, "NRestarts") == "0"
 
+    for options <- [[:keep_alive], [:keep_alive, pause: 50]] do
+      {_, answered, slow, failures} =
+        Load.during(8088, @clients, options, fn -> Load.restarts(unit, @restarts) end)
+
+      IO.puts(
+        "Cowboy, #{inspect(options)}: #{@restarts} restarts: #{answered} requests and #{slow} of 1 s answered, " <>
+          "#{length(failures)} failed"
+      )
+
+      assert failures == []
+      assert answered > 1000 and slow > 0
+    end
+
     {pids, answered, slow, failures} =
       Load.during(8088, @clients, fn ->
         for _ <- 1..3 do
@@ -70,7 +83,7 @@ defmodule CowboyTest do
     assert pids |> Enum.uniq() |> length() == 1
     assert failures == []
     assert answered > 1000 and slow > 0
-    assert Lab.notifications(unit) |> Enum.count(&(&1 == ["STATUS=drained"])) == @restarts + 3
+    assert Lab.notifications(unit) |> Enum.count(&(&1 == ["STATUS=drained"])) == 3 * @restarts + 3
   end
 
   defp compile(file, text) do

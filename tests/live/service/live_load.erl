@@ -1,14 +1,16 @@
-%% Clients of an HTTP service on 127.0.0.1, each of which asks again as soon as it is answered.
+%% Clients of an HTTP service on 127.0.0.1, each of which asks again as soon as it is answered, or after a pause.
 -module(live_load).
 
--export([main/3]).
+-export([main/4]).
 
-%% They ask until the file is there; one of them for what takes a second. Writes how many requests were
-%% answered, how many of those that take a second, and why the others were not.
-main(Port, Clients, StopFile) ->
+%% They ask until the file is there; one of them for what takes a second. Writes how many requests were answered, how
+%% many of those that take a second, and why the others were not. Options: `keep_alive', so that a connection is used for as
+%% long as the service doesn't say that it closes it; `tls'; `{pause, Millis}'.
+main(Port, Clients, StopFile, Options) ->
+    [{ok, _} = application:ensure_all_started(ssl) || lists:member(tls, Options)],
     Answered = counters:new(2, []),
     Workers = [
-        spawn_monitor(fun() -> work(Port, request(Client), StopFile, Answered, []) end)
+        spawn_monitor(fun() -> work({Port, Options, StopFile, Answered}, request(Client), none, []) end)
      || Client <- lists:seq(1, Clients)
     ],
     Failures = lists:append([
@@ -21,44 +23,63 @@ main(Port, Clients, StopFile) ->
 request(1) -> {2, <<"/wait/1">>, <<"hello, after 1 s\n">>};
 request(_) -> {1, <<"/">>, <<"hello\n">>}.
 
-work(Port, {Index, Path, Body} = Request, StopFile, Answered, Failures) ->
+work({_, Options, StopFile, Answered} = Load, {Index, Path, Body} = Request, Connection, Failures) ->
     case filelib:is_regular(StopFile, prim_file) of
         true ->
             exit({failures, Failures});
         false ->
-            case ask(Port, Path, Body) of
-                ok ->
+            timer:sleep(proplists:get_value(pause, Options, 0)),
+            case ask(Load, Path, Body, Connection) of
+                {ok, Next} ->
                     counters:add(Answered, Index, 1),
-                    work(Port, Request, StopFile, Answered, Failures);
-                {error, _} = Error ->
-                    work(Port, Request, StopFile, Answered, [Error | Failures])
+                    work(Load, Request, Next, Failures);
+                {error, Reason} ->
+                    Which = case Connection of none -> fresh; _ -> used end,
+                    work(Load, Request, none, [{Which, Reason} | Failures])
             end
     end.
 
-ask(Port, Path, Body) ->
-    case gen_tcp:connect({127, 0, 0, 1}, Port, [binary, {active, false}], 30000) of
-        {ok, Socket} ->
-            Answer =
-                case gen_tcp:send(Socket, ["GET ", Path, " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"]) of
-                    ok -> answer(Socket, Body, <<>>);
-                    {error, Reason} -> {error, {send, Reason}}
-                end,
-            gen_tcp:close(Socket),
-            Answer;
-        {error, Reason} ->
-            {error, {connect, Reason}}
+ask({Port, Options, _, _} = Load, Path, Body, none) ->
+    Module = case lists:member(tls, Options) of true -> ssl; false -> gen_tcp end,
+    More = [{verify, verify_none} || Module =:= ssl],
+    case Module:connect({127, 0, 0, 1}, Port, [binary, {active, false} | More], 30000) of
+        {ok, Socket} -> ask(Load, Path, Body, {Module, Socket});
+        {error, Reason} -> {error, {connect, Reason}}
+    end;
+ask({_, Options, _, _}, Path, Body, {Module, Socket} = Connection) ->
+    Close = case lists:member(keep_alive, Options) of true -> ""; false -> "Connection: close\r\n" end,
+    Answer =
+        case Module:send(Socket, ["GET ", Path, " HTTP/1.1\r\nHost: localhost\r\n", Close, "\r\n"]) of
+            ok -> answer(Connection, Body, <<>>);
+            {error, Reason} -> {error, {send, Reason}}
+        end,
+    case Answer of
+        {ok, open} -> {ok, Connection};
+        {ok, closed} -> Module:close(Socket), {ok, none};
+        {error, _} -> Module:close(Socket), Answer
     end.
 
-%% Whole only with its end.
-answer(Socket, Body, Read) ->
-    case gen_tcp:recv(Socket, 0, 30000) of
+%% Whole with its last byte, or where it says that it closes the connection, with the end of that.
+answer({Module, Socket} = Connection, Body, Read) ->
+    case Module:recv(Socket, 0, 30000) of
         {ok, Bytes} ->
-            answer(Socket, Body, <<Read/binary, Bytes/binary>>);
+            case is_open(<<Read/binary, Bytes/binary>>, Body) of
+                true -> {ok, open};
+                false -> answer(Connection, Body, <<Read/binary, Bytes/binary>>)
+            end;
         {error, closed} ->
             case {Read, binary:split(Read, <<"\r\n\r\n">>)} of
-                {<<"HTTP/1.1 200 OK\r\n", _/binary>>, [_, Body]} -> ok;
+                {<<"HTTP/1.1 200 OK\r\n", _/binary>>, [_, Body]} -> {ok, closed};
                 _ -> {error, {incomplete, Read}}
             end;
         {error, Reason} ->
             {error, {recv, Reason, Read}}
     end.
+
+is_open(<<"HTTP/1.1 200 OK\r\n", _/binary>> = Read, Body) ->
+    case binary:split(Read, <<"\r\n\r\n">>) of
+        [Head, Body] -> re:run(Head, "\r\nconnection: *close", [caseless]) =:= nomatch;
+        _ -> false
+    end;
+is_open(_, _) ->
+    false.

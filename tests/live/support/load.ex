@@ -3,13 +3,13 @@ defmodule Load do
 
   @doc """
   They ask while `fun` runs: what it returned, how many requests were answered, how many of those that take a second, and
-  why the others were not.
+  why the others were not. The options are those of `live_load`.
   """
-  def during(port, clients, fun) do
+  def during(port, clients, options \\ [], fun) do
     stop = "/run/live/stop-#{port}"
     File.mkdir_p!(Lab.path("/run/live"))
     File.rm(Lab.path(stop))
-    call = "live_load:main(#{port}, #{clients}, \"#{stop}\")"
+    call = "live_load:main(#{port}, #{clients}, \"#{stop}\", #{:io_lib.format("~0p", [options])})"
     args = ["-noinput", "-pa", "/srv/live/ebin", "-eval", call]
     load = Task.async(fn -> Lab.run("erl", args) end)
     result = fun.()
