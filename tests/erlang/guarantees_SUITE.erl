@@ -112,7 +112,7 @@ named_tests_exist(_) ->
     Live = matches(Text, "`(\\w+_test\\.exs)`[^\"`]*\"([^\"]+)\""),
     ?assert(length(Cases) > 10 andalso length(Live) > 5),
     [
-        ?assertEqual({Suite, Case, true}, {Suite, Case, lists:member(list_to_atom(Case), (list_to_atom(Suite)):all())})
+        ?assertEqual({Suite, Case, true}, {Suite, Case, lists:member(list_to_atom(Case), cases(list_to_atom(Suite)))})
      || [Suite, Case] <- Cases
     ],
     [
@@ -122,6 +122,11 @@ named_tests_exist(_) ->
         end
      || [File, Test] <- Live
     ].
+
+%% Also those of groups.
+cases(Suite) ->
+    Groups = case lists:member({groups, 0}, Suite:module_info(exports)) of true -> Suite:groups(); false -> [] end,
+    Suite:all() ++ lists:append([Cases || {_, Cases} <- Groups] ++ [Cases || {_, _, Cases} <- Groups]).
 
 matches(Text, Pattern) ->
     case re:run(Text, Pattern, [global, unicode, {capture, all_but_first, list}]) of

@@ -36,10 +36,12 @@ while(Fun, Options) ->
 start(Limit) ->
     try spawn(?MODULE, extend, [self(), Limit])
     catch
-        error:system_limit ->
-            systemd_log:once({extend_timeout, system_limit}, error, "systemd: no more time is asked for: there are as "
-                "many processes as the VM may have (+P of erl)", [])
+        error:system_limit -> not_started()
     end.
+
+not_started() ->
+    systemd_log:once({extend_timeout, system_limit}, error, "systemd: no more time is asked for: there are as many "
+        "processes as the VM may have (+P of erl)", []).
 
 %% Goes on for as long as `Process' lives, and nobody stops it.
 -spec extend(pid(), Limit :: pos_integer()) -> ok.
@@ -89,7 +91,10 @@ child_spec(Options) ->
 -spec go_on(Limit :: pos_integer(), [systemd:state()]) -> ok | {error, systemd:reason()}.
 go_on(Limit, Status) ->
     Extender = #{id => make_ref(), start => {?MODULE, start_extender, [Limit]}, restart => temporary},
-    {ok, _} = supervisor:start_child(systemd_sup, Extender),
+    _ = case supervisor:start_child(systemd_sup, Extender) of
+        {ok, _} -> ok;
+        {error, _} -> not_started()
+    end,
     systemd_notify:send(Status).
 
 -spec start_extender(Limit :: pos_integer()) -> {ok, pid()}.

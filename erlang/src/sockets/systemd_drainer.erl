@@ -93,8 +93,12 @@ await(#drain{started = Started} = Drain) ->
     end.
 
 count(Elapsed, #drain{listeners = Listeners, wait = Wait}) ->
-    {ok, {Open, WithRequest}} = systemd_nif:connections([Fd || {_, {Fd, _, _}} <- Listeners], Elapsed),
-    case Wait of connections -> Open; requests -> WithRequest end.
+    case systemd_nif:connections([Fd || {_, {Fd, _, _}} <- Listeners], Elapsed) of
+        {ok, {Open, _}} when Wait =:= connections -> Open;
+        {ok, {_, WithRequest}} -> WithRequest;
+        %% No descriptor is left to look with: there is one at least.
+        {error, _} -> 1
+    end.
 
 show(Count, Now, #drain{shown = {Shown, At}} = Drain) when
     Shown =:= none; Count =/= 0, Count =/= Shown, Now - At >= ?STATUS_INTERVAL

@@ -18,7 +18,7 @@ defmodule Systemd.Plug.Drain do
   def call(conn, _options), do: Plug.Conn.register_before_send(conn, &close/1)
 
   defp close(conn) do
-    if :systemd.is_stopping() and Plug.Conn.get_http_protocol(conn) != :"HTTP/2",
+    if Systemd.is_stopping() and Plug.Conn.get_http_protocol(conn) != :"HTTP/2",
       do: Plug.Conn.put_resp_header(conn, "connection", "close"),
       else: conn
   end
