@@ -16,6 +16,9 @@ nix::ioctl_read_bad!(unsent, TIOCOUTQ, c_int);
 /// How long a connection is waited for of which the kernel can't tell whether there is a request.
 const UNCLEAR: Duration = Duration::from_secs(2);
 
+/// So long after the listener was taken away every connection that came by it has its TLS handshake behind it.
+const LONGEST_HANDSHAKE: Duration = Duration::from_millis(500);
+
 /// Connections of this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Connections {
@@ -94,11 +97,11 @@ fn has_request(fd: RawFd, local: &Local, since: Duration) -> Option<bool> {
     if tcp.as_ref().is_some_and(|tcp| !tcp.is_open()) {
         return None;
     }
-    let is_waiting = || match tcp {
-        Some(tcp) => tcp.notsent_bytes > 0 || tcp.has_request(),
-        None => bytes(unsent) > 0 || since < UNCLEAR,
-    };
-    Some(bytes(unread) > 0 || is_waiting())
+    Some(match tcp {
+        Some(tcp) if tcp.was_answered(since) => tcp.notsent_bytes > 0,
+        Some(tcp) => bytes(unread) > 0 || tcp.notsent_bytes > 0 || tcp.has_request(),
+        None => bytes(unread) > 0 || bytes(unsent) > 0 || since < UNCLEAR,
+    })
 }
 
 /// `struct tcp_info` of linux/tcp.h as far as Linux 4.6 fills it in; that of libc is shorter.
@@ -149,6 +152,12 @@ impl TcpInfo {
     /// `TCP_ESTABLISHED`, or `TCP_CLOSE_WAIT`, where the peer has closed its side and may wait for an answer.
     fn is_open(&self) -> bool {
         matches!(self.state, 1 | 8)
+    }
+
+    /// Since the listener was taken away, and goes on to be used: whenever it ends, it takes a request along.
+    fn was_answered(&self, since: Duration) -> bool {
+        let sent = Duration::from_millis(self.last_data_sent.into());
+        self.data_segs_out > 0 && since > UNCLEAR && sent + LONGEST_HANDSHAKE < since
     }
 
     fn has_request(&self) -> bool {
@@ -241,6 +250,28 @@ mod tests {
         server.write_all(b"answer").unwrap();
         let _ = client.read(&mut [0; 100]).unwrap();
         assert_eq!(of(&listener, NOW), (1, 0));
+    }
+
+    /// By one who does not leave.
+    #[test]
+    fn asked_again_after_an_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (mut client, mut server) = pair(&listener);
+        let (mut slow, mut late) = pair(&listener);
+        for (client, server) in [(&mut client, &mut server), (&mut slow, &mut late)] {
+            client.write_all(b"request").unwrap();
+            let _ = server.read(&mut [0; 100]).unwrap();
+        }
+        sleep(Duration::from_millis(50));
+        server.write_all(b"answer").unwrap();
+        client.write_all(b"request").unwrap();
+        sleep(Duration::from_millis(50));
+        assert_eq!(of(&listener, Duration::from_millis(100)), (2, 2));
+        assert_eq!(of(&listener, Duration::from_secs(3)), (2, 1));
+        slow.write_all(b"more of it").unwrap();
+        assert_eq!(of(&listener, Duration::from_secs(3)), (2, 1));
+        late.write_all(b"answer").unwrap();
+        assert_eq!(of(&listener, Duration::from_secs(3)), (2, 0));
     }
 
     #[test]
