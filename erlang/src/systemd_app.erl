@@ -8,6 +8,7 @@ start(_Type, _Args) ->
     systemd_logger:install(),
     Variables = systemd_env:take(),
     Opened = systemd_notify:open(systemd_env:value("NOTIFY_SOCKET", Variables)),
+    _ = systemd_nif:loaded() andalso systemd_listen:give_back(),
     systemd_listen:check(Variables),
     systemd_fd_store:open(Variables),
     {ok, Supervisor} = systemd_sup:start_link(children(Opened, Variables)),

@@ -22,7 +22,8 @@
 
 -include_lib("kernel/include/file.hrl").
 
--type taken() :: {Fd :: non_neg_integer(), Inode :: non_neg_integer(), IsHandedOver :: boolean()}.
+-type taken() ::
+    {Fd :: non_neg_integer(), Inode :: non_neg_integer(), Decoy :: non_neg_integer(), IsHandedOver :: boolean()}.
 -type notifier() :: reference().
 -type barrier() :: reference().
 -type watchdog() :: reference().

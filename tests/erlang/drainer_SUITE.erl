@@ -52,7 +52,9 @@ server(Options, Config) ->
 
 acceptors(Listener) ->
     {ok, spawn_link(fun() ->
-        Acceptors = [spawn_link(fun() -> accept(Listener) end) || _ <- lists:seq(1, 10)],
+        %% Several, but for the backend `socket' of OTP 25, with which one was seen to get no answer before any drain.
+        Count = case Listener of {'$inet', _, _} -> 1; _ -> 10 end,
+        Acceptors = [spawn_link(fun() -> accept(Listener) end) || _ <- lists:seq(1, Count)],
         receive after infinity -> Acceptors end
     end)}.
 
@@ -120,8 +122,9 @@ a_request_that_hangs(Config) ->
     {[First | Rest], Log} = take_down(Supervisor, Config),
     ?assertEqual(<<"STATUS=going, 1 request\n">>, First),
     ?assertMatch(<<"STATUS=not drained after ", _/binary>>, lists:last(Rest)),
-    [Line | _] = Log,
-    ?assertMatch({match, _}, re:run(Line, "^systemd: not drained after 3\\d\\d ms: 1 request left$")).
+    {match, [Millis]} =
+        re:run(Log, "systemd: not drained after (\\d+) ms: 1 request left", [{capture, all_but_first, list}]),
+    ?assert(list_to_integer(Millis) >= 300 andalso list_to_integer(Millis) < 2000, Millis).
 
 %% One that asks nothing more is open until its client leaves.
 connections(Config) ->

@@ -171,7 +171,7 @@ other_signals(Config) ->
     Stopped = service:start(Recorder, "ready", code:lib_dir(systemd, ebin), "-systemd handle_event sigusr1"),
     ?assertEqual(<<"READY=1\n">>, service:next(Recorder)),
     service:eval(Stopped, "application:stop(systemd), io:format(\"it is down\")"),
-    wait(fun() -> string:find(service:log(Stopped), "it is down") =/= nomatch end),
+    wait(fun() -> string:find(service:log(Stopped), "it is down") =/= nomatch end, 2000),
     service:signal(Stopped, "USR1"),
     ?assertNotEqual(0, service:await_end(Stopped)),
     service:stop(Stopped).
@@ -271,13 +271,15 @@ escript(Config) ->
         File = filename:join(Folder, Name),
         Archive = {archive, [{"main.beam", Main} | Files], []},
         ok = escript:create(File, [shebang, {emu_args, "-escript main main"}, Archive]),
-        lists:last(string:lexemes(os:cmd(Environment ++ " escript " ++ File ++ " 2>/dev/null"), "\n"))
+        string:lexemes(os:cmd(Environment ++ " escript " ++ File ++ " 2>/dev/null"), "\n")
     end,
     Read = fun(File) -> {ok, Beam} = file:read_file(File), {"systemd/ebin/" ++ filename:basename(File), Beam} end,
-    ?assertEqual("{error,nif_not_loaded}", Written("inside", [Read(Beam) || Beam <- Beams], "")),
+    Inside = Written("inside", [Read(Beam) || Beam <- Beams], ""),
+    ?assert(lists:member("{error,nif_not_loaded}", Inside), Inside),
     ?assertEqual([], recorder:all(recorder(Config))),
     Libraries = filename:dirname(code:lib_dir(systemd)),
-    ?assertEqual("ok", Written("beside", [], "ERL_LIBS=" ++ Libraries)),
+    Beside = Written("beside", [], "ERL_LIBS=" ++ Libraries),
+    ?assert(lists:member("ok", Beside), Beside),
     ?assertEqual(<<"READY=1\n">>, recorder:next(recorder(Config))).
 
 %% Of what is different in docs/hex_package.md: the case that shows it.
@@ -315,8 +317,8 @@ every_row(_) ->
     ?assertEqual(lists:append(Rows), [Row || {Row, _, _} <- rows()]),
     [?assert(lists:member(Case, Suite:all()), {Suite, Case}) || {_, Suite, Case} <- rows()].
 
-wait(Fun) ->
+wait(Fun, Tries) ->
     case Fun() of
         true -> ok;
-        false -> timer:sleep(10), wait(Fun)
+        false when Tries > 0 -> timer:sleep(10), wait(Fun, Tries - 1)
     end.

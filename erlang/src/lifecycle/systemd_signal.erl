@@ -4,7 +4,7 @@
 -behaviour(gen_event).
 
 -export([install/0, uninstall/0]).
--export([init/1, handle_event/2, handle_call/2, terminate/2]).
+-export([init/1, handle_event/2, handle_call/2]).
 
 -record(state, {
     signal :: atom(),
@@ -27,12 +27,17 @@ install(#state{signal = Signal} = State) ->
     os:set_signal(Signal, handle),
     uninstall(),
     StandsIn = lists:member(Signal, [sigusr1, sigquit]) andalso
-        gen_event:delete_handler(erl_signal_server, erl_signal_handler, []) =/= {error, module_not_found},
-    gen_event:add_handler(erl_signal_server, ?MODULE, State#state{stands_in = StandsIn}).
+        lists:member(erl_signal_handler, gen_event:which_handlers(erl_signal_server)),
+    %% Both are there for a moment: a SIGTERM that nobody handles would be lost.
+    ok = gen_event:add_handler(erl_signal_server, ?MODULE, State#state{stands_in = StandsIn}),
+    StandsIn andalso gen_event:delete_handler(erl_signal_server, erl_signal_handler, []).
 
 uninstall() ->
-    _ = gen_event:delete_handler(erl_signal_server, ?MODULE, []) =:= stands_in andalso
-        gen_event:add_handler(erl_signal_server, erl_signal_handler, []),
+    case gen_event:call(erl_signal_server, ?MODULE, stands_in) of
+        true -> gen_event:add_handler(erl_signal_server, erl_signal_handler, []);
+        _ -> ok
+    end,
+    _ = gen_event:delete_handler(erl_signal_server, ?MODULE, []),
     ok.
 
 init(State) -> {ok, State}.
@@ -46,7 +51,5 @@ handle_event(Signal, #state{stands_in = true} = State) ->
 handle_event(_, State) ->
     {ok, State}.
 
+handle_call(stands_in, State) -> {ok, State#state.stands_in, State};
 handle_call(_, State) -> {ok, {error, badarg}, State}.
-
-terminate(_, #state{stands_in = true}) -> stands_in;
-terminate(_, _) -> ok.

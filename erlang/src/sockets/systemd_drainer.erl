@@ -18,7 +18,7 @@
     listeners :: [{Fd :: non_neg_integer(), systemd_nif:taken()}],
     status :: unicode:chardata(),
     wait :: requests | connections,
-    started = now_millis() :: integer(),
+    started :: integer(),
     deadline :: systemd_wait:deadline(),
     quiet_since = none :: none | integer(),
     shown = {none, 0} :: {Count :: none | non_neg_integer(), At :: integer()}
@@ -30,14 +30,19 @@ child_spec(Listeners, Options) ->
     %% It has a limit of its own.
     (systemd_status:child_spec([], {?MODULE, drain, Args}))#{shutdown => infinity}.
 
-%% A text is one name.
-listed(Listeners) when is_list(Listeners) ->
-    case Listeners =/= [] andalso io_lib:printable_unicode_list(Listeners) of
+%% A list of printable characters is one name.
+listed([Char | _] = Listeners) when is_integer(Char), Char >= $\s ->
+    case io_lib:printable_latin1_list(Listeners) of
         true -> [Listeners];
-        false -> Listeners
+        false -> [valid(Listener) || Listener <- Listeners]
     end;
-listed(Listener) ->
-    [Listener].
+listed(Listeners) when is_list(Listeners) -> [valid(Listener) || Listener <- Listeners];
+listed(Listener) -> [valid(Listener)].
+
+valid({port, Port} = Listener) when is_integer(Port), Port > 0, Port < 65536 -> Listener;
+valid(Fd) when is_integer(Fd), Fd >= 0, Fd < 1 bsl 31 -> Fd;
+valid(Name) when is_atom(Name); is_binary(Name); is_list(Name) -> Name;
+valid(Other) -> error(badarg, [Other]).
 
 options([{timeout, Timeout} | Rest], _, Status, Wait) when is_integer(Timeout), Timeout > 0, Timeout < 1 bsl 31 ->
     options(Rest, Timeout, Status, Wait);
@@ -53,29 +58,49 @@ options(Options, _, _, _) ->
 %% @doc Returns when no request is open, or after the timeout.
 -spec drain([systemd:listener()], pos_integer(), unicode:chardata(), requests | connections) -> ok.
 drain(Listeners, Timeout, Status, Wait) ->
-    case lists:append([take_away(Listener) || Listener <- Listeners]) of
+    Started = now_millis(),
+    Deadline = Started + Timeout,
+    %% All of them before the first is taken away: by its port the one that was taken would be found again.
+    Fds = lists:usort(lists:append([found(Listener) || systemd_nif:loaded(), Listener <- Listeners])),
+    case [{Fd, Taken} || Fd <- Fds, {ok, Taken} <- [take_away(Fd, Deadline)]] of
         [] ->
             systemd_log:say(notice, "systemd: nothing listens that could be drained: ~0tp", [Listeners]);
         Taken ->
-            Drain = #drain{listeners = Taken, status = Status, wait = Wait, deadline = systemd_wait:deadline(Timeout)},
+            systemd_listen:remember(Taken),
+            Drain = #drain{
+                listeners = Taken, status = Status, wait = Wait, started = Started, deadline = Deadline
+            },
             systemd_extension:while(fun() -> await(Drain) end, [{limit, Timeout + ?TO_TELL}]),
-            systemd_listen:keep(Taken)
+            lists:foreach(fun systemd_nif:close_taken/1, [Own || {_, {_, _, _, false} = Own} <- Taken])
     end.
 
-take_away(Listener) ->
-    [
-        {Fd, Taken}
-     || systemd_nif:loaded(), Fd <- systemd_listen:listeners(Listener), {ok, Taken} <- [take_away(Listener, Fd)]
-    ].
-
-take_away(Listener, Fd) ->
-    case systemd_nif:take_away(Fd) of
-        {ok, _} = Taken -> Taken;
+found(Listener) ->
+    case systemd_listen:listeners(Listener) of
+        {ok, Fds} ->
+            Fds;
         {error, Reason} ->
-            systemd_log:say(error, "systemd: the listener ~0tp, descriptor ~b, can't be drained: ~ts", [
-                Listener, Fd, systemd_reason:posix(Reason)
-            ])
+            not_drained(Listener, Reason),
+            []
     end.
+
+take_away(Fd, Deadline) ->
+    case {systemd_nif:take_away(Fd), systemd_wait:rest(Deadline)} of
+        {{ok, _} = Taken, _} ->
+            Taken;
+        {{error, Reason}, Rest} when Rest > 0, Reason =:= emfile orelse Reason =:= enfile ->
+            %% Connections end, and leave a descriptor.
+            timer:sleep(?INTERVAL),
+            take_away(Fd, Deadline);
+        %% It doesn't listen, or another drainer has it.
+        {{error, Reason} = Error, _} when Reason =:= einval; Reason =:= ealready ->
+            Error;
+        {{error, Reason} = Error, _} ->
+            not_drained(Fd, Reason),
+            Error
+    end.
+
+not_drained(Listener, Reason) ->
+    systemd_log:say(error, "systemd: the listener ~0tp can't be drained: ~ts", [Listener, systemd_reason:posix(Reason)]).
 
 await(#drain{started = Started} = Drain) ->
     Now = now_millis(),
@@ -93,7 +118,7 @@ await(#drain{started = Started} = Drain) ->
     end.
 
 count(Elapsed, #drain{listeners = Listeners, wait = Wait}) ->
-    case systemd_nif:connections([Fd || {_, {Fd, _, _}} <- Listeners], Elapsed) of
+    case systemd_nif:connections([Fd || {_, {Fd, _, _, _}} <- Listeners], Elapsed) of
         {ok, {Open, _}} when Wait =:= connections -> Open;
         {ok, {_, WithRequest}} -> WithRequest;
         %% No descriptor is left to look with: there is one at least.

@@ -2,7 +2,7 @@
 %% The descriptors that the service manager hands over, see sd_listen_fds(3).
 -module(systemd_listen).
 
--export([check/1, fds/0, fds/1, opts/1, opts/2, socket/1, info/1, listeners/1, keep/1]).
+-export([check/1, fds/0, fds/1, opts/1, opts/2, socket/1, info/1, listeners/1, remember/1, give_back/0]).
 
 %% A variable of the environment, because the VM that comes after a restart in place has nothing else of ours.
 -define(TAKEN_AWAY, "SYSTEMD_LISTENERS_TAKEN_AWAY").
@@ -28,11 +28,13 @@ handed_over(Variables) ->
 
 %% Each time anew: a connection is handed out once. And before the application is started, in `config/runtime.exs'.
 handed_over() ->
-    give_back(systemd_lifecycle:is_going_down() orelse os:getenv(?TAKEN_AWAY)),
+    give_back(),
     {Fds, _} = handed_over(systemd_env:read()),
     Fds.
 
-fds() -> fds(systemd_env:read()).
+fds() ->
+    give_back(),
+    fds(systemd_env:read()).
 
 -spec fds(systemd_env:variables()) -> [systemd:fd()].
 fds(Variables) ->
@@ -44,7 +46,7 @@ named(Fd, Name) -> {Fd, binary_to_list(Name)}.
 
 find(Fd) when is_integer(Fd), Fd >= 0, Fd < 1 bsl 31 ->
     case systemd_nif:loaded() of
-        true -> {ok, Fd};
+        true -> give_back(), {ok, Fd};
         false -> {error, nif_not_loaded}
     end;
 find(Name) ->
@@ -91,48 +93,46 @@ opts(NameOrFd, Port) ->
             Error
     end.
 
-%% A name that is not that of the socket unit would be noticed by a port that is in use, or by nobody.
 %% @doc The descriptors of a listener of `systemd:drainer/2'.
--spec listeners(systemd:listener()) -> [Fd :: non_neg_integer()].
-listeners({port, Port}) ->
-    {ok, Fds} = systemd_nif:listening_on(Port),
-    Fds;
-listeners(Fd) when is_integer(Fd) ->
-    [Fd];
+-spec listeners(systemd:listener()) -> {ok, [Fd :: non_neg_integer()]} | {error, file:posix()}.
+listeners({port, Port}) -> systemd_nif:listening_on(Port);
+listeners(Fd) when is_integer(Fd) -> {ok, [Fd]};
 listeners(Name) ->
-    case systemd_nif:fd_name(Name) of
-        {ok, FdName} -> [Fd || {Fd, Given} <- handed_over(), Given =:= FdName];
-        {error, _} -> []
-    end.
+    {ok, FdName} = systemd_nif:fd_name(Name),
+    {ok, [Fd || {Fd, Given} <- handed_over(), Given =:= FdName]}.
 
-%% @doc What systemd handed over, and was taken away, is given back to the VM that comes after a restart in place. The
-%% others end.
--spec keep([{Fd :: non_neg_integer(), systemd_nif:taken()}]) -> ok.
-keep(Listeners) ->
-    lists:foreach(fun systemd_nif:close_taken/1, [Own || {_, {_, _, false} = Own} <- Listeners]),
-    %% In front: one that was taken away twice is the one that was there first.
-    Texts = [io_lib:format("~b ~b ~b ", [Fd, Number, Inode]) || {Fd, {Number, Inode, true}} <- Listeners],
-    true = os:putenv(?TAKEN_AWAY, lists:flatten([Texts | os:getenv(?TAKEN_AWAY, "")])),
+%% @doc Has a restart in place give back what systemd has handed over.
+-spec remember([{Fd :: non_neg_integer(), systemd_nif:taken()}]) -> ok.
+remember(Listeners) ->
+    Numbers = [[Fd, Number, Inode, Decoy] || {Fd, {Number, Inode, Decoy, true}} <- Listeners],
+    Text = lists:join($\s, [integer_to_list(Number) || Number <- lists:append(Numbers)]),
+    true = os:putenv(?TAKEN_AWAY, lists:flatten([os:getenv(?TAKEN_AWAY, ""), $\s, Text])),
     ok.
 
-give_back(Nothing) when is_boolean(Nothing) ->
-    ok;
-give_back(Text) ->
-    os:unsetenv(?TAKEN_AWAY),
-    give_back_each([list_to_integer(Number) || Number <- string:lexemes(Text, " ")]).
+%% @doc Gives back what was taken away before a restart in place, for those who listen in this life of the VM.
+-spec give_back() -> ok.
+give_back() ->
+    case systemd_lifecycle:is_going_down() orelse os:getenv(?TAKEN_AWAY) of
+        Nothing when is_boolean(Nothing) ->
+            ok;
+        Text ->
+            os:unsetenv(?TAKEN_AWAY),
+            give_back([list_to_integer(Number) || Number <- string:lexemes(Text, " ")])
+    end.
 
-give_back_each([Fd, Number, Inode | Rest]) ->
-    case systemd_nif:give_back({Number, Inode, true}, Fd) of
+give_back([Fd, Number, Inode, Decoy | Rest]) ->
+    case systemd_nif:give_back({Number, Inode, Decoy, true}, Fd) of
         ok -> ok;
         {error, Reason} ->
             logger:error("systemd: no connection comes by descriptor ~b any more: ~ts", [
                 Fd, systemd_reason:posix(Reason)
             ])
     end,
-    give_back_each(Rest);
-give_back_each([]) ->
+    give_back(Rest);
+give_back([]) ->
     ok.
 
+%% A name that is not that of the socket unit would be noticed by a port that is in use, or by nobody.
 tell_of_others(_, _, []) ->
     ok;
 tell_of_others(NameOrFd, Port, Fds) ->

@@ -103,7 +103,15 @@ note(Elements) ->
     ok.
 
 enable() -> order(enable).
-disable() -> order(disable).
+
+%% Another process's needs no process here to be disabled.
+disable() ->
+    try noted(#info.enabled) of
+        anothers -> ok;
+        _ -> order(disable)
+    catch
+        error:badarg -> ok
+    end.
 
 %% Where there is no watchdog, too.
 order(Order) -> order(Order, ?TRIES).

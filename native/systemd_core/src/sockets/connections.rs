@@ -16,6 +16,9 @@ nix::ioctl_read_bad!(unsent, TIOCOUTQ, c_int);
 /// How long a connection is waited for of which the kernel can't tell whether there is a request.
 const UNCLEAR: Duration = Duration::from_secs(2);
 
+/// How long one is waited for that is used again after an answer.
+const LONGEST_USE: Duration = Duration::from_secs(5);
+
 /// So long after the listener was taken away every connection that came by it has its TLS handshake behind it.
 const LONGEST_HANDSHAKE: Duration = Duration::from_millis(500);
 
@@ -157,7 +160,7 @@ impl TcpInfo {
     /// Since the listener was taken away, and goes on to be used: whenever it ends, it takes a request along.
     fn was_answered(&self, since: Duration) -> bool {
         let sent = Duration::from_millis(self.last_data_sent.into());
-        self.data_segs_out > 0 && since > UNCLEAR && sent + LONGEST_HANDSHAKE < since
+        self.data_segs_out > 0 && since > LONGEST_USE && sent + LONGEST_HANDSHAKE < since
     }
 
     fn has_request(&self) -> bool {
@@ -267,11 +270,11 @@ mod tests {
         client.write_all(b"request").unwrap();
         sleep(Duration::from_millis(50));
         assert_eq!(of(&listener, Duration::from_millis(100)), (2, 2));
-        assert_eq!(of(&listener, Duration::from_secs(3)), (2, 1));
+        assert_eq!(of(&listener, Duration::from_secs(6)), (2, 1));
         slow.write_all(b"more of it").unwrap();
-        assert_eq!(of(&listener, Duration::from_secs(3)), (2, 1));
+        assert_eq!(of(&listener, Duration::from_secs(6)), (2, 1));
         late.write_all(b"answer").unwrap();
-        assert_eq!(of(&listener, Duration::from_secs(3)), (2, 0));
+        assert_eq!(of(&listener, Duration::from_secs(6)), (2, 0));
     }
 
     #[test]

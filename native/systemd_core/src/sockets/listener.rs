@@ -10,7 +10,7 @@ use nix::fcntl::OFlag;
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockaddrIn, SockaddrIn6, UnixAddr, bind, listen, socket,
 };
-use nix::sys::stat::{Mode, fstat};
+use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::dup3_raw;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -25,6 +25,8 @@ pub struct TakenAway {
     pub fd: RawFd,
     /// By which it is known: the number alone says nothing.
     pub inode: u64,
+    /// That of the socket in its place.
+    pub decoy: u64,
     /// The manager has handed it over, and has it still.
     pub is_handed_over: bool,
 }
@@ -32,70 +34,76 @@ pub struct TakenAway {
 /// How long connections that wait in the queue of a socket of this process's own may take to be accepted.
 const LONGEST_QUEUE: Duration = Duration::from_millis(100);
 
+static TAKEN: Mutex<Vec<TakenAway>> = Mutex::new(Vec::new());
+
 /// Another listening socket, to which nobody is told to connect, takes the place of all descriptors that this process
 /// has of this one. What accepts on them goes on waiting, and new connections wait in the queue of the one that was
-/// taken away. `EINVAL` where the socket doesn't listen.
+/// taken away. `EINVAL` where the socket doesn't listen, `EALREADY` where it was taken away before.
 pub fn take_away(fd: RawFd) -> Result<TakenAway, Errno> {
     take_away_if(fd, is_handed_over)
 }
 
 fn take_away_if(fd: RawFd, is_handed_over: impl Fn(RawFd) -> bool) -> Result<TakenAway, Errno> {
-    static TAKEN: Mutex<Vec<TakenAway>> = Mutex::new(Vec::new());
     let info = socket_info(fd)?;
     if !info.is_listening {
         return Err(Errno::EINVAL);
     }
-    let socket = duplicate(fd)?;
-    let inode = inode(&socket)?;
+    let own_inode = inode(borrow(fd)?)?;
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(&before) =
-        taken.iter().find(|before| before.inode == inode && before.check().is_ok())
-    {
-        return Ok(before);
+    // Another copy of this library may have given one back.
+    taken.retain(|before| is_inode(before.fd, before.inode));
+    if taken.iter().any(|before| [before.inode, before.decoy].contains(&own_inode)) {
+        return Err(Errno::EALREADY);
     }
-    let mut all = Vec::new();
-    for_each_fd(|number| {
-        if number != socket.as_raw_fd() && borrow(number).and_then(self::inode) == Ok(inode) {
-            all.push(number);
-        }
-    })?;
-    let is_handed_over = all.iter().any(|&number| is_handed_over(number));
-    let decoy = decoy(&info)?;
+    let is_handed_over = numbers(own_inode)?.into_iter().any(is_handed_over);
     let deadline = Instant::now() + LONGEST_QUEUE;
     while !is_handed_over && queue_length(fd) > 0 && Instant::now() < deadline {
         sleep(Duration::from_millis(1));
     }
-    for number in all {
-        replace(number, decoy.as_fd())?;
+    let socket = duplicate(fd)?;
+    let decoy = decoy(&info)?;
+    let (mut replaced, mut result) = (0, Err(Errno::EBADF));
+    for number in numbers(own_inode)? {
+        // One may have been closed meanwhile, and its number be another file's.
+        if number != socket.as_raw_fd() && is_inode(number, own_inode) {
+            result = replace(number, decoy.as_fd());
+            replaced += usize::from(result.is_ok());
+        }
     }
-    let away = TakenAway { fd: socket.into_raw_fd(), inode, is_handed_over };
+    if replaced == 0 {
+        return Err(result.err().unwrap_or(Errno::EBADF));
+    }
+    let away = TakenAway {
+        inode: own_inode,
+        decoy: inode(&decoy)?,
+        is_handed_over,
+        fd: socket.into_raw_fd(),
+    };
     taken.push(away);
     Ok(away)
 }
 
 impl TakenAway {
-    /// It has its number again. `EBADF` where another file has come by one of the two.
+    /// It has its number again, which is the decoy's or nobody's. `EBADF` where another file has come by one of the two.
     pub fn give_back(self, fd: RawFd) -> Result<(), Errno> {
-        let own = self.own()?;
-        if !socket_info(fd)?.is_listening {
+        let is_free = borrow(fd).and_then(fstat) == Err(Errno::EBADF);
+        if !is_inode(self.fd, self.inode) || !(is_free || is_inode(fd, self.decoy)) {
             return Err(Errno::EBADF);
         }
-        replace(fd, own.as_fd())
+        replace(fd, borrow(self.fd)?)?;
+        self.close()
     }
 
     /// Closes it, which ends a socket that nobody else has.
     pub fn close(self) -> Result<(), Errno> {
-        self.own().map(drop)
-    }
-
-    fn own(self) -> Result<OwnedFd, Errno> {
-        self.check()?;
+        if !is_inode(self.fd, self.inode) {
+            return Err(Errno::EBADF);
+        }
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.retain(|before| before.inode != self.inode);
         // SAFETY: the inode says that it is the one that `take_away` has left open, which nobody else knows.
-        Ok(unsafe { OwnedFd::from_raw_fd(self.fd) })
-    }
-
-    fn check(self) -> Result<(), Errno> {
-        if inode(borrow(self.fd)?)? == self.inode { Ok(()) } else { Err(Errno::EBADF) }
+        drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
+        Ok(())
     }
 }
 
@@ -132,7 +140,24 @@ pub(super) fn for_each_fd(mut call: impl FnMut(RawFd)) -> Result<(), Errno> {
 
 /// Sockets have a file system of their own, in which no two have the same.
 fn inode(fd: impl AsFd) -> Result<u64, Errno> {
-    fstat(fd).map(|stat| stat.st_ino)
+    let stat = fstat(fd)?;
+    let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
+    if kind == SFlag::S_IFSOCK { Ok(stat.st_ino) } else { Err(Errno::ENOTSOCK) }
+}
+
+fn is_inode(fd: RawFd, of: u64) -> bool {
+    borrow(fd).and_then(inode) == Ok(of)
+}
+
+/// Those of a socket's descriptors.
+fn numbers(of: u64) -> Result<Vec<RawFd>, Errno> {
+    let mut found = Vec::new();
+    for_each_fd(|fd| {
+        if is_inode(fd, of) {
+            found.push(fd);
+        }
+    })?;
+    Ok(found)
 }
 
 fn replace(fd: RawFd, by: BorrowedFd<'_>) -> Result<(), Errno> {
@@ -173,6 +198,7 @@ fn decoy(of: &SocketInfo) -> Result<OwnedFd, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::unistd::close;
     use std::io::{ErrorKind, Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::os::linux::net::SocketAddrExt;
@@ -218,7 +244,8 @@ mod tests {
             let before = TcpStream::connect(address).unwrap();
 
             let taken = take_away(&again);
-            assert_eq!(super::take_away(taken.fd), Ok(taken));
+            assert_eq!(super::take_away(taken.fd), Err(Errno::EALREADY));
+            assert_eq!(super::take_away(again.as_raw_fd()), Err(Errno::EALREADY));
             let decoy = listener.local_addr().unwrap();
             assert_ne!(decoy.port(), address.port());
             assert_eq!(again.local_addr().unwrap(), decoy);
@@ -235,6 +262,17 @@ mod tests {
             let mut text = [0; 5];
             accepted.read_exact(&mut text).unwrap();
             assert_eq!(&text, b"hello");
+
+            // In the next life of the VM.
+            let again = take_away(&listener);
+            assert!(is_refused(listener.accept()));
+            assert_eq!(again.give_back(listener.as_raw_fd()), Ok(()));
+            let number = listener.into_raw_fd();
+            let listener = take_away(&number);
+            close(number).unwrap();
+            assert_eq!(listener.give_back(number), Ok(()));
+            assert_eq!(listening_on(address.port()), Ok(vec![number]));
+            close(number).unwrap();
         }
     }
 
@@ -258,7 +296,7 @@ mod tests {
         assert_eq!(super::take_away(-1), Err(Errno::EBADF));
         let null = std::fs::File::open("/dev/null").unwrap();
         assert_eq!(super::take_away(null.as_raw_fd()), Err(Errno::ENOTSOCK));
-        let other = TakenAway { fd: null.as_raw_fd(), inode: 0, is_handed_over: false };
+        let other = TakenAway { fd: null.as_raw_fd(), inode: 0, decoy: 0, is_handed_over: false };
         assert_eq!(other.give_back(listener.as_raw_fd()), Err(Errno::EBADF));
     }
 

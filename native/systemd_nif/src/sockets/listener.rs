@@ -7,23 +7,27 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 use systemd_core::{Connections, TakenAway};
 
-/// `{Fd, Inode, IsHandedOver}`
-type Taken = (RawFd, u64, bool);
+/// `{Fd, Inode, Decoy, IsHandedOver}`
+type Taken = (RawFd, u64, u64, bool);
 
 #[rustler::nif(schedule = "DirtyIo")]
 fn take_away(env: Env<'_>, fd: RawFd) -> Term<'_> {
     let taken = systemd_core::take_away(fd);
-    result(env, taken.map(|taken| (taken.fd, taken.inode, taken.is_handed_over)))
+    result(env, taken.map(|taken| (taken.fd, taken.inode, taken.decoy, taken.is_handed_over)))
 }
 
 #[rustler::nif(schedule = "DirtyIo")]
-fn give_back(env: Env<'_>, (fd, inode, is_handed_over): Taken, number: RawFd) -> Term<'_> {
-    done(env, TakenAway { fd, inode, is_handed_over }.give_back(number))
+fn give_back(env: Env<'_>, taken: Taken, number: RawFd) -> Term<'_> {
+    done(env, taken_away(taken).give_back(number))
 }
 
 #[rustler::nif(schedule = "DirtyIo")]
-fn close_taken(env: Env<'_>, (fd, inode, is_handed_over): Taken) -> Term<'_> {
-    done(env, TakenAway { fd, inode, is_handed_over }.close())
+fn close_taken(env: Env<'_>, taken: Taken) -> Term<'_> {
+    done(env, taken_away(taken).close())
+}
+
+fn taken_away((fd, inode, decoy, is_handed_over): Taken) -> TakenAway {
+    TakenAway { fd, inode, decoy, is_handed_over }
 }
 
 /// `{ok, [Fd]}`
