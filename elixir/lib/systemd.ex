@@ -4,9 +4,7 @@ defmodule Systemd do
 
       children = [
         MyApp.Endpoint,
-        Systemd.set_status(down: [status: "drained"]),
-        MyApp.Drainer,
-        Systemd.set_status(down: [status: "draining"]),
+        Systemd.drainer("http"),
         Systemd.ready()
       ]
 

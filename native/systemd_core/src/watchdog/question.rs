@@ -45,7 +45,7 @@ pub(crate) enum Due {
     Overdue,
     /// Another report.
     StillOverdue,
-    /// The owner is told of the hang, and can still do something about it.
+    /// The owner gets [`super::Event::Hangs`], and can still end the VM in its own way.
     Hang,
     /// The thread does what is configured for a hang.
     Act,
