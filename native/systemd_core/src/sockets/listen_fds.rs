@@ -3,13 +3,13 @@
 use super::socket_info::socket_info;
 use crate::environment::{is_meant, positive};
 use crate::errno::errno_of;
-use crate::raw_fd::borrow;
+use crate::raw_fd::{borrow, replace_file};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::stat::{SFlag, fstat, makedev};
 use std::fs::File;
 use std::ops::Range;
-use std::os::fd::{IntoRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Mutex, PoisonError};
 
@@ -123,10 +123,7 @@ pub fn hand_out(fd: RawFd) -> Result<(), Errno> {
 /// name that number: no other file may come by it.
 pub(crate) fn release(fd: RawFd) -> Result<(), Errno> {
     let null = File::open("/dev/null").map_err(errno_of)?;
-    // SAFETY: the number goes on to be an open descriptor, and the system call changes it at once.
-    let fd = unsafe { nix::unistd::dup3_raw(null, fd, nix::fcntl::OFlag::O_CLOEXEC) }?;
-    let _ = fd.into_raw_fd();
-    Ok(())
+    replace_file(fd, null)
 }
 
 /// True for one that was released.

@@ -1,9 +1,10 @@
 //! Taking a listening socket away from whoever accepts on it.
 
 use super::connections::queue_length;
+use super::epoll;
 use super::listen_fds::is_handed_over;
 use super::socket_info::{LocalAddress, SocketInfo, socket_info};
-use crate::raw_fd::{borrow, duplicate};
+use crate::raw_fd::{borrow, duplicate, replace_file};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -11,9 +12,8 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockaddrIn, SockaddrIn6, UnixAddr, bind, listen, socket,
 };
 use nix::sys::stat::{Mode, SFlag, fstat};
-use nix::unistd::dup3_raw;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ fn take_away_if(fd: RawFd, is_handed_over: impl Fn(RawFd) -> bool) -> Result<Tak
     for number in numbers(own_inode)? {
         // One may have been closed meanwhile, and its number be another file's.
         if number != socket.as_raw_fd() && is_inode(number, own_inode) {
-            result = replace(number, decoy.as_fd());
+            result = epoll::replace(number, decoy.as_fd());
             replaced += usize::from(result.is_ok());
         }
     }
@@ -90,7 +90,7 @@ impl TakenAway {
         if !is_inode(self.fd, self.inode) || !(is_free || is_inode(fd, self.decoy)) {
             return Err(Errno::EBADF);
         }
-        replace(fd, borrow(self.fd)?)?;
+        replace_file(fd, borrow(self.fd)?)?;
         self.close()
     }
 
@@ -139,7 +139,7 @@ pub(super) fn for_each_fd(mut call: impl FnMut(RawFd)) -> Result<(), Errno> {
 }
 
 /// Sockets have a file system of their own, in which no two have the same.
-fn inode(fd: impl AsFd) -> Result<u64, Errno> {
+pub(super) fn inode(fd: impl AsFd) -> Result<u64, Errno> {
     let stat = fstat(fd)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
     if kind == SFlag::S_IFSOCK { Ok(stat.st_ino) } else { Err(Errno::ENOTSOCK) }
@@ -158,13 +158,6 @@ fn numbers(of: u64) -> Result<Vec<RawFd>, Errno> {
         }
     })?;
     Ok(found)
-}
-
-fn replace(fd: RawFd, by: BorrowedFd<'_>) -> Result<(), Errno> {
-    // SAFETY: the number goes on to be an open descriptor, and the system call changes it at once.
-    let fd = unsafe { dup3_raw(by, fd, OFlag::O_CLOEXEC) }?;
-    let _ = fd.into_raw_fd();
-    Ok(())
 }
 
 /// Of the same family, because a server may ask for its address; but where the unit forbids to make one

@@ -1,4 +1,5 @@
 pub(crate) mod connections;
+mod epoll;
 pub(crate) mod fd_name;
 pub(crate) mod listen_fds;
 pub(crate) mod listener;

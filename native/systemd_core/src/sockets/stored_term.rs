@@ -10,11 +10,11 @@ use super::fd_name::FdName;
 use super::listen_fds::{is_handed_over, release};
 use crate::errno::errno_of;
 use crate::memfd;
-use crate::raw_fd::{borrow, duplicate};
+use crate::raw_fd::{borrow, duplicate, replace_file};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::fstat;
-use nix::unistd::{close, dup3_raw};
+use nix::unistd::close;
 use std::fs::{File, read_dir, read_link};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -73,7 +73,7 @@ impl Incoming {
                 let _ = self.file.into_raw_fd();
             }
             Some(Kept { fd, .. }) => {
-                replace(fd, self.file)?;
+                replace_file(fd, self.file)?;
                 memfd::seal(borrow(fd)?)?;
             }
         }
@@ -160,14 +160,6 @@ fn identity(fd: RawFd) -> Result<Identity, Errno> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-/// `file` gets that number.
-fn replace(fd: RawFd, file: OwnedFd) -> Result<(), Errno> {
-    // SAFETY: the number goes on to be an open descriptor, and the system call changes it at once.
-    let fd = unsafe { dup3_raw(file, fd, OFlag::O_CLOEXEC) }?;
-    let _ = fd.into_raw_fd();
-    Ok(())
-}
-
 fn read(file: File) -> Result<Vec<u8>, Errno> {
     let mut bytes = vec![0; file.metadata().map_err(errno_of)?.len() as usize];
     file.read_exact_at(&mut bytes, 0).map_err(errno_of)?;
@@ -243,7 +235,7 @@ mod tests {
         let (stays, gone) = (incoming("taken", b"two"), incoming("taken", b"three"));
         // As another copy of this library would have cleared it, and somebody else have got the number.
         let fd = number("taken").unwrap();
-        replace(fd, File::open("/dev/null").unwrap().into()).unwrap();
+        replace_file(fd, File::open("/dev/null").unwrap()).unwrap();
         let stranger = identity(fd);
         gone.give_up();
         stays.keep().unwrap();
