@@ -75,7 +75,29 @@ defmodule GenUnitTest do
     end
   end
 
+  test "--versions: a unit for each version, and the script that deploys one", %{tmp_dir: dir} do
+    {output, files} = run(dir, ["app", "--socket", "80", "--versions"])
+    assert Map.keys(files) == ["app.socket", "app@.service", "deploy"]
+
+    # Without NonBlocking= a start takes O_NONBLOCK from the socket under the version that runs.
+    there =
+      ["Sockets=app.socket", "NonBlocking=yes", "ExecStart=/opt/app-%i/bin/app start"] ++
+        ["DynamicUser=yes", "User=app", "StateDirectory=app", "RuntimeDirectory=app-%i"]
+
+    assert there -- lines(files["app@.service"]) == []
+    refute "app.service" in Map.keys(files)
+    assert {"", 0} = System.cmd("sh", ["-n", Path.join(dir, "rel/systemd/deploy")])
+
+    assert output =~ """
+               cp rel/systemd/app@.service rel/systemd/app.socket /etc/systemd/system/
+               sh rel/systemd/deploy _build/prod/rel/app
+           """
+  end
+
   for {args, problem} <- [
+        {["--versions"], "--versions needs --socket"},
+        {["--socket", "80", "--versions", "--distribution", "9100"],
+         "--versions excludes --distribution: two versions can't listen at one port"},
         {["--socket", "0"], "--socket is a port from 1 to 65535"},
         {["--socket", "65536"], "--socket is a port from 1 to 65535"},
         {["--distribution", "0"], "--distribution is a port from 1 to 65535"},
@@ -91,6 +113,12 @@ defmodule GenUnitTest do
       assert_raise Mix.Error, unquote(problem), fn -> run(dir, ["app" | unquote(args)]) end
       assert Path.wildcard("#{dir}/rel") == []
     end
+  end
+
+  test "refused: --versions without a user where the release's name can be none", %{tmp_dir: dir} do
+    args = ["my.app", "--socket", "80", "--versions"]
+    assert_raise Mix.Error, ~r/^--versions needs --user/, fn -> run(dir, args) end
+    run(dir, args ++ ["--user", "my_app"])
   end
 
   test "secrets are put where they are read", %{tmp_dir: dir} do

@@ -34,35 +34,27 @@ defmodule CowboyTest do
     Lab.systemctl!(["start", "cowboy.socket", unit])
     assert ["HTTP/1.1 200 OK" <> _, "hello\n"] = Lab.get(8088, "/")
 
-    {pids, answered, slow, failures} =
-      Load.during(8088, @clients, fn -> Load.restarts(unit, @restarts) end)
-
-    IO.puts(
-      "Cowboy: #{@restarts} restarts, #{@clients} clients: #{answered} requests and #{slow} of 1 s answered, " <>
-        "#{length(failures)} failed"
-    )
+    {pids, answered, _} =
+      Load.during("Cowboy, #{@restarts} restarts", 8088, @clients, fn ->
+        Load.restarts(unit, @restarts)
+      end)
 
     assert pids |> Enum.uniq() |> length() == @restarts
-    assert failures == []
-    assert answered > 1000 and slow > 0
+    assert answered > 1000
     assert Lab.notifications(unit) |> Enum.count(&(&1 == ["STATUS=drained"])) == @restarts
     assert Lab.show(unit, "NRestarts") == "0"
 
     for options <- [[:keep_alive], [:keep_alive, pause: 50]] do
-      {_, answered, slow, failures} =
-        Load.during(8088, @clients, options, fn -> Load.restarts(unit, @restarts) end)
+      {_, answered, _} =
+        Load.during("Cowboy, #{@restarts} restarts", 8088, @clients, options, fn ->
+          Load.restarts(unit, @restarts)
+        end)
 
-      IO.puts(
-        "Cowboy, #{inspect(options)}: #{@restarts} restarts: #{answered} requests and #{slow} of 1 s answered, " <>
-          "#{length(failures)} failed"
-      )
-
-      assert failures == []
-      assert answered > 1000 and slow > 0
+      assert answered > 1000
     end
 
-    {pids, answered, slow, failures} =
-      Load.during(8088, @clients, fn ->
+    {pids, answered, _} =
+      Load.during("Cowboy, 3 restarts in place", 8088, @clients, fn ->
         for _ <- 1..3 do
           Process.sleep(300)
           ready = Lab.notifications(unit) |> Enum.count(&("READY=1" in &1))
@@ -76,14 +68,8 @@ defmodule CowboyTest do
         end
       end)
 
-    IO.puts(
-      "Cowboy: 3 restarts in place: #{answered} requests and #{slow} of 1 s answered, " <>
-        "#{length(failures)} failed"
-    )
-
     assert pids |> Enum.uniq() |> length() == 1
-    assert failures == []
-    assert answered > 1000 and slow > 0
+    assert answered > 1000
     assert Lab.notifications(unit) |> Enum.count(&(&1 == ["STATUS=drained"])) == 3 * @restarts + 3
   end
 

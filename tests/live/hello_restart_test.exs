@@ -18,8 +18,8 @@ defmodule HelloRestartTest do
     Lab.systemctl!(["start", "hello.socket"])
     assert Lab.show("hello.service", "ActiveState") == "inactive"
 
-    {{millis, pids}, answered, slow, failures} =
-      Load.during(4000, @clients, fn ->
+    {{millis, pids}, answered, _} =
+      Load.during("Hello, #{@restarts} restarts", 4000, @clients, fn ->
         # Their first connection starts it.
         Lab.await_property("hello.service", "ActiveState", "active")
         started = System.monotonic_time(:millisecond)
@@ -28,14 +28,9 @@ defmodule HelloRestartTest do
         {System.monotonic_time(:millisecond) - started, pids}
       end)
 
-    IO.puts(
-      "#{@restarts} restarts in #{millis} ms, #{@clients} clients: " <>
-        "#{answered} requests and #{slow} of 1 s answered, #{length(failures)} failed"
-    )
-
+    IO.puts("They took #{millis} ms")
     assert pids |> Enum.uniq() |> length() == @restarts
-    assert failures == []
-    assert answered > 1000 and slow > 0
+    assert answered > 1000
     assert Lab.show("hello.service", "Result") == "success"
     assert Lab.show("hello.service", "NRestarts") == "0"
   end

@@ -10,6 +10,7 @@
 -define(OPTIONS, [
     {name, undefined, undefined, string, "the release, if it is not called like the application"},
     {socket, undefined, "socket", integer, "a port that a socket unit holds"},
+    {versions, undefined, "versions", boolean, "versions run side by side during a deploy; needs --socket"},
     {low_port, undefined, "low-port", boolean, "may bind ports below 1024"},
     {notify_reload, undefined, "notify-reload", boolean, "Type=notify-reload, from systemd 253 on"},
     {drain, undefined, "drain", integer, "seconds that the drainer may take, 30 by default"},

@@ -22,11 +22,13 @@ options(Release, Tool, Switches) ->
     Cookie = ["cookie" || is_map_key(distribution, Options)],
     Credentials = lists:usort([text(Credential) || {credential, Credential} <- Switches]) -- Cookie,
     {Folder, Start} = case Tool of mix -> {"rel/systemd", "start"}; rebar3 -> {"config/systemd", "foreground"} end,
+    Instance = case Options of #{versions := true} -> "-%i"; #{} -> "" end,
     Options#{
         name => Name,
         mix => Tool =:= mix,
         folder => Folder,
-        command => [Prefix, "/bin/", Name, " ", Start],
+        instance => Instance,
+        command => [Prefix, Instance, "/bin/", Name, " ", Start],
         stop => Drain + 5,
         credential => Credentials,
         secrets => Credentials ++ Cookie,
@@ -39,11 +41,17 @@ text(Value) -> Value.
 %% @doc What is wrong with them, in words.
 -spec problems(options()) -> [string()].
 problems(#{name := Name, prefix := Prefix, drain := Drain, credential := Credentials} = Options) ->
+    Versions = maps:get(versions, Options, false),
     [
         Problem
      || {false, Problem} <- [
             {fit("[A-Za-z0-9][A-Za-z0-9_.-]*", [Name | Credentials]), "a name is of letters, digits and - _ ."},
             {fit("(/[A-Za-z0-9_.+-]+)+", [Prefix]), "--prefix is an absolute path of letters, digits and - _ . +"},
+            {not Versions orelse is_map_key(socket, Options), "--versions needs --socket"},
+            {not Versions orelse not is_map_key(distribution, Options),
+                "--versions excludes --distribution: two versions can't listen at one port"},
+            {not Versions orelse fit("[A-Za-z_][A-Za-z0-9_-]{0,30}", [maps:get(user, Options, Name)]),
+                "--versions needs --user, because no user can have the release's name"},
             {is_port_number(maps:get(socket, Options, 1)), "--socket is a port from 1 to 65535"},
             {is_port_number(maps:get(distribution, Options, 1)), "--distribution is a port from 1 to 65535"},
             {Drain >= 1, "--drain is a number of seconds from 1 on"},
@@ -60,10 +68,13 @@ is_port_number(Value) -> Value >= 1 andalso Value < 65536.
 %% @doc Where in the project they belong, and what is in them.
 -spec files(options()) -> [{file:filename(), iodata()}].
 files(#{name := Name, folder := Folder} = Options) ->
-    [
-        {filename:join(Folder, [Name, ".", Kind]), render(Kind, Options)}
-     || Kind <- ["service" | ["socket" || is_map_key(socket, Options)]]
-    ].
+    Files =
+        case Options of
+            #{versions := true} -> [{"service", [Name, "@.service"]}, {"socket", [Name, ".socket"]}, {"deploy", "deploy"}];
+            #{socket := _} -> [{"service", [Name, ".service"]}, {"socket", [Name, ".socket"]}];
+            #{} -> [{"service", [Name, ".service"]}]
+        end,
+    [{filename:join(Folder, File), render(Kind, Options)} || {Kind, File} <- Files].
 
 %% @doc What to do with them. What runs stays as it is, and what is there is not mixed with what is new.
 -spec commands(options()) -> iolist().

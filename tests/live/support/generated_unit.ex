@@ -10,7 +10,6 @@ defmodule GeneratedUnit do
 
   @doc "The release under another name, and its units, with `drop_in` beside them: a port, as an operator would give it."
   def install(name, switches, drop_in \\ []) do
-    Code.prepend_path("#{@project}/_build/default/lib/systemd/ebin")
     Lab.copy(Lab.hello(), "/opt/#{name}")
     File.rename!(Lab.path("/opt/#{name}/bin/hello"), Lab.path("/opt/#{name}/bin/#{name}"))
     directory = Lab.path("#{@units}/#{name}.service.d")
@@ -19,10 +18,14 @@ defmodule GeneratedUnit do
     lines = ["[Service]", "Environment=GREETING_FILE=/none" | drop_in]
     File.write!("#{directory}/port.conf", Enum.map(lines, &[&1, "\n"]))
 
-    name
-    |> :systemd_unit_file.options(:mix, switches)
-    |> :systemd_unit_file.files()
-    |> Enum.map(fn {path, text} -> Lab.write_unit(Path.basename("#{path}"), text) end)
+    for {file, text} <- files(name, switches), do: Lab.write_unit(file, text)
+  end
+
+  @doc "What `mix systemd.gen.unit` writes."
+  def files(name, switches) do
+    Code.prepend_path("#{@project}/_build/default/lib/systemd/ebin")
+    files = name |> :systemd_unit_file.options(:mix, switches) |> :systemd_unit_file.files()
+    for {path, text} <- files, do: {Path.basename("#{path}"), "#{text}"}
   end
 
   @doc "What the printed commands do before they install the release."

@@ -14,6 +14,8 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
 
     * `--socket PORT` - writes `NAME.socket` too, which holds this port while the service is down or restarts. The
       service asks for it by `Systemd.listen_opts("http", 4000)`
+    * `--versions` - with `--socket`: a unit for each version, `NAME@VERSION.service`, and the script `deploy`, which
+      starts a new version beside the one that runs, and stops that one when the new one is ready
     * `--low-port` - without a socket unit: may bind ports below 1024
     * `--notify-reload` - `Type=notify-reload`, which systemd has from version 253 on
     * `--drain SECONDS` - for how long the drainer may hold shutdown, 30 by default
@@ -31,6 +33,7 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
 
   @switches [
     socket: :integer,
+    versions: :boolean,
     low_port: :boolean,
     notify_reload: :boolean,
     drain: :integer,
