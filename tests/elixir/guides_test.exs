@@ -252,7 +252,7 @@ defmodule GuidesTest do
         end)
       end)
 
-      assert File.exists?(Path.join(dir, "rel/systemd/my_app.service"))
+      assert [_] = Path.wildcard("#{dir}/rel/systemd/my_app*.service")
     end
   end
 end

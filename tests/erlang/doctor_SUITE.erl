@@ -29,8 +29,9 @@ healthy() ->
         unit => #{
             "Type" => "notify", "NotifyAccess" => "main", "MainPID" => "4711", "WatchdogSec" => "2s",
             "Restart" => "on-failure", "KillMode" => "mixed", "MemoryDenyWriteExecute" => "no",
-            "SyslogLevelPrefix" => "yes"
+            "SyslogLevelPrefix" => "yes", "RuntimeDirectory" => "a b", "RuntimeDirectoryPreserve" => "no"
         },
+        sockets => ["/run/a.sock", "/run/bc/sock"],
         config => [{install_journal, true}, {watchdog_check, {m, f, []}}],
         load_error => "",
         jit => true,
@@ -63,6 +64,7 @@ nothing_to_say(_) ->
             [{[info, announced], [reloading]}],
             [{[info, announced], [stopping]}],
             [{[info, watchdog, enabled], false}],
+            [{[unit, "RuntimeDirectoryPreserve"], "yes"}, {[sockets], ["/run/a/sock"]}],
             %% No handler was asked for.
             [{[info, journal], #{}}, {[config], [{watchdog_check, {m, f, []}}]}],
             %% The service has no unit: it was started by hand, with a socket of its own.
@@ -109,6 +111,7 @@ rules(_) ->
             ]},
             {warning, "KillMode=process", [{[unit, "KillMode"], "process"}]},
             {warning, "KillMode=none", [{[unit, "KillMode"], "none"}]},
+            {error, "the socket /run/b/c/sock is in RuntimeDirectory=b,.*RuntimeDirectoryPreserve=yes", [{[sockets], ["/run/b/c/sock"]}]},
             {notice, "MemoryDenyWriteExecute=yes.*JPperf", [{[unit, "MemoryDenyWriteExecute"], "yes"}]},
             {error, "log handler default: nobody listens at /run/j.*BindReadOnlyPaths=", [{[info, journal, default], journal(false)}]},
             {warning, "install_journal is set, but.*StandardOutput=journal", [{[info, journal], #{}}]},

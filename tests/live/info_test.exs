@@ -95,6 +95,19 @@ defmodule InfoTest do
     assert finding =~ ~r/^warning: SyslogLevelPrefix=no: .*such as <3>\./
   end
 
+  test "a socket in RuntimeDirectory=, which a stop removes" do
+    path = "/run/doctor-socket/http"
+    service = @healthy ++ ["RuntimeDirectory=doctor-socket"]
+    unit = Lab.write_service("doctor-socket", [:ready], env: @env, service: service)
+    Lab.write_socket("doctor-socket", ["ListenStream=#{path}"])
+    Lab.systemctl!(["start", "doctor-socket.socket", unit])
+    assert [finding] = doctor(unit)
+    assert finding =~ ~r"^error: the socket #{path} is in RuntimeDirectory=doctor-socket,"
+    Lab.systemctl!(["stop", unit])
+    refute File.exists?(Lab.path(path))
+    assert Lab.show("doctor-socket.socket", "ActiveState") == "active"
+  end
+
   test "no READY=1" do
     unit = Lab.write_service("doctor-not-ready", [], env: @env, service: @healthy)
     Lab.systemctl!(["start", "--no-block", unit])

@@ -6,14 +6,14 @@
 
 -define(PROPERTIES, [
     "Type", "NotifyAccess", "MainPID", "WatchdogUSec", "Restart", "KillMode", "MemoryDenyWriteExecute",
-    "SyslogLevelPrefix"
+    "SyslogLevelPrefix", "RuntimeDirectory", "RuntimeDirectoryPreserve"
 ]).
 
 run() ->
     Info = systemd_info:read(),
     io:put_chars(summary(Info)),
     Facts = facts(systemd_config:all(), unit(Info), systemd_logger:levels()),
-    _ = report(systemd_doctor_rules:findings(Facts#{info => Info})),
+    _ = report(systemd_doctor_rules:findings(Facts#{info => Info, sockets => paths()})),
     ok.
 
 %% A line for each key.
@@ -31,6 +31,11 @@ text(Value) ->
     io_lib:format("~0tp", [Value]).
 
 sorted(Map) -> lists:sort(maps:to_list(Map)).
+
+%% Of the UNIX sockets that were handed over.
+paths() ->
+    Fds = [case Named of {Fd, _} -> Fd; Fd -> Fd end || Named <- systemd_listen:fds()],
+    [unicode:characters_to_list(Path) || Fd <- Fds, {ok, #{address := {local, Path}}} <- [systemd_listen:info(Fd)]].
 
 facts(Config, Unit, Levels) ->
     #{

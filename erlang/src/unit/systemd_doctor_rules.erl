@@ -13,6 +13,8 @@
     config => [{Key :: atom(), Value :: term()}],
     %% Of the native library, and empty where it is loaded.
     load_error => string(),
+    %% Paths of the UNIX sockets that were handed over.
+    sockets => [string()],
     jit => boolean(),
     %% How the lines of the default log handler come to the journal.
     levels => prefixed | missing | elsewhere
@@ -29,7 +31,7 @@
 findings(Facts) ->
     Rules = [
         native_library, started, unit, type, reload_signal, notify_access, ready, watchdog_sec, watchdog_check,
-        watchdog_result, watchdog_duration, restart, kill_mode, memory_deny_write_execute, journal, levels, config
+        watchdog_result, watchdog_duration, restart, kill_mode, runtime_directory, memory_deny_write_execute, journal, levels, config
     ],
     lists:flatten([rule(Rule, Facts) || Rule <- Rules]).
 
@@ -102,6 +104,13 @@ rule(restart, #{unit := #{"WatchdogSec" := Timeout, "Restart" := Restart}} = Fac
         "Restart=on-failure", [Restart]);
 rule(kill_mode, #{unit := #{"KillMode" := Mode}}) when Mode =:= "process"; Mode =:= "none" ->
     say(warning, "KillMode=~ts leaves child processes behind, such as those of ports. Leave it out", [Mode]);
+rule(runtime_directory, #{unit := #{"RuntimeDirectory" := Directories, "RuntimeDirectoryPreserve" := Kept}, sockets := Paths}) ->
+    [
+        say(error, "the socket ~ts is in RuntimeDirectory=~ts, which systemd removes when the service stops: then nobody "
+            "can connect. Set RuntimeDirectoryPreserve=yes, or another ListenStream= in the socket unit", [Path, Directory])
+     || Kept =/= "yes", Path <- Paths, Directory <- string:lexemes(Directories, " "),
+        lists:prefix("/run/" ++ Directory ++ "/", Path)
+    ];
 rule(memory_deny_write_execute, #{unit := #{"MemoryDenyWriteExecute" := Denied}, jit := true}) ->
     say_if(lists:member(Denied, ["yes", "true", "on", "1"]), notice,
         "MemoryDenyWriteExecute=yes: the JIT bears it as long as it may map its code twice. With the emulator flags "
