@@ -1,16 +1,16 @@
 //! A descriptor whose file is replaced while somebody waits for it by epoll(7), as the VM does.
 
 use super::listener::{for_each_fd, inode};
-use crate::errno::errno_of;
 use crate::raw_fd::{borrow, duplicate, replace_file};
-use crossbeam_channel::bounded;
+use crate::worker::spawn;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use std::fs::{read_link, read_to_string};
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where a descriptor is registered, and for what.
 struct Registration {
@@ -22,54 +22,60 @@ struct Registration {
 ///
 /// epoll knows a file by its address and its number. Where a number gets another file, who changes what he waits for under that
 /// number fails, and the VM doesn't get over it: whatever has the number later, it isn't polled. So the new file has to be registered
-/// under the number before it has it, and a thread can do that which has a table of descriptors of its own.
+/// under the number before it has it, which can be done by a thread with a table of descriptors of its own.
 pub(super) fn replace(number: RawFd, by: BorrowedFd<'_>) -> Result<(), Errno> {
     let before = duplicate(number)?;
     let registered = registrations(number, inode(&before)?)?;
     if registered.is_empty() {
         return replace_file(number, by);
     }
-    let (prepared, is_prepared) = bounded(1);
-    let (replaced, is_replaced) = bounded::<()>(1);
-    thread::scope(|scope| {
-        let registered = &registered;
-        let before = &before;
-        let elsewhere = move || {
-            // It owns nothing: what it closed would be closed here alone.
-            let is_ready = unshare(CloneFlags::CLONE_FILES)
-                .and_then(|()| replace_file(number, by))
-                .and_then(|()| register(number, registered));
-            let is_own = is_ready.is_ok();
-            let _ = prepared.send(is_own);
-            if is_own && is_replaced.recv().is_ok() {
-                let _ =
-                    replace_file(number, before).and_then(|()| unregister(number, registered));
-            }
-        };
-        let thread = thread::Builder::new().name("sd-epoll".to_owned());
-        let thread = thread.spawn_scoped(scope, elsewhere).map_err(errno_of);
-        if thread.is_ok() && is_prepared.recv() == Ok(true) {
-            let result = replace_file(number, by);
-            let _ = replaced.send(());
-            return result;
-        }
-        // Where `unshare` is forbidden there is a moment in which the VM may fail.
-        let _ = unregister(number, registered);
+    let registered = Arc::new(registered);
+    if elsewhere(number, by.as_raw_fd(), &registered, add) {
         replace_file(number, by)?;
-        let _ = register(number, registered);
-        Ok(())
-    })
+        let _ = elsewhere(number, before.as_raw_fd(), &registered, delete);
+    } else {
+        // Where no thread can be had, or `unshare` is forbidden, there is a moment in which the VM may fail.
+        let _ = each(&registered, number, delete);
+        replace_file(number, by)?;
+        let _ = each(&registered, number, add);
+    }
+    Ok(())
 }
 
-fn register(number: RawFd, registered: &[Registration]) -> Result<(), Errno> {
-    registered.iter().try_for_each(|at| match at.epoll.add(borrow(number)?, at.event) {
+/// Changes what is registered for `file` under that number, and says whether it could.
+fn elsewhere(
+    number: RawFd,
+    file: RawFd,
+    registered: &Arc<Vec<Registration>>,
+    change: Change,
+) -> bool {
+    let is_done = Arc::new(AtomicBool::new(false));
+    let (registered, result) = (registered.clone(), is_done.clone());
+    let thread = spawn("sd-epoll", move || {
+        let done = unshare(CloneFlags::CLONE_FILES)
+            .and_then(|()| replace_file(number, borrow(file)?))
+            .and_then(|()| each(&registered, number, change));
+        result.store(done.is_ok(), Ordering::Release);
+    });
+    thread.is_ok_and(|thread| thread.join().is_ok()) && is_done.load(Ordering::Acquire)
+}
+
+type Change = fn(&Registration, BorrowedFd<'_>) -> Result<(), Errno>;
+
+fn add(at: &Registration, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    match at.epoll.add(fd, at.event) {
+        // By a thread that came no further.
         Err(Errno::EEXIST) => Ok(()),
         result => result,
-    })
+    }
 }
 
-fn unregister(number: RawFd, registered: &[Registration]) -> Result<(), Errno> {
-    registered.iter().try_for_each(|at| at.epoll.delete(borrow(number)?))
+fn delete(at: &Registration, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    at.epoll.delete(fd)
+}
+
+fn each(registered: &[Registration], number: RawFd, change: Change) -> Result<(), Errno> {
+    registered.iter().try_for_each(|at| change(at, borrow(number)?))
 }
 
 /// In all of this process. See `/proc/pid/fdinfo` in proc(5).
@@ -108,7 +114,7 @@ mod tests {
     use std::io::Write;
     use std::os::fd::{AsFd, AsRawFd};
     use std::os::unix::net::UnixStream;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
 
     #[test]
     fn who_waits_notices_nothing() {
