@@ -66,8 +66,12 @@ calls() ->
 
 names(Count) -> [list_to_binary("key" ++ integer_to_list(N)) || N <- lists:seq(1, Count)].
 
-%% Of three calls, in a process of its own: what the least of them shows is not another's doing.
-longest(Call) -> lists:min([held(Call) || _ <- [1, 2, 3]]).
+%% In a process of its own. Three calls that took too long show that it was not something else.
+longest(Call) -> longest(Call, 3, infinity).
+
+longest(_, 0, Least) -> Least;
+longest(_, _, Least) when Least < 1000 -> Least;
+longest(Call, More, Least) -> longest(Call, More - 1, min(Least, held(Call))).
 
 held(Call) ->
     Dirty = [
