@@ -109,7 +109,7 @@ defmodule GuidesTest do
 
   # Where there are the credentials that it asks for.
   defp read(text, dir) do
-    for name <- ["database_password", "secret_key_base"],
+    for name <- ["database_password", "database_url", "secret_key_base"],
         do: File.write!("#{dir}/#{name}", "secret")
 
     System.put_env("CREDENTIALS_DIRECTORY", dir)
