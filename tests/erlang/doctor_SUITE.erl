@@ -6,7 +6,8 @@
 
 all() ->
     [
-        rules, nothing_to_say, partial_facts, config_keys, default_config, unit_files, show_without_systemctl,
+        rules, nothing_to_say, partial_facts, config_keys, default_config, unit_files, line_ends, unit_names,
+        show_without_systemctl,
         level_prefix_of_a_unit_file, levels, prints
     ].
 
@@ -197,6 +198,28 @@ unit_files(_) ->
     ?assertMatch(#{"Type" := "notify"}, Settings(["Type=notify"])),
     ?assertEqual({error, no_service_section}, systemd_unit:parse(<<"[Unit]\nType=notify\n">>)),
     ?assertEqual({error, no_service_section}, systemd_unit:parse(<<255, 0, "[Serv">>)).
+
+%% A byte order mark, and the line ends of other systems: systemd was seen to take each of these.
+line_ends(_) ->
+    Text = "[Service]\nType=notify\nKillMode=\\\n# none\nmixed\nExecStart=/bin/a \\\n  -b\n\n[Install]\n",
+    Expected = systemd_unit:parse(Text),
+    ?assertMatch(#{"KillMode" := "mixed", "ExecStart" := "/bin/a    -b"}, Expected),
+    [
+        ?assertEqual({End, Mark, Expected}, {End, Mark, systemd_unit:parse([Mark, lists:join(End, string:split(Text, "\n", all))])})
+     || End <- ["\n", "\r\n", "\r"], Mark <- ["", <<16#feff/utf8>>]
+    ].
+
+%% Of a service, and as systemd 252 was seen to name its control group.
+unit_names(_) ->
+    [
+        ?assertEqual({Name, Group}, {systemd_unit:name(["8:pids:/\n0::/system.slice/", Group, "\n"]), Group})
+     || {Name, Group} <- [
+            {"a.service", "a.service"}, {"a.service", "a.service/inner"}, {"devices.service", "_devices.service"},
+            {"memory.service", "_memory.service"}, {"_x.service", "__x.service"}, {"__x.service", "___x.service"},
+            {"cgroup.a.service", "_cgroup.a.service"}, {"a_.service", "a_.service"}
+        ]
+    ],
+    ?assertEqual(false, systemd_unit:name("0::/user.slice/session-1.scope\n")).
 
 show_without_systemctl(_) ->
     Path = os:getenv("PATH"),

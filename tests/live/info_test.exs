@@ -65,6 +65,15 @@ defmodule InfoTest do
     assert doctor(unit) == ["nothing is wrong"]
   end
 
+  test "a unit whose name systemd escapes in the control group" do
+    for name <- ["devices", "_x"] do
+      unit = start(name)
+      assert Lab.show(unit, "ControlGroup") == "/system.slice/_#{unit}"
+      assert Lab.eval(unit, "systemd:info()").unit == unit
+      assert doctor(unit) == ["nothing is wrong"]
+    end
+  end
+
   for {what, name, service, finding} <- [
         {"Type=", "simple", "Type=simple", ~r/^error: Type=simple: .*Set Type=notify$/},
         {"Restart=", "no-restart", "Restart=no", ~r/^warning: .*Set Restart=on-failure$/},

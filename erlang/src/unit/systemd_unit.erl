@@ -2,7 +2,7 @@
 %% The unit that this VM runs in, and what is in it.
 -module(systemd_unit).
 
--export([name/0, show/2, parse/1]).
+-export([name/0, name/1, show/2, parse/1]).
 
 -export_type([settings/0]).
 
@@ -17,13 +17,19 @@
 -spec name() -> string() | false.
 name() ->
     case file:read_file("/proc/self/cgroup") of
-        {ok, Groups} ->
-            Parts = binary:split(Groups, [<<"/">>, <<"\n">>], [global]),
-            Units = [binary_to_list(Part) || Part <- Parts, filename:extension(Part) =:= <<".service">>],
-            lists:last([false | Units]);
-        {error, _} ->
-            false
+        {ok, Groups} -> name(Groups);
+        {error, _} -> false
     end.
+
+-spec name(iodata()) -> string() | false.
+name(Groups) ->
+    Parts = re:split(Groups, "[/\n]", [{return, list}]),
+    lists:last([false | [unescaped(Part) || Part <- Parts, filename:extension(Part) =:= ".service"]]).
+
+%% systemd puts a `_' before a name that begins with one, or that the kernel may take for a file of its own, such as
+%% `memory.service'.
+unescaped([$_ | Name]) -> Name;
+unescaped(Name) -> Name.
 
 %% @doc Properties as `systemctl show' has them; none where it knows no such unit, or there is no such command.
 -spec show(Unit :: string(), [Property :: string()]) -> settings() | {error, file:posix() | system_limit}.
@@ -61,7 +67,9 @@ assign(Line, Settings) ->
 %% last counts, and an empty one takes those before it back. With the defaults of those that matter here.
 -spec parse(unicode:chardata()) -> settings() | {error, no_service_section}.
 parse(Text) ->
-    Code = re:replace(Text, "^[ \t]*[#;].*\n?", "", [multiline, global]),
+    %% As systemd reads lines, and as editors of other systems write them.
+    Unix = re:replace(re:replace(Text, "^\\xef\\xbb\\xbf", ""), "\r\n?", "\n", [global]),
+    Code = re:replace(Unix, "^[ \t]*[#;].*\n?", "", [multiline, global]),
     Joined = re:replace(Code, "\\\\\n", " ", [global, {return, list}]),
     Lines = [string:trim(Line) || Line <- string:split(Joined, "\n", all)],
     case lists:member("[Service]", Lines) of
