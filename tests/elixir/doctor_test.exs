@@ -19,7 +19,7 @@ defmodule DoctorTest do
   defp unit(lines) do
     file = Path.join(System.tmp_dir!(), "#{System.pid()}.service")
     File.write!(file, "[Service]\n" <> lines)
-    on_exit(fn -> File.rm!(file) end)
+    on_exit(fn -> File.rm(file) end)
     file
   end
 
@@ -28,18 +28,23 @@ defmodule DoctorTest do
   end
 
   test "a unit file in which nothing is wrong" do
-    file = unit("Type=notify\nExecStart=/opt/my_app \\\n  start\n")
+    file = unit("Type=notify\nLimitNOFILE=65536\nExecStart=/opt/my_app \\\n  start\n")
     assert {0, output} = doctor([file])
 
     assert output ==
              "notice: no WatchdogSec=: a VM that hangs is not restarted\nnothing is wrong\n"
+  end
 
-    for folder <- ["systemd", "rel/systemd"],
-        do:
-          assert(
-            {0, _} =
-              doctor([Path.expand("../../examples/hello/#{folder}/hello.service", __DIR__)])
-          )
+  test "the units that there are" do
+    for folder <- ["systemd", "rel/systemd"] do
+      file = Path.expand("../../examples/hello/#{folder}/hello.service", __DIR__)
+      assert {0, output} = doctor([file])
+      assert output =~ ~r/\nnothing is wrong\n\z/
+    end
+
+    units = for %{language: "ini", text: "[Service]\n" <> lines} <- Guide.blocks(), do: lines
+    assert length(units) >= 4
+    for lines <- units, do: assert({0, _} = doctor([unit("Type=notify\n" <> lines)]))
   end
 
   test "one in which something is" do
@@ -49,6 +54,28 @@ defmodule DoctorTest do
     assert output =~ ~r/^warning: KillMode=process /m
     assert output =~ ~r/^notice: no config key watchdog_check/m
     refute output =~ "nothing is wrong"
+  end
+
+  test "what public unit files have" do
+    file =
+      unit("""
+      Type=forking
+      PIDFile=/run/my_app.pid
+      EnvironmentFile=-/etc/my_app/env
+      ExecStart=/home/deploy/my_app/bin/my_app daemon
+      ExecStartPost=/bin/sh -c 'until curl -sf localhost:4000; do sleep 1; done'
+      ExecStop=/home/deploy/my_app/bin/my_app stop
+      ExecReload=/home/deploy/my_app/bin/my_app restart
+      Restart=always
+      RemainAfterExit=yes
+      ProtectHome=yes
+      SuccessExitStatus=143
+      """)
+
+    assert {1, output} = doctor([file])
+
+    assert for(line <- String.split(output, "\n"), do: line |> String.split(~r/[ :]/) |> hd())
+           |> Enum.frequencies() == %{"error" => 3, "warning" => 3, "notice" => 5, "" => 1}
   end
 
   test "the configuration" do

@@ -17,6 +17,13 @@ defmodule GenUnitTest do
     {output, Map.new(files)}
   end
 
+  # What the doctor says of a unit, notices apart.
+  defp doctor(text) do
+    for {severity, line} <- :systemd_doctor.project([], :systemd_unit.parse(text)),
+        severity != :notice,
+        do: "#{line}"
+  end
+
   defp lines(text), do: String.split(text, "\n", trim: true)
 
   test "the unit, and the four commands to install it", %{tmp_dir: dir} do
@@ -72,6 +79,7 @@ defmodule GenUnitTest do
       {_, files} = run(dir, ["app" | unquote(args)])
       assert unquote(there) -- lines(files["app.service"]) == []
       assert unquote(gone) -- lines(files["app.service"]) == unquote(gone)
+      assert doctor(files["app.service"]) == []
     end
   end
 
@@ -85,6 +93,7 @@ defmodule GenUnitTest do
         ["DynamicUser=yes", "User=app", "StateDirectory=app", "RuntimeDirectory=app-%i"]
 
     assert there -- lines(files["app@.service"]) == []
+    assert doctor(files["app@.service"]) == []
     refute "app.service" in Map.keys(files)
     assert {"", 0} = System.cmd("sh", ["-n", Path.join(dir, "rel/systemd/deploy")])
 

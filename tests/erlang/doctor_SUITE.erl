@@ -6,7 +6,7 @@
 
 all() ->
     [
-        rules, nothing_to_say, partial_facts, config_keys, default_config, unit_files, line_ends, unit_names,
+        rules, nothing_to_say, partial_facts, config_keys, default_config, unit_files, shells, shown, secrets, line_ends, unit_names,
         show_without_systemctl,
         level_prefix_of_a_unit_file, levels, prints
     ].
@@ -33,6 +33,7 @@ healthy() ->
             "SyslogLevelPrefix" => "yes", "RuntimeDirectory" => "a b", "RuntimeDirectoryPreserve" => "no"
         },
         sockets => ["/run/a.sock", "/run/bc/sock"],
+        secrets => [],
         config => [{install_journal, true}, {watchdog_check, {m, f, []}}],
         load_error => "",
         jit => true,
@@ -41,7 +42,12 @@ healthy() ->
 
 journal(IsReachable) -> #{path => <<"/run/j">>, reachable => IsReachable, sent => 1, dropped => 0}.
 
-with(Changes) -> lists:foldl(fun({Path, Value}, Facts) -> put_in(Path, Value, Facts) end, healthy(), Changes).
+with(Changes) -> lists:foldl(fun with/2, healthy(), Changes).
+
+with(strict, Facts) ->
+    with({[unit, "ProtectSystem"], "strict"}, with({[unit, "ExecStart"], "/opt/a/bin/a start"}, Facts));
+with({Path, Value}, Facts) ->
+    put_in(Path, Value, Facts).
 
 put_in([Key], Value, Map) -> Map#{Key => Value};
 put_in([Key | Path], Value, Map) -> Map#{Key := put_in(Path, Value, maps:get(Key, Map))}.
@@ -66,6 +72,33 @@ nothing_to_say(_) ->
             [{[info, announced], [stopping]}],
             [{[info, watchdog, enabled], false}],
             [{[unit, "RuntimeDirectoryPreserve"], "yes"}, {[sockets], ["/run/a/sock"]}],
+            [{[unit, "TimeoutStopSec"], "30s"}],
+            [{[unit, "TimeoutStopSec"], "1min 5s"}],
+            [{[unit, "TimeoutStopSec"], "0s"}],
+            [{[unit, "RestartSec"], "1s"}, {[unit, "StartLimitIntervalSec"], "10s"}],
+            [{[unit, "RestartSec"], "100ms"}, {[unit, "StartLimitIntervalSec"], "0s"}],
+            [{[unit, "RestartSec"], "100ms"}, {[unit, "Restart"], "no"}, {[unit, "WatchdogSec"], "0s"}, {[info, watchdog], #{}}],
+            [{[unit, "LimitNOFILE"], "1025"}],
+            [{[unit, "LimitNOFILE"], "infinity"}],
+            [{[unit, "ExecStop"], "/bin/kill -TERM $MAINPID"}],
+            [{[unit, "ExecReload"], "/bin/kill -HUP $MAINPID"}],
+            [{[unit, "ExecReload"], "/bin/sh -c exec /opt/a/bin/a rpc :ok = Systemd.reload()"}],
+            [{[unit, "ExecStartPost"], "/bin/touch /run/a\n/opt/a/bin/a rpc X.y()"}],
+            [{[unit, "RemainAfterExit"], "no"}],
+            [{[unit, "SuccessExitStatus"], "3 1430"}],
+            [{[unit, "ProtectHome"], "yes"}, {[unit, "ExecStart"], "/opt/home/bin/a start"}],
+            [{[unit, "ProtectHome"], "read-only"}, {[unit, "ExecStart"], "/home/a/bin/a start"}],
+            [{[unit, "ProtectHome"], "tmpfs"}, {[unit, "BindReadOnlyPaths"], "/home/a"}, {[unit, "ExecStart"], "/home/a/bin/a start"}],
+            [{[unit, "ExecStart"], "/bin/sh -c RELEASE_COOKIE=$$(cat %d/cookie) exec /opt/a/bin/a start"}],
+            %% The VM has become the main process.
+            [{[unit, "ExecStart"], "/bin/sh -c /opt/a/bin/a start"}],
+            [{[unit, "ExecStart"], "/opt/a/bin/a start_iex"}, {[unit, "StandardInput"], "tty"}],
+            [strict, {[unit, "Environment"], "RELEASE_TMP=/run/b/x"}],
+            [strict, {[unit, "Environment"], "A=1 RELEASE_TMP=%t/b"}],
+            [strict, {[unit, "Environment"], "RELEASE_TMP=/tmp/x"}, {[unit, "PrivateTmp"], "yes"}],
+            [strict, {[unit, "Environment"], "RELEASE_TMP=/srv/x"}, {[unit, "ReadWritePaths"], "/var/x\n-/srv"}],
+            [strict, {[unit, "Environment"], "RELEASE_TMP=/srv/x"}, {[unit, "BindPaths"], "/mnt:/srv:rbind"}],
+            [strict, {[unit, "Environment"], "RELEASE_TMP=/srv/x"}, {[unit, "ReadWritePaths"], "/"}],
             %% No handler was asked for.
             [{[info, journal], #{}}, {[config], [{watchdog_check, {m, f, []}}]}],
             %% The service has no unit: it was started by hand, with a socket of its own.
@@ -86,7 +119,9 @@ rules(_) ->
             {error, "Type=simple.*Set Type=notify", [{[info, under_systemd], false}, {[unit, "Type"], "simple"}]},
             {error, "Type=exec.*Set Type=notify", [{[unit, "Type"], "exec"}]},
             {notice, "systemctl can't be asked.*Type=.*not looked at", [{[unit], unknown}]},
-            {error, "NotifyAccess=none.*Set NotifyAccess=main", [{[unit, "NotifyAccess"], "none"}]},
+            {error, "Type=exec: .*READY=1, and .*NotifyAccess=none.*Set Type=notify", [
+                {[unit, "Type"], "exec"}, {[unit, "NotifyAccess"], "none"}
+            ]},
             {error, "NotifyAccess=main.*process 4711.*main process is 1\\..*exec.*NotifyAccess=all", [{[unit, "MainPID"], "1"}]},
             {error, "NotifyAccess=exec.*NotifyAccess=all", [{[unit, "NotifyAccess"], "exec"}, {[unit, "MainPID"], "1"}]},
             {error, "no READY=1 .* 12 s.*systemd:ready", [{[info, announced], []}]},
@@ -112,6 +147,36 @@ rules(_) ->
             ]},
             {warning, "KillMode=process", [{[unit, "KillMode"], "process"}]},
             {warning, "KillMode=none", [{[unit, "KillMode"], "none"}]},
+            {error, "daemon .*background.*start.*foreground.*PIDFile=", [{[unit, "ExecStart"], "/opt/a/bin/a daemon"}]},
+            {error, "daemon_iex ", [{[unit, "ExecStart"], "/bin/bash -lc exec /opt/a/bin/a daemon_iex"}]},
+            {error, "start_iex: .*end of its input.*start", [{[unit, "ExecStart"], "/opt/a/bin/a start_iex"}]},
+            {error, "console: .*end of its input", [{[unit, "ExecStart"], "/opt/a/bin/a console"}, {[unit, "StandardInput"], "null"}]},
+            {notice, "mix phx.server.*MIX_ENV.*bin/my_app start", [{[unit, "ExecStart"], "/usr/bin/mix phx.server"}]},
+            {warning, "ExecStop=.*SIGTERM.*cookie.*Remove", [{[unit, "ExecStop"], "/opt/a/bin/a stop"}]},
+            {warning, "ExecReload=.*restart.*cookie.*ExecReload=/bin/kill -HUP .MAINPID", [{[unit, "ExecReload"], "/opt/a/bin/a restart"}]},
+            {warning, "RemainAfterExit=yes.*status 0.*Remove", [{[unit, "RemainAfterExit"], "true"}]},
+            {notice, "TimeoutStopSec=29s.*drainer.*TimeoutStopSec=35s", [{[unit, "TimeoutStopSec"], "29s"}]},
+            {notice, "TimeoutStopSec=500ms", [{[unit, "TimeoutStopSec"], "500ms"}]},
+            {notice, "RestartSec=100ms.*stays down.*RestartSec=2s.*StartLimitIntervalSec=0", [
+                {[unit, "RestartSec"], "100ms"}, {[unit, "StartLimitIntervalSec"], "10s"}
+            ]},
+            {warning, "RestartSec=0 with StartLimitIntervalSec=0.*RestartSec=2s", [
+                {[unit, "RestartSec"], "0"}, {[unit, "StartLimitIntervalSec"], "0"}, {[unit, "Restart"], "always"}
+            ]},
+            {error, "ProtectHome= hides /home/a/bin/a.*/opt", [
+                {[unit, "ProtectHome"], "yes"}, {[unit, "ExecStart"], "/home/a/bin/a start"}
+            ]},
+            {error, "ProtectHome= hides /root/a, .*/opt", [{[unit, "ProtectHome"], "tmpfs"}, {[unit, "WorkingDirectory"], "/root/a"}]},
+            {notice, "ProtectSystem=strict without RELEASE_TMP.*RELEASE_TMP=%t/my_app", [strict]},
+            {warning, "RELEASE_TMP=/srv/x .*ProtectSystem=strict.*RELEASE_TMP=%t/my_app", [
+                strict, {[unit, "Environment"], "A=1 RELEASE_TMP=/srv/x"}
+            ]},
+            {warning, "RELEASE_TMP=/tmp/x ", [strict, {[unit, "Environment"], "A=1\nRELEASE_TMP=/tmp/x"}]},
+            {notice, "SuccessExitStatus=143.*status 0", [{[unit, "SuccessExitStatus"], "0 143 TERM"}]},
+            {notice, "ExecStartPost=.*READY=1.*Remove", [{[unit, "ExecStartPost"], "/bin/true\n/bin/sh -c until curl x; do sleep 1; done"}]},
+            {notice, "ExecStartPost=", [{[unit, "ExecStartPost"], "/opt/a/bin/a ping"}]},
+            {notice, "LimitNOFILE=1024.*LimitNOFILE=65536", [{[unit, "LimitNOFILE"], "1024"}]},
+            {warning, "/etc/a/env.*DATABASE_URL.*chmod 600 /etc/a/env", [{[secrets], [{"/etc/a/env", "DATABASE_URL"}]}]},
             {error, "the socket /run/b/c/sock is in RuntimeDirectory=b,.*RuntimeDirectoryPreserve=yes", [{[sockets], ["/run/b/c/sock"]}]},
             {notice, "MemoryDenyWriteExecute=yes.*JPperf", [{[unit, "MemoryDenyWriteExecute"], "yes"}]},
             {error, "log handler default: nobody listens at /run/j.*BindReadOnlyPaths=", [{[info, journal, default], journal(false)}]},
@@ -194,10 +259,82 @@ unit_files(_) ->
         ]
     ],
     ?assertEqual("/bin/a -b=c   -d", Value("ExecStart", [<<"ExecStart=/bin/a -b=c \\">>, " -d"])),
-    ?assertMatch(#{"Type" := "simple", "Restart" := "no", "WatchdogSec" := "0"}, Settings([])),
+    ?assertMatch(#{"Type" := "simple", "Restart" := "no", "WatchdogSec" := "0s"}, Settings([])),
     ?assertMatch(#{"Type" := "notify"}, Settings(["Type=notify"])),
     ?assertEqual({error, no_service_section}, systemd_unit:parse(<<"[Unit]\nType=notify\n">>)),
     ?assertEqual({error, no_service_section}, systemd_unit:parse(<<255, 0, "[Serv">>)).
+
+%% Whether the VM becomes the main process can only be guessed before it runs.
+shells(_) ->
+    Found = fun(Command, Lines) ->
+        Healthy = "WatchdogSec=5\nRestart=on-failure\nRestartSec=2\nLimitNOFILE=2048\n",
+        Text = ["[Service]\nType=notify\n", Healthy, "ExecStart=", Command, "\n" | Lines],
+        [{Severity, lists:flatten(Finding)} || {Severity, Finding} <- findings(#{unit => systemd_unit:parse(Text)})]
+    end,
+    [
+        ?assertMatch({Command, [{Severity, "ExecStart= runs " ++ _}]}, {Command, Found(Command, [])})
+     || {Severity, Command} <- [
+            {warning, "/bin/sh -c '/opt/a/bin/a start'"}, {warning, "sh -e -c \"cd /opt; bin/a start\""},
+            {warning, "-/usr/bin/dash -ec 'bin/a start'"}, {notice, "/bin/bash -lc \"bin/a start\""},
+            {notice, "/usr/bin/env zsh -c 'bin/a start'"}
+        ]
+    ],
+    [
+        ?assertEqual({Command, []}, {Command, Found(Command, Lines)})
+     || {Command, Lines} <- [
+            {"/bin/sh -c 'cd /opt && exec bin/a start'", []}, {"/opt/a/bin/a start", []}, {"/opt/sh -v", []},
+            {"/opt/start.sh -c config", []}, {"/bin/sh -c 'bin/a start'", ["NotifyAccess=all\n"]}
+        ]
+    ].
+
+%% What systemctl show was seen to say of a unit file is what the file is read as.
+shown(_) ->
+    File = [
+        "DynamicUser=true", "TimeoutSec=5", "StartLimitInterval=0", "LimitNOFILE=1024:4096", "NotifyAccess=none",
+        "Environment=A=1 \"B=c d\"", "Environment=RELEASE_TMP=/x", "EnvironmentFile=-/etc/a b", "EnvironmentFile=/etc/c",
+        "ExecStart=!/bin/sh -c 'exec \"/a b/c\" start'", "ExecStartPost=/bin/true", "ExecStartPost=-/bin/a \"b\" c"
+    ],
+    Shown = [
+        "Type=simple", "Restart=no", "RestartUSec=100ms", "StartLimitIntervalUSec=0", "TimeoutStopUSec=5s", "WatchdogUSec=0",
+        "LimitNOFILESoft=1024", "NotifyAccess=none", "DynamicUser=yes", "ProtectSystem=strict", "PrivateTmp=yes",
+        "Environment=A=1 \"B=c d\" RELEASE_TMP=/x", "EnvironmentFiles=/etc/a b (ignore_errors=yes)",
+        "EnvironmentFiles=/etc/c (ignore_errors=no)", "BindPaths=",
+        "ExecStart={ path=/bin/sh ; argv[]=/bin/sh -c exec \"/a b/c\" start ; ignore_errors=no ; start_time=[n/a] ; pid=0 }",
+        "ExecStartPost={ path=/bin/true ; argv[]=/bin/true ; ignore_errors=no ; start_time=[n/a] ; pid=0 }",
+        "ExecStartPost={ path=/bin/a ; argv[]=/bin/a b c ; ignore_errors=yes ; start_time=[n/a] ; pid=0 }"
+    ],
+    #{"Environment" := _} = Read = systemd_unit:parse(lists:join("\n", ["[Service]" | File])),
+    Same = fun(Settings) -> Settings#{"Environment" := lists:join(" ", string:split(maps:get("Environment", Settings), "\n", all))} end,
+    Of = fun(Settings) -> maps:map(fun(_, Value) -> lists:flatten(Value) end, Same(Settings)) end,
+    ?assertEqual(Of(systemd_unit:shown(Shown)), Of(Read#{"DynamicUser" := "yes"})),
+    ?assertMatch(#{"NotifyAccess" := "main"}, systemd_unit:parse("[Service]\nNotifyAccess=none\nType=notify")),
+    ?assertMatch(#{"NotifyAccess" := "main"}, systemd_unit:parse("[Service]\nWatchdogSec=3")),
+    ?assertMatch(#{"NotifyAccess" := "all"}, systemd_unit:parse("[Service]\nNotifyAccess=all")),
+    Unit = systemd_unit:parse("[Unit]\nStartLimitIntervalSec=0\nRestart=always\n[Service]\nRestartSec=2\n"),
+    ?assertMatch(#{"StartLimitIntervalSec" := "0s", "RestartSec" := "2s", "Restart" := "no"}, Unit).
+
+%% Of the files that the unit names, such as anybody can read.
+secrets(Config) ->
+    Dir = filename:join(proplists:get_value(priv_dir, Config), "env"),
+    File = fun(Name, Mode, Text) ->
+        Path = filename:join(Dir, Name),
+        ok = filelib:ensure_dir(Path),
+        ok = file:write_file(Path, Text),
+        ok = file:change_mode(Path, Mode),
+        Path
+    end,
+    Found = File("a", 8#644, "# TOKEN=x\nPORT=1\n DATABASE_URL=\"ecto://x\"\n"),
+    Others = [
+        File("b", 8#640, "SECRET_KEY_BASE=x\n"), File("c", 8#644, "#SECRET=x\nSECRET=\nPORT=1\n"), File("d/e", 8#644, "SECRET=x\n"),
+        filename:join(Dir, "missing"), Dir, "%E/f"
+    ],
+    ok = file:change_mode(filename:join(Dir, "d"), 8#750),
+    Unit = systemd_unit:parse(["[Service]\n" | [["EnvironmentFile=", Path, "\n"] || Path <- [Found | Others]]]),
+    IsOpen = lists:all(fun(Path) -> {ok, Info} = file:read_file_info(Path), element(8, Info) band 1 =:= 1 end, above(Dir)),
+    ?assertEqual([{Found, "DATABASE_URL"} || IsOpen], systemd_doctor:secrets(Unit)).
+
+above("/") -> [];
+above(Path) -> [Path | above(filename:dirname(Path))].
 
 %% A byte order mark, and the line ends of other systems: systemd was seen to take each of these.
 line_ends(_) ->

@@ -3,7 +3,32 @@ defmodule InfoTest do
   use ExUnit.Case, async: true
 
   @env [install_journal: true, watchdog_check: {:erlang, :==, [1, 1]}]
-  @healthy ["WatchdogSec=3s", "Restart=on-failure", "KillMode=mixed"]
+  @healthy ["WatchdogSec=3s", "Restart=on-failure", "RestartSec=1s", "KillMode=mixed"] ++
+             ["TimeoutStopSec=30", "LimitNOFILE=65536"]
+
+  # Which `mix systemd.doctor` has to find in the file, and `Systemd.doctor()` in the service that runs.
+  @faulty """
+  WatchdogSec=5
+  Restart=always
+  RestartSec=0
+  ExecStop=-/opt/my_app/bin/my_app stop
+  ExecReload=/opt/my_app/bin/my_app restart
+  ExecStartPost=/bin/sh -c 'for n in 1 2; do sleep 0.1; done'
+  ExecStartPost=/bin/true
+  RemainAfterExit=true
+  KillMode=process
+  TimeoutSec=\\
+    # of which the first is the longest
+    25
+  SuccessExitStatus=143 SIGTERM
+  LimitNOFILE=1000:4096
+  ProtectSystem=strict
+  ReadWritePaths=/run/live
+  Environment="NAME=my app" RELEASE_TMP=/srv/live/tmp
+  RuntimeDirectory=my_app
+  MemoryDenyWriteExecute=true
+  SyslogLevelPrefix=no
+  """
 
   defp start(name, service \\ []),
     do: Lab.start_service(name, [:ready], env: @env, service: @healthy ++ service)
@@ -94,6 +119,18 @@ defmodule InfoTest do
       assert finding =~ unquote(Macro.escape(finding))
       assert rest == if(finding =~ "notice", do: ["nothing is wrong"], else: [])
     end
+  end
+
+  test "a unit file, and the same unit when it runs" do
+    unit = Lab.write_service("doctor-faulty", [:ready], service: [@faulty])
+    file = Lab.path("/etc/lab/units/#{unit}")
+    File.write!(file, String.replace(File.read!(file), "\n", "\r\n"))
+    Lab.systemctl!(["start", unit])
+    options = [cd: "../..", env: [{"MIX_ENV", "test"}], stderr_to_stdout: true]
+    {output, 1} = System.cmd("mix", ["systemd.doctor", file], options)
+    found = output |> String.split("\n") |> Enum.filter(&(&1 =~ ~r/^(error|warning|notice): /))
+    assert length(found) == 13
+    assert doctor(unit) == found
   end
 
   test "SyslogLevelPrefix=no, without install_journal" do

@@ -2,12 +2,23 @@
 %% Collects the facts, and prints them and what {@link systemd_doctor_rules} finds.
 -module(systemd_doctor).
 
--export([run/0, project/2, report/1]).
+-include_lib("kernel/include/file.hrl").
 
+-export([run/0, project/2, report/1, secrets/1]).
+
+%% What there is a rule for.
 -define(PROPERTIES, [
-    "Type", "NotifyAccess", "MainPID", "WatchdogUSec", "Restart", "KillMode", "MemoryDenyWriteExecute",
-    "SyslogLevelPrefix", "RuntimeDirectory", "RuntimeDirectoryPreserve"
+    "Type", "NotifyAccess", "MainPID", "WatchdogUSec", "Restart", "RestartUSec", "StartLimitIntervalUSec", "KillMode",
+    "TimeoutStopUSec", "ExecStart", "ExecStartPost", "ExecStop", "ExecReload", "RemainAfterExit", "SuccessExitStatus",
+    "StandardInput", "WorkingDirectory", "Environment", "EnvironmentFiles", "LimitNOFILESoft", "ProtectHome",
+    "ProtectSystem", "PrivateTmp", "ReadWritePaths", "BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem",
+    "RuntimeDirectory", "RuntimeDirectoryPreserve", "StateDirectory", "CacheDirectory", "LogsDirectory",
+    "MemoryDenyWriteExecute", "SyslogLevelPrefix"
 ]).
+
+-define(SECRET,
+    "^[ \t]*(\\w*(?:SECRET|PASSWORD|TOKEN|COOKIE|PRIVATE_KEY|DATABASE_URL)\\w*)[ \t]*=[ \t]*[\"']?[^\\s\"']"
+).
 
 run() ->
     Info = systemd_info:read(),
@@ -41,6 +52,7 @@ facts(Config, Unit, Levels) ->
     #{
         config => Config,
         unit => Unit,
+        secrets => secrets(Unit),
         levels => Levels,
         load_error => systemd_nif:load_error(),
         jit => erlang:system_info(emu_flavor) =:= jit
@@ -50,10 +62,34 @@ unit(#{unit := false}) ->
     #{};
 unit(#{unit := Unit}) ->
     case systemd_unit:show(unicode:characters_to_list(Unit), ?PROPERTIES) of
-        #{"WatchdogUSec" := Timeout} = Properties -> Properties#{"WatchdogSec" => Timeout};
+        #{"Type" := _} = Settings -> Settings;
         #{} -> unknown;
         {error, _} = Error -> Error
     end.
+
+%% @doc Of the unit's files, those that everybody can read, and the first variable in each that looks like a secret.
+-spec secrets(systemd_unit:settings() | unknown | {error, atom()}) -> [{Path :: string(), Variable :: string()}].
+secrets(#{"EnvironmentFile" := Files}) ->
+    [
+        {Path, Variable}
+     || Path <- string:lexemes(Files, "\n"), is_open(Path, 4), {ok, Text} <- [file:read_file(Path)],
+        {match, [Variable]} <- [re:run(Text, ?SECRET, [multiline, {capture, all_but_first, list}])]
+    ];
+secrets(_) ->
+    [].
+
+%% Whether everybody may read a file, or go through a folder, and through those above it.
+is_open("/", _) ->
+    true;
+is_open("/" ++ _ = Path, Bit) ->
+    case file:read_file_info(Path) of
+        {ok, #file_info{mode = Mode, type = Type}} when Mode band Bit =/= 0, Type =:= regular orelse Bit =:= 1 ->
+            is_open(filename:dirname(Path), 1);
+        _ ->
+            false
+    end;
+is_open(_, _) ->
+    false.
 
 %% @doc What can be said where the service doesn't run.
 -spec project(Config :: [{atom(), term()}], systemd_unit:settings()) -> [systemd_doctor_rules:finding()].

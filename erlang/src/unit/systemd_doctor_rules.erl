@@ -13,6 +13,8 @@
     config => [{Key :: atom(), Value :: term()}],
     %% Of the native library, and empty where it is loaded.
     load_error => string(),
+    %% Files of the unit that everybody can read, and the first variable in each that looks like a secret.
+    secrets => [{Path :: string(), Variable :: string()}],
     %% Paths of the UNIX sockets that were handed over.
     sockets => [string()],
     jit => boolean(),
@@ -24,14 +26,17 @@
 %% A `notice' is nothing wrong.
 
 -define(NOT_LOOKED_AT,
-    "Type=, NotifyAccess=, Restart=, KillMode=, MemoryDenyWriteExecute= and SyslogLevelPrefix= were not looked at"
+    "Type=, ExecStart= and what else is in the unit were not looked at"
 ).
+
+-define(NO_RUNTIME_DIRECTORY, #{"RuntimeDirectory" => "", "RuntimeDirectoryPreserve" => "no"}).
 
 -spec findings(facts()) -> [finding()].
 findings(Facts) ->
     Rules = [
         native_library, started, unit, type, reload_signal, notify_access, ready, watchdog_sec, watchdog_check,
-        watchdog_result, watchdog_duration, restart, kill_mode, runtime_directory, memory_deny_write_execute, journal, levels, config
+        watchdog_result, watchdog_duration, restart, settings, secrets, runtime_directory, memory_deny_write_execute,
+        journal, levels, config
     ],
     lists:flatten([rule(Rule, Facts) || Rule <- Rules]).
 
@@ -53,16 +58,20 @@ rule(unit, #{unit := unknown}) ->
     {notice, "systemctl can't be asked from here: " ?NOT_LOOKED_AT};
 rule(unit, #{unit := {error, Reason}}) ->
     say(warning, "systemctl could not be started: ~ts. " ?NOT_LOOKED_AT, [systemd_reason:explain_start(Reason)]);
-rule(type, #{unit := #{"Type" := Type}}) ->
+rule(type, #{unit := #{"Type" := Type} = Unit}) ->
+    Ignored = case Unit of
+        #{"NotifyAccess" := "none"} -> ", and systemd ignores all that it is told (NotifyAccess=none)";
+        #{} -> ""
+    end,
     say_if(not lists:prefix("notify", Type), error,
-        "Type=~ts: systemctl start does not wait for READY=1. Set Type=notify", [Type]);
+        "Type=~ts: systemctl start does not wait for READY=1~ts. Set Type=notify", [Type, Ignored]);
 rule(reload_signal, #{unit := #{"Type" := "notify-reload"}, config := Config}) ->
     say_if(lists:member({handle_event, false}, Config), error,
         "Type=notify-reload with the config key handle_event false: systemctl reload ends the VM, and from systemd "
         "262 on the start fails (lacks handler for reload signal). Remove handle_event, or set Type=notify", []);
-rule(notify_access, #{unit := #{"NotifyAccess" := "none", "MainPID" := _}}) ->
-    {error, "NotifyAccess=none: systemd ignores all that it is told. Set NotifyAccess=main"};
-rule(notify_access, #{unit := #{"NotifyAccess" := Access, "MainPID" := MainPid}, info := #{pid := Pid}}) ->
+rule(notify_access, #{unit := #{"NotifyAccess" := Access, "MainPID" := MainPid}, info := #{pid := Pid}}) when
+    Access =/= "none"
+->
     %% With PrivatePIDs= the main process has the number 1 for itself.
     say_if(Access =/= "all" andalso integer_to_list(Pid) =/= MainPid andalso Pid =/= 1, error,
         "NotifyAccess=~ts: systemd ignores all that the VM says, which is process ~b, because the main process is "
@@ -76,7 +85,7 @@ rule(watchdog_sec, #{info := #{under_systemd := UnderSystemd, error := Reason, w
 ->
     [];
 rule(watchdog_sec, #{unit := #{"WatchdogSec" := Timeout}} = Facts) ->
-    case is_off(Timeout) of
+    case systemd_unit:is_off(Timeout) of
         true -> {notice, "no WatchdogSec=: a VM that hangs is not restarted"};
         false -> say_if(is_map_key(info, Facts), error,
             "WatchdogSec=~ts, but the watchdog does not run: WATCHDOG_USEC was not for this process. A script in "
@@ -99,20 +108,28 @@ rule(watchdog_duration, #{info := #{watchdog := #{last_duration := Took, timeout
         "long as it takes", [Took, Most]);
 rule(restart, #{unit := #{"WatchdogSec" := Timeout, "Restart" := Restart}} = Facts) ->
     StaysDown = not lists:member(Restart, restarts(maps:get(config, Facts, []))),
-    say_if(StaysDown andalso not is_off(Timeout), warning,
+    say_if(StaysDown andalso not systemd_unit:is_off(Timeout), warning,
         "WatchdogSec= with Restart=~ts: a service that hangs is ended and stays down. Set "
         "Restart=on-failure", [Restart]);
-rule(kill_mode, #{unit := #{"KillMode" := Mode}}) when Mode =:= "process"; Mode =:= "none" ->
-    say(warning, "KillMode=~ts leaves child processes behind, such as those of ports. Leave it out", [Mode]);
-rule(runtime_directory, #{unit := #{"RuntimeDirectory" := Directories, "RuntimeDirectoryPreserve" := Kept}, sockets := Paths}) ->
+rule(settings, #{unit := #{} = Settings}) ->
+    systemd_doctor_unit:findings(Settings);
+rule(secrets, #{secrets := Secrets}) ->
     [
-        say(error, "the socket ~ts is in RuntimeDirectory=~ts, which systemd removes when the service stops: then nobody "
-            "can connect. Set RuntimeDirectoryPreserve=yes, or another ListenStream= in the socket unit", [Path, Directory])
-     || Kept =/= "yes", Path <- Paths, Directory <- string:lexemes(Directories, " "),
+        say(warning, "EnvironmentFile=~ts, in which there is ~ts, can be read by everybody. Only the manager has "
+            "to: chmod 600 ~ts", [Path, Variable, Path])
+     || {Path, Variable} <- Secrets
+    ];
+rule(runtime_directory, #{sockets := Paths, unit := Unit}) when is_map(Unit) ->
+    #{"RuntimeDirectory" := Names, "RuntimeDirectoryPreserve" := Kept} = maps:merge(?NO_RUNTIME_DIRECTORY, Unit),
+    [
+        say(error, "the socket ~ts is in RuntimeDirectory=~ts, which systemd removes when the service stops: then "
+            "nobody can connect. Set RuntimeDirectoryPreserve=yes, or another ListenStream= in the socket unit",
+            [Path, Directory])
+     || Kept =/= "yes", Path <- Paths, Directory <- string:lexemes(Names, " \n"),
         lists:prefix("/run/" ++ Directory ++ "/", Path)
     ];
 rule(memory_deny_write_execute, #{unit := #{"MemoryDenyWriteExecute" := Denied}, jit := true}) ->
-    say_if(lists:member(Denied, ["yes", "true", "on", "1"]), notice,
+    say_if(systemd_unit:is_yes(Denied), notice,
         "MemoryDenyWriteExecute=yes: the JIT bears it as long as it may map its code twice. With the emulator flags "
         "+JPperf true or +JMsingle true the VM does not start", []);
 rule(journal, #{info := #{journal := Handlers, under_systemd := true}, config := Config}) when Handlers =:= #{} ->
@@ -138,7 +155,7 @@ rule(_, _) ->
     [].
 
 is_watched(#{info := #{watchdog := Watchdog}}) -> Watchdog =/= false;
-is_watched(#{unit := #{"WatchdogSec" := Timeout}}) -> not is_off(Timeout);
+is_watched(#{unit := #{"WatchdogSec" := Timeout}}) -> not systemd_unit:is_off(Timeout);
 is_watched(_) -> false.
 
 %% After a crash dump the VM exits with an error, and is not taken for one that hangs.
@@ -149,8 +166,6 @@ restarts(Config) ->
 
 %% As systemd.syntax(7) has it.
 is_no(Value) -> lists:member(string:lowercase(Value), ["no", "n", "false", "f", "off", "0"]).
-
-is_off(Timeout) -> re:run(Timeout, "^(0+ *[a-z]*|infinity)$") =/= nomatch.
 
 say(Severity, Format, Args) -> {Severity, io_lib:format(Format, Args)}.
 

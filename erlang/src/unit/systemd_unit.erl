@@ -2,13 +2,20 @@
 %% The unit that this VM runs in, and what is in it.
 -module(systemd_unit).
 
--export([name/0, name/1, show/2, parse/1]).
+-export([name/0, name/1, show/2, shown/1, parse/1, is_yes/1, is_off/1]).
 
 -export_type([settings/0]).
 
+%% By their names in a unit file. One that is a list has a line for each assignment. A command is its words, without
+%% their quotes.
 -type settings() :: #{Name :: string() => Value :: string()}.
 
--define(DEFAULTS, #{"Type" => "simple", "WatchdogSec" => "0", "Restart" => "no"}).
+-define(DEFAULTS, #{
+    "Type" => "simple", "WatchdogSec" => "0s", "Restart" => "no", "RestartSec" => "100ms",
+    "StartLimitIntervalSec" => "10s", "LimitNOFILE" => "1024"
+}).
+-define(LISTS, "^(Exec.*|Environment.*|\\w+Paths|(Runtime|State|Cache|Logs)Directory|TemporaryFileSystem|"
+    "SuccessExitStatus)$").
 
 %% In milliseconds.
 -define(LONGEST_WAIT, 5000).
@@ -23,23 +30,23 @@ name() ->
 
 -spec name(iodata()) -> string() | false.
 name(Groups) ->
-    Parts = re:split(Groups, "[/\n]", [{return, list}]),
-    lists:last([false | [unescaped(Part) || Part <- Parts, filename:extension(Part) =:= ".service"]]).
+    Parts = string:lexemes(binary_to_list(iolist_to_binary(Groups)), "/\n"),
+    lists:last([false | [unescaped(Part) || Part <- Parts, lists:suffix(".service", Part)]]).
 
 %% systemd puts a `_' before a name that begins with one, or that the kernel may take for a file of its own, such as
 %% `memory.service'.
 unescaped([$_ | Name]) -> Name;
 unescaped(Name) -> Name.
 
-%% @doc Properties as `systemctl show' has them; none where it knows no such unit, or there is no such command.
+%% @doc Settings, from properties of `systemctl show'; none where it knows no such unit, or there is no such command.
 -spec show(Unit :: string(), [Property :: string()]) -> settings() | {error, file:posix() | system_limit}.
 show(Unit, Names) ->
     Systemctl = os:find_executable("systemctl"),
     Args = ["show", "--property=" ++ lists:join($,, ["LoadState" | Names]), "--", Unit],
-    Options = [{args, Args}, {line, 1000}, exit_status, stderr_to_stdout, in],
+    Options = [{args, Args}, exit_status, stderr_to_stdout, in],
     try Systemctl =/= false andalso open_port({spawn_executable, Systemctl}, Options) of
         false -> #{};
-        Port -> loaded(properties(Port, systemd_wait:deadline(?LONGEST_WAIT), #{}))
+        Port -> loaded(shown(string:split(output(Port, systemd_wait:deadline(?LONGEST_WAIT), []), "\n", all)))
     catch
         %% There is no descriptor or process to be had.
         error:Reason -> {error, Reason}
@@ -48,23 +55,68 @@ show(Unit, Names) ->
 loaded(#{"LoadState" := "loaded"} = Properties) -> Properties;
 loaded(#{}) -> #{}.
 
-properties(Port, Deadline, Properties) ->
+output(Port, Deadline, Output) ->
     receive
-        {Port, {data, {_, Line}}} -> properties(Port, Deadline, assign(Line, Properties));
-        {Port, {exit_status, _}} -> Properties
+        {Port, {data, Data}} -> output(Port, Deadline, [Output | Data]);
+        {Port, {exit_status, _}} -> lists:flatten(Output)
     after systemd_wait:rest(Deadline) ->
         port_close(Port),
-        #{}
+        ""
     end.
+
+%% @doc From the lines of `systemctl show'.
+-spec shown([string()]) -> settings().
+shown(Lines) -> lists:foldl(fun assign/2, #{}, Lines).
 
 assign(Line, Settings) ->
     case string:split(Line, "=") of
-        [Name, Value] -> Settings#{string:trim(Name) => string:trim(Value)};
-        _ -> Settings
+        [Left, Right] ->
+            Name = name_of(string:trim(Left)),
+            assign(Name, value(Name, string:trim(Right)), Settings);
+        _ ->
+            Settings
     end.
 
+assign(Name, "", Settings) ->
+    maps:remove(Name, Settings);
+assign(Name, Value, Settings) ->
+    case Settings of
+        #{Name := Before} -> Settings#{Name := [Line || is(?LISTS, Name), Line <- Before ++ "\n"] ++ Value};
+        #{} -> Settings#{Name => Value}
+    end.
+
+%% In a unit file, for an older name or that of a property.
+name_of("EnvironmentFiles") -> "EnvironmentFile";
+name_of("LimitNOFILESoft") -> "LimitNOFILE";
+name_of("TimeoutSec") -> "TimeoutStopSec";
+name_of("StartLimitInterval") -> "StartLimitIntervalSec";
+name_of(Name) -> replace(Name, "USec$", "Sec").
+
+value("Exec" ++ _, "{ path=" ++ _ = Value) ->
+    replace(Value, "^.*? ; argv\\[\\]=(.*) ; ignore_errors=.*$", "\\1");
+value("Exec" ++ _, Value) ->
+    unquoted(replace(Value, "^[@:+!|-]+", ""));
+value("Environment", Value) ->
+    unquoted(Value);
+value("EnvironmentFile", Value) ->
+    replace(Value, "^-| \\(ignore_errors=\\w+\\)$", "");
+value("LimitNOFILE", Value) ->
+    replace(Value, ":.*", "");
+value(Name, Value) ->
+    case lists:suffix("Sec", Name) of
+        true -> replace(Value, "^\\d+$", "&s");
+        false -> Value
+    end.
+
+unquoted(Value) ->
+    Words = replace(Value, "(?<!\\S)(?:\"((?:[^\"\\\\]|\\\\.)*)\"|'((?:[^'\\\\]|\\\\.)*)')(?!\\S)", "\\1\\2"),
+    replace(Words, "\\\\([\"'\\\\])", "\\1").
+
+replace(Value, Pattern, By) -> re:replace(Value, Pattern, By, [global, {return, list}]).
+
 %% @doc The settings in the section `[Service]' of a unit file, see systemd.syntax(7): of several assignments of one the
-%% last counts, and an empty one takes those before it back. With the defaults of those that matter here.
+%% last counts, unless it is a list, and an empty one takes those before it back. With the defaults of those that matter
+%% here, and the limit of starts, which is in the section `[Unit]'.
 -spec parse(unicode:chardata()) -> settings() | {error, no_service_section}.
 parse(Text) ->
     %% As systemd reads lines, and as editors of other systems write them.
@@ -75,11 +127,39 @@ parse(Text) ->
     case lists:member("[Service]", Lines) of
         true ->
             {_, Settings} = lists:foldl(fun line/2, {none, #{}}, Lines),
-            maps:merge(?DEFAULTS, maps:filter(fun(_, Value) -> Value =/= "" end, Settings));
+            implied(maps:merge(?DEFAULTS, Settings));
         false ->
             {error, no_service_section}
     end.
 
 line([$[ | _] = Section, {_, Settings}) -> {Section, Settings};
 line(Line, {"[Service]" = Section, Settings}) -> {Section, assign(Line, Settings)};
+line("StartLimit" ++ _ = Line, {"[Unit]" = Section, Settings}) -> {Section, assign(Line, Settings)};
 line(_, Other) -> Other.
+
+%% What the manager makes of them, see Type=, WatchdogSec= and DynamicUser= in systemd.service(5) and systemd.exec(5).
+implied(#{"DynamicUser" := Dynamic} = Settings) ->
+    Implied = case is_yes(Dynamic) of true -> #{"ProtectSystem" => "strict", "PrivateTmp" => "yes"}; false -> #{} end,
+    access(maps:merge(Settings, Implied));
+implied(Settings) ->
+    access(Settings).
+
+access(#{"Type" := Type, "WatchdogSec" := Watchdog} = Settings) ->
+    case maps:get("NotifyAccess", Settings, "none") of
+        "none" ->
+            IsMain = lists:prefix("notify", Type) orelse not is_off(Watchdog) orelse
+                not is_off(maps:get("FileDescriptorStoreMax", Settings, "0")),
+            Settings#{"NotifyAccess" => case IsMain of true -> "main"; false -> "none" end};
+        _ ->
+            Settings
+    end.
+
+%% @doc As systemd.syntax(7) has it.
+-spec is_yes(string()) -> boolean().
+is_yes(Value) -> is("(?i)^(1|y|yes|t|true|on)$", Value).
+
+%% @doc Of a limit or a timeout.
+-spec is_off(string()) -> boolean().
+is_off(Value) -> is("^(0+ *[a-z]*|infinity)$", Value).
+
+is(Pattern, Value) -> re:run(Value, Pattern, [{capture, none}]) =:= match.

@@ -7,7 +7,8 @@ defmodule Mix.Tasks.Systemd.Doctor do
       mix systemd.doctor rel/systemd/my_app.service
 
   That is whether the native library is built and can be loaded; the config keys of `:systemd`, as
-  `config/runtime.exs` leaves them; and the section `[Service]` of the unit file. Its drop-ins are not read.
+  `config/runtime.exs` leaves them; and the section `[Service]` of the unit file, with the limit of starts in `[Unit]`. Its
+  drop-ins are not read.
 
   The exit status is 1 when something is wrong. A `notice` is nothing wrong.
 
