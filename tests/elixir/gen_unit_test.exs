@@ -7,8 +7,9 @@ defmodule GenUnitTest do
 
   @moduletag :tmp_dir
 
-  defp run(dir, args) do
-    output = File.cd!(dir, fn -> capture_io(fn -> Unit.run(args) end) end)
+  # In a project with that configuration.
+  defp run(dir, args, config \\ [app: :app, version: "0.1.0"]) do
+    output = SomeProject.run(dir, config, fn -> capture_io(fn -> Unit.run(args) end) end)
 
     files =
       for path <- Path.wildcard("#{dir}/rel/systemd/*"),
@@ -27,7 +28,7 @@ defmodule GenUnitTest do
   defp lines(text), do: String.split(text, "\n", trim: true)
 
   test "the unit, and the four commands to install it", %{tmp_dir: dir} do
-    {output, files} = run(dir, [])
+    {output, files} = run(dir, [], app: :systemd, version: "0.1.0")
     assert [{"systemd.service", text}] = Map.to_list(files)
 
     for line <- ["Type=notify", "ExecStart=/opt/systemd/bin/systemd start", "TimeoutStopSec=35s"],
@@ -44,7 +45,7 @@ defmodule GenUnitTest do
   end
 
   test "those of examples/hello are what it writes", %{tmp_dir: dir} do
-    {_, files} = run(dir, ["hello", "--socket", "80"])
+    {_, files} = run(dir, ["--socket", "80"], app: :hello, version: "1.0.0")
 
     for {name, text} <- files,
         do: assert(File.read!("examples/hello/rel/systemd/#{name}") == text)
@@ -110,13 +111,29 @@ defmodule GenUnitTest do
         {["--socket", "0"], "--socket is a port from 1 to 65535"},
         {["--socket", "65536"], "--socket is a port from 1 to 65535"},
         {["--distribution", "0"], "--distribution is a port from 1 to 65535"},
-        {["--drain", "0"], "--drain is a number of seconds from 1 on"},
+        {["--drain", "0"], "--drain is a number of seconds from 1 to 2147483"},
         {["--credential", "a/b"], "a name is of letters, digits and - _ ."},
-        {["--user", "a\nExecStart=/bin/true"], "--user and --memory are a word each"},
-        {["--memory", ""], "--user and --memory are a word each"},
+        {["--socket", "80", "--distribution", "80"], "--distribution and --socket are two ports"},
+        {["--drain", "2147484"], "--drain is a number of seconds from 1 to 2147483"},
+        {["--user", "a\nExecStart=/bin/true"],
+         "--user is a name of letters, digits and - _ ., or a number"},
+        {["--user", "a%h"], "--user is a name of letters, digits and - _ ., or a number"},
+        {["--user=-x"], "--user is a name of letters, digits and - _ ., or a number"},
+        {["--prefix", "/home/me/app"],
+         "--prefix: the sandbox hides what is in /home, /root, /run/user, /tmp and /var/tmp. Take another folder, or " <>
+           "do without the sandbox"},
+        {["--prefix", "/opt/../app"],
+         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
+        {["--prefix", "/opt/./app"],
+         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
+        {["--prefix", "/opt//app"],
+         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
+        {["--prefix", "/opt/app/"],
+         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
         {["--prefix", "/opt/my app"],
-         "--prefix is an absolute path of letters, digits and - _ . +"},
-        {["--prefix", "opt"], "--prefix is an absolute path of letters, digits and - _ . +"}
+         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
+        {["--prefix", "opt"],
+         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"}
       ] do
     test "refused: #{inspect(args)}", %{tmp_dir: dir} do
       assert_raise Mix.Error, unquote(problem), fn -> run(dir, ["app" | unquote(args)]) end
@@ -125,9 +142,99 @@ defmodule GenUnitTest do
   end
 
   test "refused: --versions without a user where the release's name can be none", %{tmp_dir: dir} do
-    args = ["my.app", "--socket", "80", "--versions"]
-    assert_raise Mix.Error, ~r/^--versions needs --user/, fn -> run(dir, args) end
-    run(dir, args ++ ["--user", "my_app"])
+    {args, config} = {["--socket", "80", "--versions"], [app: :"my.app", version: "1"]}
+    assert_raise Mix.Error, ~r/^--versions needs --user/, fn -> run(dir, args, config) end
+    run(dir, args ++ ["--user", "my_app"], config)
+  end
+
+  # systemd-analyze verify was seen to take, and to refuse, these.
+  test "--memory is what MemoryMax= takes", %{tmp_dir: dir} do
+    for size <- ~w(1 1048576 512K 1.5G 2G 9999999T 50% 12.5% 12.55% 100% infinity) do
+      {_, files} = run(dir, ["--memory", size, "--force"])
+      assert "MemoryMax=#{size}" in lines(files["app.service"])
+    end
+
+    problem =
+      "--memory is a number of bytes, or one with K, M, G or T, or with % up to 100, or infinity"
+
+    File.rm_rf!("#{dir}/rel")
+
+    for size <-
+          ~w(lots 0 0K 0% 0.0% 101% 12.555% 1k 2GB -1 1e3 max 16777216T 0x10) ++ ["", "1\nA=1"] do
+      assert_raise Mix.Error, problem, fn -> run(dir, ["--memory", size]) end
+      assert Path.wildcard("#{dir}/rel") == []
+    end
+  end
+
+  describe "the release" do
+    @two [a_rel: [version: "1.2.3"], b_rel: [applications: [c: :permanent]]]
+    @umbrella [apps_path: "apps"]
+
+    for {what, args, config, name, version} <- [
+          {"the project", [], [app: :c, version: "0.2.0"], "c", "0.2.0"},
+          {"the project by its name", ["c"], [app: :c, version: "0.2.0"], "c", "0.2.0"},
+          {"the only one", [], [app: :c, releases: [a_rel: [version: "1"]]], "a_rel", "1"},
+          {"one of two", ["b_rel"], [app: :c, version: "2", releases: @two], "b_rel", "2"},
+          {"the other", ["a_rel"], [app: :c, version: "2", releases: @two], "a_rel", "1.2.3"},
+          {"default_release", [], [app: :c, releases: @two, default_release: :a_rel], "a_rel",
+           "1.2.3"},
+          {"no options", ["x"], [app: :c, version: "2", releases: [x: []]], "x", "2"},
+          {"of an umbrella", [], @umbrella ++ [version: "3", releases: [u: []]], "u", "3"}
+        ] do
+      test what, %{tmp_dir: dir} do
+        {output, files} = run(dir, unquote(args), unquote(config))
+        assert Map.keys(files) == ["#{unquote(name)}.service"]
+        link = "ln -sfnT #{unquote(name)}-#{unquote(version)} /opt/#{unquote(name)}\n"
+        assert output =~ link
+      end
+    end
+
+    test "options from a function", %{tmp_dir: dir} do
+      releases = [f: fn -> [version: "7"] end, g: [version: "8"]]
+      {output, _} = run(dir, ["f"], app: :c, version: "1", releases: releases)
+      assert output =~ "ln -sfnT f-7 /opt/f\n"
+    end
+
+    for {what, options} <- [
+          {"from_app", [version: {:from_app, :c}]},
+          {"an umbrella without one", []}
+        ] do
+      test "a version that only the release knows: #{what}", %{tmp_dir: dir} do
+        prefix = "#{dir}/opt/u"
+        args = ["--no-hardening", "--prefix", prefix]
+        {output, _} = run(dir, args, @umbrella ++ [releases: [u: unquote(options)]])
+        File.mkdir_p!("#{dir}/_build/prod/rel/u/releases")
+        File.mkdir_p!("#{dir}/opt")
+        File.write!("#{dir}/_build/prod/rel/u/releases/start_erl.data", "13.1.5 1.2.3+x")
+        commands = for "    " <> line <- lines(output), line =~ ~r/^(version=|cp -rT)/, do: line
+        script = Enum.join(commands, "\n")
+        assert {"", 0} = System.cmd("sh", ["-ec", script], cd: dir, stderr_to_stdout: true)
+        assert File.read_link!(prefix) == "u-1.2.3+x"
+        assert File.exists?("#{prefix}/releases/start_erl.data")
+      end
+    end
+
+    for {args, config, problem} <- [
+          {["c_rel"], [app: :c, version: "1", releases: @two],
+           "there is no release c_rel in mix.exs, but a_rel, b_rel"},
+          {["d"], [app: :c, version: "1"], "there is no release d in mix.exs, but c"},
+          {[], [app: :c, version: "1", releases: @two],
+           "which release: a_rel, b_rel? Name one, or set default_release in mix.exs"},
+          {[], [app: :c, releases: @two, default_release: :d],
+           "there is no release d in mix.exs, but a_rel, b_rel"},
+          {[], @umbrella ++ [version: "1"], "an umbrella needs releases: in mix.exs"},
+          {[], [app: :c, version: "1 2"],
+           ~s|the version of the release is of letters, digits and - _ . +, and not "1 2"|},
+          {[], [app: :c, version: "1", releases: [c: [version: ""]]],
+           ~s|the version of the release is of letters, digits and - _ . +, and not ""|},
+          {["a", "b"], [app: :c, version: "1"], "usage: mix systemd.gen.unit [RELEASE] [OPTIONS]"}
+        ] do
+      test "refused: #{problem}", %{tmp_dir: dir} do
+        run = fn -> run(dir, unquote(args), unquote(config)) end
+        assert_raise Mix.Error, unquote(problem), run
+        assert Path.wildcard("#{dir}/rel") == []
+      end
+    end
   end
 
   test "secrets are put where they are read", %{tmp_dir: dir} do
@@ -148,7 +255,8 @@ defmodule GenUnitTest do
     run(dir, ["app"])
     path = Path.join(dir, "rel/systemd/app.service")
     File.write!(path, "mine")
-    capture_io("n\n", fn -> File.cd!(dir, fn -> Unit.run(["app"]) end) end)
+    config = [app: :app, version: "0.1.0"]
+    SomeProject.run(dir, config, fn -> capture_io("n\n", fn -> Unit.run(["app"]) end) end)
     assert File.read!(path) == "mine"
     run(dir, ["app", "--force"])
     assert File.read!(path) =~ "Type=notify"

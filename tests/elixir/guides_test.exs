@@ -246,9 +246,9 @@ defmodule GuidesTest do
     assert {"", 0} = System.cmd("bash", ["-n", script], stderr_to_stdout: true)
 
     for "mix systemd.gen.unit" <> rest <- commands do
-      File.cd!(dir, fn ->
+      SomeProject.run(dir, [app: :my_app, version: "1.0.0"], fn ->
         capture_io(fn ->
-          Mix.Tasks.Systemd.Gen.Unit.run(["my_app", "--force" | OptionParser.split(rest)])
+          Mix.Tasks.Systemd.Gen.Unit.run(["--force" | OptionParser.split(rest)])
         end)
       end)
 

@@ -6,19 +6,27 @@
 -export([options/3, problems/1, files/1, commands/1]).
 -export_type([options/0]).
 
+%% A variable of the commands.
+-define(OF_RELEASE, "$version").
+-define(HIDDEN, "/(home|root|run/user|tmp|var/tmp)(/.*)?").
+-define(MEMORY,
+    "(?!0*(\\.0*)?[KMGT%]?\\z)"
+    "([0-9]{1,18}|[0-9]{1,7}(\\.[0-9]+)?[KMGT]|([0-9]{1,2}(\\.[0-9]{1,2})?|100)%|infinity)"
+).
+
 -type options() :: #{
     name := string(), prefix := string(), drain := integer(), credential := [string()], folder := string(),
     atom() => term()
 }.
 %% The switches, and what else there is between braces in the files of priv/unit.
 
-%% @doc From the switches of a command line, a `credential' for each, and the `version'.
+%% @doc From the switches of a command line, a `credential' for each, and the `version', unless only the release has it.
 -spec options(unicode:chardata(), mix | rebar3, [{atom(), term()}]) -> options().
 options(Release, Tool, Switches) ->
     Name = text(Release),
-    Defaults = #{prefix => "/opt/" ++ Name, version => "0", drain => 30, hardening => true},
+    Defaults = #{prefix => "/opt/" ++ Name, version => ?OF_RELEASE, drain => 30, hardening => true},
     Given = maps:map(fun(_, Value) -> text(Value) end, maps:from_list(Switches)),
-    #{prefix := Prefix, drain := Drain} = Options = maps:merge(Defaults, Given),
+    #{prefix := Prefix, drain := Drain, version := Version} = Options = maps:merge(Defaults, Given),
     Cookie = ["cookie" || is_map_key(distribution, Options)],
     Credentials = lists:usort([text(Credential) || {credential, Credential} <- Switches]) -- Cookie,
     {Folder, Start} = case Tool of mix -> {"rel/systemd", "start"}; rebar3 -> {"config/systemd", "foreground"} end,
@@ -26,6 +34,7 @@ options(Release, Tool, Switches) ->
     Options#{
         name => Name,
         mix => Tool =:= mix,
+        of_release => Version =:= ?OF_RELEASE,
         folder => Folder,
         instance => Instance,
         command => [Prefix, Instance, "/bin/", Name, " ", Start],
@@ -39,29 +48,40 @@ text(Text) when is_binary(Text); is_list(Text) -> unicode:characters_to_list(Tex
 text(Value) -> Value.
 
 %% @doc What is wrong with them, in words.
--spec problems(options()) -> [string()].
-problems(#{name := Name, prefix := Prefix, drain := Drain, credential := Credentials} = Options) ->
+-spec problems(options()) -> [iodata()].
+problems(#{name := Name, prefix := Prefix, drain := Drain, version := Version} = Options) ->
+    Credentials = maps:get(credential, Options),
     Versions = maps:get(versions, Options, false),
+    Ports = maps:values(maps:with([socket, distribution], Options)),
     [
         Problem
      || {false, Problem} <- [
             {fit("[A-Za-z0-9][A-Za-z0-9_.-]*", [Name | Credentials]), "a name is of letters, digits and - _ ."},
-            {fit("(/[A-Za-z0-9_.+-]+)+", [Prefix]), "--prefix is an absolute path of letters, digits and - _ . +"},
+            {Version =:= ?OF_RELEASE orelse fit("[A-Za-z0-9_.+-]+", [Version]),
+                ["the version of the release is of letters, digits and - _ . +, and not \"", Version, $"]},
+            {fit("(/(?!\\.{1,2}(/|\\z))[A-Za-z0-9_.+-]+)+", [Prefix]),
+                "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
+            {not (maps:get(hardening, Options) andalso fit(?HIDDEN, [Prefix])),
+                "--prefix: the sandbox hides what is in /home, /root, /run/user, /tmp and /var/tmp. Take another "
+                "folder, or do without the sandbox"},
             {not Versions orelse is_map_key(socket, Options), "--versions needs --socket"},
             {not Versions orelse not is_map_key(distribution, Options),
                 "--versions excludes --distribution: two versions can't listen at one port"},
-            {not Versions orelse fit("[A-Za-z_][A-Za-z0-9_-]{0,30}", [maps:get(user, Options, Name)]),
+            {not Versions orelse is_map_key(user, Options) orelse fit("[A-Za-z_][A-Za-z0-9_-]{0,30}", [Name]),
                 "--versions needs --user, because no user can have the release's name"},
             {is_port_number(maps:get(socket, Options, 1)), "--socket is a port from 1 to 65535"},
             {is_port_number(maps:get(distribution, Options, 1)), "--distribution is a port from 1 to 65535"},
-            {Drain >= 1, "--drain is a number of seconds from 1 on"},
-            {fit("[A-Za-z0-9_.%-]+", maps:values(maps:with([user, memory], Options))),
-                "--user and --memory are a word each"}
+            {lists:usort(Ports) =:= lists:sort(Ports), "--distribution and --socket are two ports"},
+            {Drain >= 1 andalso Drain < 2147484, "--drain is a number of seconds from 1 to 2147483"},
+            {fit("[A-Za-z_][A-Za-z0-9_.-]{0,30}|[0-9]{1,9}", maps:values(maps:with([user], Options))),
+                "--user is a name of letters, digits and - _ ., or a number"},
+            {fit(?MEMORY, maps:values(maps:with([memory], Options))),
+                "--memory is a number of bytes, or one with K, M, G or T, or with % up to 100, or infinity"}
         ]
     ].
 
 fit(Pattern, Texts) ->
-    lists:all(fun(Text) -> re:run(Text, ["^", Pattern, "\\z"], [unicode]) =/= nomatch end, Texts).
+    lists:all(fun(Text) -> re:run(Text, ["^(?:", Pattern, ")\\z"], [unicode]) =/= nomatch end, Texts).
 
 is_port_number(Value) -> Value >= 1 andalso Value < 65536.
 
@@ -70,7 +90,8 @@ is_port_number(Value) -> Value >= 1 andalso Value < 65536.
 files(#{name := Name, folder := Folder} = Options) ->
     Files =
         case Options of
-            #{versions := true} -> [{"service", [Name, "@.service"]}, {"socket", [Name, ".socket"]}, {"deploy", "deploy"}];
+            #{versions := true} ->
+                [{"service", [Name, "@.service"]}, {"socket", [Name, ".socket"]}, {"deploy", "deploy"}];
             #{socket := _} -> [{"service", [Name, ".service"]}, {"socket", [Name, ".socket"]}];
             #{} -> [{"service", [Name, ".service"]}]
         end,

@@ -20,10 +20,10 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
     * `--notify-reload` - `Type=notify-reload`, which systemd has from version 253 on
     * `--drain SECONDS` - for how long the drainer may hold shutdown, 30 by default
     * `--credential NAME` - a secret, in the file `/etc/RELEASE/NAME`; as often as there are secrets
-    * `--distribution PORT` - Erlang distribution on this machine, for `rpc` and `remote`: the node listens at this port, and
-      there is no epmd. The cookie is in `/etc/RELEASE/cookie`; the release's script puts it on the VM's command line,
+    * `--distribution PORT` - Erlang distribution on this machine, for `rpc` and `remote`: the node listens at this
+      port, and there is no epmd. The cookie is in `/etc/RELEASE/cookie`; the release's script puts it on the VM's command line,
       which other users of the machine may see
-    * `--memory SIZE` - `MemoryMax=`
+    * `--memory SIZE` - `MemoryMax=`: bytes, a number with `K`, `M`, `G`, `T` or `%`, or `infinity`
     * `--user USER` - a user that exists, in the place of one that comes and goes with the service
     * `--no-hardening` - without the sandbox, to find out whether it is in the way
     * `--prefix DIR` - where the release is, by a link to `DIR-VERSION`; `/opt/RELEASE` by default
@@ -49,8 +49,9 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
   @impl true
   def run(args) do
     {switches, names} = OptionParser.parse!(args, strict: @switches)
-    release = release(names)
-    versioned = [version: version(release)] ++ switches
+    config = Mix.Project.config()
+    {release, options} = release(names, config)
+    versioned = version(options[:version] || config[:version]) ++ switches
     unit = :systemd_unit_file.options(release, :mix, versioned)
     problems = :systemd_unit_file.problems(unit)
     if problems != [], do: Mix.raise(Enum.join(problems, "; "))
@@ -61,27 +62,40 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
     Mix.shell().info(:systemd_unit_file.commands(unit))
   end
 
-  defp release([name]), do: name
+  # As Mix.Release finds it.
+  defp release(names, config) do
+    releases = releases(config)
+    name = name(names, Enum.map(releases, &elem(&1, 0)), config[:default_release])
+    {_, options} = List.keyfind(releases, name, 0)
+    {name, if(is_function(options), do: options.(), else: options)}
+  end
 
-  defp release([]) do
-    case Keyword.keys(releases()) do
-      [] -> "#{Mix.Project.config()[:app]}"
-      [name] -> "#{name}"
-      names -> Mix.raise("which release: #{Enum.join(names, ", ")}?")
+  defp releases(config) do
+    case {config[:releases] || [], config[:app]} do
+      {[], nil} -> Mix.raise("an umbrella needs releases: in mix.exs")
+      {[], app} -> [{"#{app}", []}]
+      {releases, _} -> for {name, options} <- releases, do: {"#{name}", options}
     end
   end
 
-  defp release(_), do: Mix.raise("usage: mix systemd.gen.unit [RELEASE] [OPTIONS]")
+  defp name([name], names, _), do: known(name, names)
+  defp name([], [name], _), do: name
 
-  defp releases, do: Mix.Project.config()[:releases] || []
-
-  defp version(release) do
-    options =
-      for {name, options} <- releases(), "#{name}" == release, is_list(options), do: options
-
-    List.flatten(options)[:version] |> text() || Mix.Project.config()[:version]
+  defp name([], names, nil) do
+    names = Enum.join(names, ", ")
+    Mix.raise("which release: #{names}? Name one, or set default_release in mix.exs")
   end
 
-  # Not `{:from_app, app}`.
-  defp text(version), do: is_binary(version) && version
+  defp name([], names, default), do: known("#{default}", names)
+  defp name(_, _, _), do: Mix.raise("usage: mix systemd.gen.unit [RELEASE] [OPTIONS]")
+
+  defp known(name, names) do
+    if name not in names,
+      do: Mix.raise("there is no release #{name} in mix.exs, but #{Enum.join(names, ", ")}")
+
+    name
+  end
+
+  # Not `{:from_app, app}`, which only the release knows.
+  defp version(version), do: if(is_binary(version), do: [version: version], else: [])
 end
