@@ -41,30 +41,51 @@ init(State) ->
 -spec do(State) -> {ok, State} | {error, iolist()}.
 do(State) ->
     {Switches, _} = rebar_state:command_parsed_args(State),
-    case release(proplists:get_value(name, Switches), State) of
-        [{Name, Version}] ->
-            Unit = systemd_unit_file:options(Name, rebar3, [{version, Version} | Switches]),
+    case release(proplists:get_value(name, Switches), rebar_state:get(State, relx, [])) of
+        {error, _} = Error ->
+            Error;
+        {Name, Version} ->
+            Unit = systemd_unit_file:options(Name, rebar3, Version ++ Switches),
             case systemd_unit_file:problems(Unit) of
                 [] -> generate(Unit, proplists:get_bool(force, Switches)), {ok, State};
                 Problems -> {error, lists:join("; ", Problems)}
-            end;
-        _ ->
-            {error, "which release of those in relx? rebar3 systemd gen_unit NAME"}
+            end
     end.
 
 generate(Unit, Force) ->
     lists:foreach(fun({Path, Text}) -> write(Path, Text, Force) end, systemd_unit_file:files(Unit)),
     rebar_api:console("~ts", [systemd_unit_file:commands(Unit)]).
 
-%% As {relx, [{release, {Name, Version}, Applications, ...}]} has them, those of that name. A version may be said
-%% otherwise than by a string.
-release(Name, State) ->
-    Releases = [Release || Release <- rebar_state:get(State, relx, []), element(1, Release) =:= release],
-    [
-        {Found, case io_lib:printable_list(Version) of true -> Version; false -> "0" end}
-     || Release <- Releases, {Atom, Version} <- [element(2, Release)], Found <- [atom_to_list(Atom)],
-        Name =:= undefined orelse Name =:= Found
-    ].
+%% As {relx, [{release, {Name, Version}, Applications, ...}]} has it.
+release(Given, Relx) ->
+    Named = [element(2, Release) || Release <- Relx, element(1, Release) =:= release],
+    Releases = [{atom_to_list(Name), Version} || {Name, Version} <- Named],
+    Names = lists:usort([Name || {Name, _} <- Releases]),
+    Listed = lists:join(", ", Names),
+    case {case Given of undefined -> default(Names, Relx); _ -> Given end, Names} of
+        {_, []} ->
+            {error, "there is no release in relx of rebar.config"};
+        {undefined, _} ->
+            {error, ["which release: ", Listed, "? rebar3 systemd gen_unit NAME"]};
+        {Name, _} ->
+            case [Version || {Found, Version} <- Releases, Found =:= Name] of
+                [] -> {error, ["there is no release ", Name, " in relx of rebar.config, but ", Listed]};
+                [Version] -> {Name, version(Version)};
+                [_ | _] -> {Name, []}
+            end
+    end.
+
+default([Name], _) ->
+    Name;
+default(_, Relx) ->
+    case lists:keyfind(default_release, 1, Relx) of
+        false -> undefined;
+        Default -> case element(2, Default) of {Name, _} -> atom_to_list(Name); Name -> atom_to_list(Name) end
+    end.
+
+%% What relx asks Git, a command or a file for, the release knows.
+version(Version) ->
+    [{version, Version} || io_lib:printable_list(Version), not lists:member(Version, ["git", "semver"])].
 
 write(Path, Text, Force) ->
     case filelib:is_file(Path) andalso not Force of
