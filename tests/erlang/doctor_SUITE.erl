@@ -348,15 +348,25 @@ line_ends(_) ->
 
 %% Of a service, and as systemd 252 was seen to name its control group.
 unit_names(_) ->
+    Slice = "/user.slice/user-1000.slice/user@1000.service/app.slice/",
     [
-        ?assertEqual({Name, Group}, {systemd_unit:name(["8:pids:/\n0::/system.slice/", Group, "\n"]), Group})
-     || {Name, Group} <- [
-            {"a.service", "a.service"}, {"a.service", "a.service/inner"}, {"devices.service", "_devices.service"},
-            {"memory.service", "_memory.service"}, {"_x.service", "__x.service"}, {"__x.service", "___x.service"},
-            {"cgroup.a.service", "_cgroup.a.service"}, {"a_.service", "a_.service"}
+        ?assertEqual({{Name, Manager}, Group}, {systemd_unit:place(["8:pids:/\n0::", Group, "\n"]), Group})
+     || {Name, Manager, Group} <- [
+            {"a.service", system, "/system.slice/a.service"},
+            {"a.service", system, "/system.slice/a.service/inner"},
+            {"devices.service", system, "/system.slice/_devices.service"},
+            {"memory.service", system, "/system.slice/_memory.service"},
+            {"_x.service", system, "/system.slice/__x.service"},
+            {"__x.service", system, "/system.slice/___x.service"},
+            {"cgroup.a.service", system, "/system.slice/_cgroup.a.service"},
+            {"a_.service", system, "/system.slice/a_.service"},
+            {"user@1000.service", system, "/user.slice/user-1000.slice/user@1000.service/init.scope"},
+            {"a.service", user, Slice ++ "a.service"},
+            {"_x.service", user, Slice ++ "__x.service/inner"},
+            {false, system, "/user.slice/session-1.scope"},
+            {false, system, "/"}
         ]
-    ],
-    ?assertEqual(false, systemd_unit:name("0::/user.slice/session-1.scope\n")).
+    ].
 
 show_without_systemctl(_) ->
     Path = os:getenv("PATH"),

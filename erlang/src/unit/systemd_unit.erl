@@ -2,7 +2,7 @@
 %% The unit that this VM runs in, and what is in it.
 -module(systemd_unit).
 
--export([name/0, name/1, show/2, shown/1, parse/1, is_yes/1, is_off/1]).
+-export([name/0, place/1, show/2, shown/1, parse/1, is_yes/1, is_off/1]).
 
 -export_type([settings/0]).
 
@@ -22,16 +22,25 @@
 
 %% @doc The last part of the control group's path that is a service's, unless the service has made groups of its own.
 -spec name() -> string() | false.
-name() ->
+name() -> element(1, place()).
+
+place() ->
     case file:read_file("/proc/self/cgroup") of
-        {ok, Groups} -> name(Groups);
-        {error, _} -> false
+        {ok, Groups} -> place(Groups);
+        {error, _} -> {false, system}
     end.
 
--spec name(iodata()) -> string() | false.
-name(Groups) ->
+%% @doc That, and whose manager has it: below `user@UID.service' it is the user's.
+-spec place(iodata()) -> {Name :: string() | false, system | user}.
+place(Groups) ->
     Parts = string:lexemes(binary_to_list(iolist_to_binary(Groups)), "/\n"),
-    lists:last([false | [unescaped(Part) || Part <- Parts, lists:suffix(".service", Part)]]).
+    case lists:reverse([unescaped(Part) || Part <- Parts, lists:suffix(".service", Part)]) of
+        [] ->
+            {false, system};
+        [Name | Above] ->
+            IsUsers = lists:any(fun(Service) -> lists:prefix("user@", Service) end, Above),
+            {Name, case IsUsers of true -> user; false -> system end}
+    end.
 
 %% systemd puts a `_' before a name that begins with one, or that the kernel may take for a file of its own, such as
 %% `memory.service'.
@@ -42,7 +51,9 @@ unescaped(Name) -> Name.
 -spec show(Unit :: string(), [Property :: string()]) -> settings() | {error, file:posix() | system_limit}.
 show(Unit, Names) ->
     Systemctl = os:find_executable("systemctl"),
-    Args = ["show", "--property=" ++ lists:join($,, ["LoadState" | Names]), "--", Unit],
+    %% Which finds its manager by this variable.
+    Manager = ["--user" || element(2, place()) =:= user, os:getenv("XDG_RUNTIME_DIR") =/= false],
+    Args = Manager ++ ["show", "--property=" ++ lists:join($,, ["LoadState" | Names]), "--", Unit],
     Options = [{args, Args}, exit_status, stderr_to_stdout, in],
     try Systemctl =/= false andalso open_port({spawn_executable, Systemctl}, Options) of
         false -> #{};
