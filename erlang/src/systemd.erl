@@ -369,9 +369,7 @@ is_journal(Device) -> systemd_logger:is_journal(Device).
 %% @doc Unsets the variables of one part of the protocol for child processes. The application does that by itself when
 %% it starts, unless the config key `unset_env' is `false'.
 -spec unset_env(notify | watchdog | listen_fds) -> ok.
-unset_env(notify) -> systemd_env:unset(["NOTIFY_SOCKET"]);
-unset_env(watchdog) -> systemd_env:unset(["WATCHDOG_USEC", "WATCHDOG_PID"]);
-unset_env(listen_fds) -> systemd_env:unset(["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]);
+unset_env(Part) when Part =:= notify; Part =:= watchdog; Part =:= listen_fds -> systemd_env:unset(Part);
 unset_env(Part) -> error(badarg, [Part]).
 
 %% @doc What this library knows and does, for a health check or metrics. It takes microseconds, asks no process and

@@ -2,28 +2,26 @@
 %% The variables by which the service manager speaks to the process that it starts.
 -module(systemd_env).
 
--export([read/0, take/0, restore/1, value/2, unset/1]).
+-export([read/0, take/0, restore/1, value/2, values/2, unset/1]).
 
--export_type([variables/0]).
+-export_type([variables/0, part/0]).
 
 -type variables() :: #{Name :: string() => binary()}.
 
--define(NAMES, [
-    "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "FDSTORE"
-]).
+-type part() :: notify | watchdog | listen_fds.
 
 %% Each process of a service may watch for itself.
 -define(SHARED, ["MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE"]).
 
 %% @doc A restart of the VM finds them again among those that the process was started with, whatever was unset since.
 -spec read() -> variables().
-read() -> maps:from_list([{Name, Value} || Name <- ?NAMES ++ ?SHARED, (Value = read(Name)) =/= false]).
+read() -> maps:from_list([{Name, Value} || Name <- own() ++ ?SHARED, (Value = read(Name)) =/= false]).
 
 %% @doc Reads them, and unsets them for child processes, but for those of memory pressure.
 -spec take() -> variables().
 take() ->
     Variables = read(),
-    _ = systemd_config:value(unset_env) andalso unset(?NAMES),
+    _ = systemd_config:value(unset_env) andalso unset_all(own()),
     Variables.
 
 %% @doc Sets them again, for the next start of the application.
@@ -33,8 +31,20 @@ restore(Variables) -> maps:foreach(fun(Name, Value) -> os:putenv(Name, decode(Va
 -spec value(Name :: string(), variables()) -> binary() | false.
 value(Name, Variables) -> maps:get(Name, Variables, false).
 
--spec unset([string()]) -> ok.
-unset(Names) -> lists:foreach(fun os:unsetenv/1, Names).
+%% @doc Those of a part, in the order of `names/1'.
+-spec values(part(), variables()) -> [binary() | false].
+values(Part, Variables) -> [value(Name, Variables) || Name <- names(Part)].
+
+-spec unset(part()) -> ok.
+unset(Part) -> unset_all(names(Part)).
+
+unset_all(Names) -> lists:foreach(fun os:unsetenv/1, Names).
+
+own() -> lists:flatmap(fun names/1, [notify, watchdog, listen_fds]) ++ ["FDSTORE"].
+
+names(notify) -> ["NOTIFY_SOCKET"];
+names(watchdog) -> ["WATCHDOG_USEC", "WATCHDOG_PID"];
+names(listen_fds) -> ["LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDNAMES"].
 
 read(Name) ->
     case os:getenv(Name) of

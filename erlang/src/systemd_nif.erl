@@ -12,7 +12,7 @@
 -export([watchdog_order/2, watchdog_ran/2, watchdog_found/2, memory/1]).
 -export([journal_sink/4, journal_missing/1, journal_log/4, journal_log_large/4, journal_drop/2, journal_teller/1]).
 -export([journal_dropped/1, journal_told/3, journal_info/1, is_journal/2]).
--export([listen_fds/3, socket_info/1, hand_out/1, fd_name/1, store_fds/4, clear_fds/3, store_term/4, fetch_term/1]).
+-export([listen_fds/4, socket_info/1, hand_out/1, fd_name/1, store_fds/4, clear_fds/3, store_term/4, fetch_term/1]).
 -export([take_away/1, give_back/2, close_taken/1, listening_on/1, connections/2]).
 -export([memory_pressure_start/2, memory_pressure_done/1]).
 
@@ -166,9 +166,9 @@ journal_info(_) -> ?NOT_LOADED.
 -spec is_journal(Fd :: 1 | 2, JournalStream :: binary()) -> boolean().
 is_journal(_, _) -> ?NOT_LOADED.
 
--spec listen_fds(Fds :: variable(), Pid :: variable(), Names :: variable()) ->
+-spec listen_fds(Fds :: variable(), Pid :: variable(), PidfdId :: variable(), Names :: variable()) ->
     {[{non_neg_integer(), Name :: binary() | false}], Complaints :: [binary()]}.
-listen_fds(_, _, _) -> ?NOT_LOADED.
+listen_fds(_, _, _, _) -> ?NOT_LOADED.
 -spec socket_info(Fd :: non_neg_integer()) -> {ok, systemd:fd_info()} | {error, file:posix()}.
 socket_info(_) -> ?NOT_LOADED.
 -spec hand_out(Fd :: non_neg_integer()) -> ok | {error, file:posix()}.

@@ -17,13 +17,13 @@ check(Variables) ->
     lists:foreach(fun(Complaint) -> logger:error("systemd: ~ts", [Complaint]) end, Complaints).
 
 handed_over(Variables) ->
-    [Fds, Pid, Names] = [systemd_env:value(Name, Variables) || Name <- ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]],
+    [Fds, Pid, PidfdId, Names] = systemd_env:values(listen_fds, Variables),
     case {Fds, systemd_nif:loaded()} of
         {false, _} -> {[], []};
         {_, false} ->
             Why = systemd_reason:explain(nif_not_loaded),
             {[], [io_lib:format("no descriptor is taken over: LISTEN_FDS=~ts, but ~ts", [Fds, Why])]};
-        {_, true} -> systemd_nif:listen_fds(Fds, Pid, Names)
+        {_, true} -> systemd_nif:listen_fds(Fds, Pid, PidfdId, Names)
     end.
 
 %% Each time anew: a connection is handed out once. And before the application is started, in `config/runtime.exs'.

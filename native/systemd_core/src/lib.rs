@@ -21,6 +21,7 @@ mod journal;
 mod memfd;
 mod memory;
 mod notify;
+mod pidfd;
 mod raw_fd;
 mod socket;
 mod sockets;

@@ -23,7 +23,7 @@ fuzz_target!(|variables: (Option<&[u8]>, Option<&[u8]>, Option<&[u8]>, u8)| {
     let (count, pid, names, own_pid) = variables;
     // To process 1 it matters which others there are, see `PrivatePIDs=`.
     let own_pid = own_pid.max(2);
-    let HandedOver { fds, complaints } = listen_fds(count, pid, names, own_pid.into());
+    let HandedOver { fds, complaints } = listen_fds(count, pid, None, names, own_pid.into());
     let for_us = pid.and_then(number) == Some(own_pid.into());
     let many = count.and_then(number).filter(|&count| count > 0 && count + 3 < 1 << 31);
     match many {

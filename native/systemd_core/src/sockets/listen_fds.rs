@@ -3,6 +3,7 @@
 use super::socket_info::socket_info;
 use crate::environment::{is_meant, positive};
 use crate::errno::errno_of;
+use crate::pidfd::own_pidfd_id;
 use crate::raw_fd::{borrow, replace_file};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -35,11 +36,12 @@ pub struct HandedOver<'a> {
 pub fn listen_fds<'a>(
     fds: Option<&[u8]>,
     pid: Option<&[u8]>,
+    pidfd_id: Option<&[u8]>,
     names: Option<&'a [u8]>,
     own_pid: u32,
 ) -> HandedOver<'a> {
     let Some(count) = fds else { return HandedOver::default() };
-    let numbers = match numbers(count, pid, own_pid) {
+    let numbers = match numbers(count, pid, pidfd_id, own_pid) {
         Ok(numbers) => numbers,
         Err(why) => {
             let count = String::from_utf8_lossy(count);
@@ -80,7 +82,12 @@ pub fn listen_fds<'a>(
     HandedOver { fds: handed_over, complaints }
 }
 
-fn numbers(fds: &[u8], pid: Option<&[u8]>, own_pid: u32) -> Result<Range<RawFd>, String> {
+fn numbers(
+    fds: &[u8],
+    pid: Option<&[u8]>,
+    pidfd_id: Option<&[u8]>,
+    own_pid: u32,
+) -> Result<Range<RawFd>, String> {
     let invalid = |name, value| {
         let value = String::from_utf8_lossy(value);
         format!("{name}={value} is not what the service manager sets")
@@ -93,6 +100,15 @@ fn numbers(fds: &[u8], pid: Option<&[u8]>, own_pid: u32) -> Result<Range<RawFd>,
             "LISTEN_PID={pid} is another process than this one, {own_pid}: what ExecStart= runs must exec the VM{private}"
         ));
     }
+    // Set by systemd 259 and later.
+    if let Some(id) = pidfd_id
+        && let Some(own) = own_pidfd_id()
+    {
+        let id = positive(id).ok_or_else(|| invalid("LISTEN_PIDFDID", id))?;
+        if id != own {
+            return Err(format!("LISTEN_PIDFDID={id} is another process than this one, {own}"));
+        }
+    }
     positive(fds)
         .and_then(|count| RawFd::try_from(count).ok()?.checked_add(FIRST))
         .map(|end| FIRST..end)
@@ -101,9 +117,10 @@ fn numbers(fds: &[u8], pid: Option<&[u8]>, own_pid: u32) -> Result<Range<RawFd>,
 
 /// Whether the manager handed something over under that number when it started this process.
 pub(crate) fn is_handed_over(fd: RawFd) -> bool {
-    let [fds, pid] = ["LISTEN_FDS", "LISTEN_PID"].map(std::env::var_os);
-    let pid = pid.as_ref().map(|pid| pid.as_bytes());
-    fds.and_then(|fds| numbers(fds.as_bytes(), pid, std::process::id()).ok())
+    let variables = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID"].map(std::env::var_os);
+    let [fds, pid, pidfd_id] =
+        variables.each_ref().map(|value| value.as_ref().map(|v| v.as_bytes()));
+    fds.and_then(|fds| numbers(fds, pid, pidfd_id, std::process::id()).ok())
         .is_some_and(|numbers| numbers.contains(&fd))
 }
 
@@ -147,13 +164,13 @@ mod tests {
         pid: Option<&[u8]>,
         names: Option<&'a [u8]>,
     ) -> (Vec<Named<'a>>, String) {
-        let HandedOver { fds, complaints } = listen_fds(Some(fds), pid, names, 4711);
+        let HandedOver { fds, complaints } = listen_fds(Some(fds), pid, None, names, 4711);
         (fds, complaints.join("; "))
     }
 
     #[test]
     fn nothing_is_handed_over() {
-        assert_eq!(listen_fds(None, Some(OWN), Some(b"a"), 4711), HandedOver::default());
+        assert_eq!(listen_fds(None, Some(OWN), None, Some(b"a"), 4711), HandedOver::default());
     }
 
     #[test]
@@ -167,6 +184,22 @@ mod tests {
             assert_eq!(fds, []);
             assert!(complaint.contains(&format!("LISTEN_FDS=1, but {why}")), "{complaint}");
         }
+    }
+
+    /// A process of the same number, later or in another namespace.
+    #[test]
+    fn meant_for_another_process_of_that_number() {
+        let complaint = |id: &str| {
+            let all = listen_fds(Some(b"1"), Some(OWN), Some(id.as_bytes()), None, 4711);
+            all.complaints.join("; ")
+        };
+        let Some(own) = own_pidfd_id() else { return };
+        assert!(!complaint(&own.to_string()).contains("LISTEN_PIDFDID"));
+        let another =
+            format!("LISTEN_PIDFDID={} is another process than this one, {own}", own + 1);
+        assert!(complaint(&(own + 1).to_string()).contains(&another));
+        let invalid = "LISTEN_PIDFDID=x is not what the service manager sets";
+        assert!(complaint("x").contains(invalid));
     }
 
     #[test]
@@ -188,8 +221,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics(fds: Vec<u8>, pid: Option<Vec<u8>>, names: Option<Vec<u8>>) {
-            let _ = listen_fds(Some(&fds), pid.as_deref(), names.as_deref(), 1);
+        fn never_panics(
+            fds: Vec<u8>,
+            pid: Option<Vec<u8>>,
+            pidfd_id: Option<Vec<u8>>,
+            names: Option<Vec<u8>>,
+        ) {
+            let _ = listen_fds(
+                Some(&fds),
+                pid.as_deref(),
+                pidfd_id.as_deref(),
+                names.as_deref(),
+                1,
+            );
         }
     }
 }

@@ -6,11 +6,17 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use systemd_core::{LocalAddress, SockType, SocketInfo};
 
-/// What the three variables of sd_listen_fds(3) stand for, and what is wrong with them: `{[{Fd, Name | false}], [Text]}`.
+/// What the four variables of sd_listen_fds(3) stand for, and what is wrong with them: `{[{Fd, Name | false}], [Text]}`.
 #[rustler::nif(schedule = "DirtyIo")]
-fn listen_fds<'a>(env: Env<'a>, fds: Term<'a>, pid: Term<'a>, names: Term<'a>) -> Term<'a> {
-    let [fds, pid, names] = [fds, pid, names].map(environment::value);
-    let handed_over = systemd_core::listen_fds(fds, pid, names, std::process::id());
+fn listen_fds<'a>(
+    env: Env<'a>,
+    fds: Term<'a>,
+    pid: Term<'a>,
+    pidfd_id: Term<'a>,
+    names: Term<'a>,
+) -> Term<'a> {
+    let [fds, pid, pidfd_id, names] = [fds, pid, pidfd_id, names].map(environment::value);
+    let handed_over = systemd_core::listen_fds(fds, pid, pidfd_id, names, std::process::id());
     let name = |name: Option<&[u8]>| match name {
         Some(name) => binary(env, name),
         None => false.encode(env),
