@@ -85,6 +85,7 @@ defmodule Systemd.MixProject do
       erlc_options: [:debug_info],
       elixirc_paths: ["elixir/lib"],
       test_paths: ["tests/elixir"],
+      test_ignore_filters: ["tests/elixir/plug_router.ex", ~r"^tests/elixir/release/"],
       # Tests have protocols implemented.
       consolidate_protocols: Mix.env() != :test,
       package: [

@@ -15,7 +15,7 @@
 
 %% @doc A restart of the VM finds them again among those that the process was started with, whatever was unset since.
 -spec read() -> variables().
-read() -> maps:from_list([{Name, Value} || Name <- own() ++ ?SHARED, (Value = read(Name)) =/= false]).
+read() -> maps:from_list([{Name, Value} || Name <- own() ++ ?SHARED, Value <- [read(Name)], Value =/= false]).
 
 %% @doc Reads them, and unsets them for child processes, but for those of memory pressure.
 -spec take() -> variables().

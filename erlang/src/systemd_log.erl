@@ -67,7 +67,9 @@ count(Counter, By) ->
 %% Once in the life of the VM.
 once_without_server(What, Level, Format, Args) ->
     _ = persistent_term:get({?MODULE, What}, unsaid) =:= unsaid andalso
-        catch spawn(fun() -> ?LOG(Level, Format, Args) end),
+        try spawn(fun() -> ?LOG(Level, Format, Args) end)
+        catch error:system_limit -> unsaid
+        end,
     persistent_term:put({?MODULE, What}, said).
 
 %% @doc For what can't be logged. Nobody waits for a terminal or a pipe that is stuck.

@@ -13,9 +13,17 @@ start_link(Children) -> supervisor:start_link({local, ?MODULE}, ?MODULE, Childre
 %% @doc Of a child, which may be the caller, with a native thread that another copy of the library does not know.
 -spec start_anew(Id :: atom()) -> ok.
 start_anew(Id) ->
-    %% Unless the application goes down. Where there is no room for a process, the next one who asks may have it.
-    _ = catch spawn(fun() -> catch restart(Id, supervisor:terminate_child(?MODULE, Id)) end),
+    _ = try spawn(fun() -> restart(Id) end)
+        %% There is no room for a process: the next one who asks may have it.
+        catch error:system_limit -> ok
+        end,
     ok.
+
+restart(Id) ->
+    try restart(Id, supervisor:terminate_child(?MODULE, Id))
+    %% The application goes down.
+    catch exit:_ -> ok
+    end.
 
 restart(Id, _) ->
     case supervisor:restart_child(?MODULE, Id) of

@@ -59,7 +59,7 @@ calls() ->
             systemd:notify(lists:duplicate(500, {status, lists:duplicate(16000, <<>>)}))
         end},
         {"10^6 states", fun() -> systemd:notify(lists:duplicate(1000000, {"X", 1})) end},
-        {"a name of 50 MB", fun() -> catch systemd:store_fds([{0, Huge}]) end},
+        {"a name of 50 MB", fun() -> try systemd:store_fds([{0, Huge}]) catch error:badarg -> ok end end},
         {"a term of 50 MB", fun() -> systemd:store_term(large, Huge) end},
         {"10^6 descriptors", fun() -> systemd:store_fds(lists:duplicate(1000000, 0)) end}
     ].

@@ -153,7 +153,7 @@ other_signals(Config) ->
     [
         begin
             Flags = ["-systemd handle_event ", Signal, " -systemd reload '{erlang,now,[]}'"],
-            Service = service:start(Recorder, "ready", code:lib_dir(systemd, ebin), Flags),
+            Service = service:start(Recorder, "ready", service:ebin(), Flags),
             ?assertEqual(<<"READY=1\n">>, service:next(Recorder)),
             "sig" ++ Name = Signal,
             service:signal(Service, string:uppercase(Name)),
@@ -168,7 +168,7 @@ other_signals(Config) ->
         end
      || Signal <- ["sighup", "sigusr1", "sigusr2", "sigquit", "sigalrm", "sigtstp"]
     ],
-    Stopped = service:start(Recorder, "ready", code:lib_dir(systemd, ebin), "-systemd handle_event sigusr1"),
+    Stopped = service:start(Recorder, "ready", service:ebin(), "-systemd handle_event sigusr1"),
     ?assertEqual(<<"READY=1\n">>, service:next(Recorder)),
     service:eval(Stopped, "application:stop(systemd), io:format(\"it is down\")"),
     wait(fun() -> string:find(service:log(Stopped), "it is down") =/= nomatch end, 2000),
@@ -261,7 +261,7 @@ empty_fields(_) ->
 %% With the application in the archive, and with it beside the archive.
 escript(Config) ->
     Folder = proplists:get_value(priv_dir, Config),
-    Beams = filelib:wildcard(filename:join(code:lib_dir(systemd, ebin), "*.{beam,app}")),
+    Beams = filelib:wildcard(filename:join(service:ebin(), "*.{beam,app}")),
     Source = filename:join(Folder, "main.erl"),
     ok = file:write_file(Source,
         "-module(main). -export([main/1]). main(_) -> {ok, _} = application:ensure_all_started(systemd), "

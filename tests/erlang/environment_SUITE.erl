@@ -61,7 +61,7 @@ no_systemd(_) ->
 %% only adds to that, so that the least is what it costs.
 costs_no_time(_) ->
     Command =
-        "erl -noinput -pa " ++ code:lib_dir(systemd, ebin) ++
+        "erl -noinput -pa " ++ service:ebin() ++
             " -eval '{T, {ok, _}} = timer:tc(application, ensure_all_started, [systemd]),"
             " io:put_chars(integer_to_list(T)), halt().'",
     Times = lists:sort([list_to_integer(os:cmd(Command)) / 1000 || _ <- lists:seq(1, 11)]),
@@ -197,7 +197,7 @@ kept_over_vm_restart(_) ->
 library_missing(Config) ->
     Recorder = recorder:start(),
     Copy = filename:join(proplists:get_value(priv_dir, Config), "systemd"),
-    "" = os:cmd("mkdir -p " ++ Copy ++ " && cp -rL " ++ code:lib_dir(systemd, ebin) ++ " " ++ Copy),
+    "" = os:cmd("mkdir -p " ++ Copy ++ " && cp -rL " ++ service:ebin() ++ " " ++ Copy),
     Service = service:start(Recorder, "ready", filename:join(Copy, "ebin")),
     wait(fun() -> string:find(service:log(Service), "native library is not loaded") =/= nomatch end),
     ?assertEqual([], recorder:all(Recorder)),

@@ -9,7 +9,7 @@ all() -> [no_circles, nobody_calls_the_public_module, config_is_read_in_one_plac
 init_per_suite(Config) ->
     {ok, _} = xref:start(?MODULE, [{xref_mode, modules}]),
     ok = xref:set_default(?MODULE, [{warnings, false}]),
-    {ok, Modules} = xref:add_directory(?MODULE, code:lib_dir(systemd, ebin)),
+    {ok, Modules} = xref:add_directory(?MODULE, service:ebin()),
     {ok, Calls} = xref:q(?MODULE, "strict ME | AM"),
     [{calls, Calls}, {modules, Modules} | Config].
 

@@ -141,7 +141,7 @@ counts_every_line(Config) ->
         spawn_monitor(fun() -> [logger:notice("~b", [N]) || _ <- lists:seq(1, 20)] end)
      || N <- lists:seq(1, 50)
     ],
-    Early = [Entry || _ <- lists:seq(1, 40), (Entry = slowly(Config)) =/= nothing],
+    Early = [Entry || _ <- lists:seq(1, 40), Entry <- [slowly(Config)], Entry =/= nothing],
     [receive {'DOWN', Monitor, _, _, Reason} -> ?assertEqual(normal, Reason) end || {_, Monitor} <- Loggers],
     {Texts, Late} = drain(Config),
     {EarlyReports, EarlyLines} = lists:partition(fun(Entry) -> value(<<"N_DROPPED">>, Entry) =/= undefined end, Early),

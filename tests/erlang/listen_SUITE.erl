@@ -96,7 +96,7 @@ logged(Expression) ->
         ", log_counter:messages()".
 
 erl(Expression) ->
-    ["erl", "-noinput", "-kernel", "logger_level", "none", "-pa", code:lib_dir(systemd, ebin), "-eval",
+    ["erl", "-noinput", "-kernel", "logger_level", "none", "-pa", service:ebin(), "-eval",
         "io:format(\"~w.\", [begin " ++ Expression ++ " end]), halt()."].
 
 result(Command, Args) ->

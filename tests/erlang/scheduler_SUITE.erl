@@ -39,7 +39,7 @@ pings_go_on(_) ->
 gaps(Schedulers) ->
     Recorder = recorder:start(),
     Flags = io_lib:format("+S ~b:~b", [Schedulers, Schedulers]),
-    Service = service:start(Recorder, "ready", code:lib_dir(systemd, ebin), Flags),
+    Service = service:start(Recorder, "ready", service:ebin(), Flags),
     try
         service:eval(Service, lists:flatten(io_lib:format(
             "true = code:add_patha(~0p), ok = live_block:block(0), systemd:notify({status, \"begin\"}), "

@@ -1,12 +1,15 @@
 %% Another VM, that runs the application against a recorder and evaluates what it is told.
 -module(service).
 
--export([start/2, start/3, start/4, eval/2, signal/2, os_pid/1, log/1, await_end/1, stop/1, next/1]).
+-export([ebin/0, start/2, start/3, start/4, eval/2, signal/2, os_pid/1, log/1, await_end/1, stop/1, next/1]).
 -export([loop/0]).
 
 -record(service, {port, log}).
 
-start(Recorder, States) -> start(Recorder, States, code:lib_dir(systemd, ebin)).
+%% Where the application is.
+ebin() -> filename:join(code:lib_dir(systemd), "ebin").
+
+start(Recorder, States) -> start(Recorder, States, ebin()).
 
 %% `States' is the text of what it notifies of when the application runs.
 start(Recorder, States, Ebin) -> start(Recorder, States, Ebin, "").

@@ -92,7 +92,7 @@ upgrade() ->
     installed().
 
 application_file(App) ->
-    {ok, [Application]} = file:consult(filename:join(code:lib_dir(App, ebin), atom_to_list(App) ++ ".app")),
+    {ok, [Application]} = file:consult(filename:join([code:lib_dir(App), "ebin", atom_to_list(App) ++ ".app"])),
     Application.
 
 installed() ->

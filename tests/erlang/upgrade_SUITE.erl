@@ -156,7 +156,7 @@ with_copies(Fun) ->
             {From, File} <- [
                 {code:priv_dir(systemd) ++ "/systemd_nif.so", library(Copy)}
                 | [{Ebin, Copy ++ "/systemd/ebin/" ++ filename:basename(Ebin)}
-                   || Ebin <- filelib:wildcard(code:lib_dir(systemd, ebin) ++ "/*")]
+                   || Ebin <- filelib:wildcard(service:ebin() ++ "/*")]
             ]
         ],
         Fun(Copies)

@@ -90,7 +90,7 @@ defmodule ChaosTest do
 
     for _ <- 1..3 do
       assert {:ok, []} = Lab.eval(unit, "release_handler:upgrade_app(systemd, \"#{next}\")")
-      assert Lab.eval(unit, "element(2, application:get_key(systemd, vsn))") == '99.0.0'
+      assert Lab.eval(unit, "element(2, application:get_key(systemd, vsn))") == ~c"99.0.0"
       assert Lab.eval(unit, "code:priv_dir(systemd)") == String.to_charlist("#{next}/priv")
       assert_works(unit)
       Process.sleep(1500)
@@ -121,14 +121,14 @@ defmodule ChaosTest do
     Lab.copy(Lab.path("/srv/systemd"), folder)
     app = Lab.path("#{folder}/ebin/systemd.app")
     {:ok, [{:application, :systemd, properties}]} = :file.consult(app)
-    next = {:application, :systemd, Keyword.put(properties, :vsn, '99.0.0')}
+    next = {:application, :systemd, Keyword.put(properties, :vsn, ~c"99.0.0")}
     File.write!(app, :io_lib.format("~0tp.~n", [next]))
     beams = Path.wildcard(Lab.path("#{folder}/ebin/systemd*.beam"))
 
     load =
       for beam <- beams, do: {:load_module, beam |> Path.basename(".beam") |> String.to_atom()}
 
-    appup = {'99.0.0', [{properties[:vsn], load}], [{properties[:vsn], load}]}
+    appup = {~c"99.0.0", [{properties[:vsn], load}], [{properties[:vsn], load}]}
     File.write!(Lab.path("#{folder}/ebin/systemd.appup"), :io_lib.format("~0tp.~n", [appup]))
     folder
   end

@@ -2,7 +2,7 @@ defmodule StatusTest do
   use ExUnit.Case, async: true
 
   test "set_status: up when it starts, down when its supervisor takes it down" do
-    status = {:set_status, [up: {:status, 'warm'}, down: {:status, 'cold'}]}
+    status = {:set_status, [up: {:status, ~c"warm"}, down: {:status, ~c"cold"}]}
     unit = Lab.start_service("up-and-down", [status, :ready])
     assert Lab.show(unit, "StatusText") == "warm"
     Lab.systemctl!(["stop", unit])
@@ -16,7 +16,7 @@ defmodule StatusTest do
   end
 
   test "status_every: what the function returns, when it has changed" do
-    function = {:persistent_term, :get, [:text, 'nobody yet']}
+    function = {:persistent_term, :get, [:text, ~c"nobody yet"]}
     unit = Lab.start_service("status-every", [{:status_every, 20, function}, :ready])
     Lab.await_property(unit, "StatusText", "nobody yet")
     :ok = Lab.eval(unit, ~S|persistent_term:put(text, "1,204 connections, 3 draining")|)
@@ -28,10 +28,10 @@ defmodule StatusTest do
 
   test "the drain sequence with an open connection, in order, none missing" do
     children = [
-      {:set_status, down: [status: 'drained']},
-      {:connections, '/run/live/drain.socket'},
-      {:set_status, down: [status: 'draining']},
-      {:ready, 'serving'}
+      {:set_status, down: [status: ~c"drained"]},
+      {:connections, ~c"/run/live/drain.socket"},
+      {:set_status, down: [status: ~c"draining"]},
+      {:ready, ~c"serving"}
     ]
 
     unit = Lab.start_service("drain", children)

@@ -37,8 +37,10 @@ drop(#{sink := none}, _, _) ->
     ok;
 drop(#{sink := Sink} = Config, Meta, Reason) ->
     _ = systemd_nif:journal_drop(Sink, maps:get(time, Meta, os:system_time(microsecond))) andalso
-        %% There may be no room for a process: the next one that is dropped tries again.
-        (catch spawn(?MODULE, tell, [Config, Reason])),
+        try spawn(?MODULE, tell, [Config, Reason])
+        %% There is no room for a process: the next one that is dropped tries again.
+        catch error:system_limit -> untold
+        end,
     ok.
 
 -spec tell(systemd_journal_config:ready(), reason()) -> term().

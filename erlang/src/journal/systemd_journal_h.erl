@@ -141,7 +141,10 @@ log(Event, #{config := Config, formatter := Formatter}) ->
                 log(Event, Formatter, systemd_journal_config:current(Config))
             catch
                 %% Logger would take the handler away.
-                Class:Reason:Stack -> catch failed(Class, Reason, Stack, Event, Config)
+                Class:Reason:Stack ->
+                    try failed(Class, Reason, Stack, Event, Config)
+                    catch _:_ -> ok
+                    end
             end
     end.
 

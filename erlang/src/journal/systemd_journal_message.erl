@@ -12,9 +12,11 @@
 format(#{msg := {string, Text}} = Event, {logger_formatter, Config} = Formatter) when
     Config =:= #{template => [msg], single_line => false}
 ->
-    case catch unicode:characters_to_binary(Text) of
+    try unicode:characters_to_binary(Text) of
         Message when is_binary(Message) -> {ok, Message};
         _ -> formatted(Event, Formatter)
+    catch
+        error:badarg -> formatted(Event, Formatter)
     end;
 format(Event, Formatter) -> formatted(Event, Formatter).
 

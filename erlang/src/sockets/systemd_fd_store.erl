@@ -42,13 +42,15 @@ numbered({'$socket', _} = Socket) -> number(Socket);
 numbered({Fd, Name}) -> {number(Fd), Name};
 numbered(Fd) -> number(Fd).
 
-number(Port) when is_port(Port) -> opened(catch inet:getfd(Port));
+number(Port) when is_port(Port) -> opened(fun() -> inet:getfd(Port) end);
 number({'$inet', _Module, {_Server, Socket}}) -> number(Socket);
-number({'$socket', _} = Socket) -> opened(catch socket:getopt(Socket, {otp, fd}));
+number({'$socket', _} = Socket) -> opened(fun() -> socket:getopt(Socket, {otp, fd}) end);
 number(Fd) -> Fd.
 
-opened({ok, Fd}) -> Fd;
-opened(_) -> closed.
+opened(Ask) ->
+    try {ok, Fd} = Ask(), Fd
+    catch _:_ -> closed
+    end.
 
 clear(Names) ->
     systemd_notify:under_systemd(clear_fds, fun(Notifier, Millis) ->

@@ -128,9 +128,8 @@ order(Order, Tries) ->
 
 %% Unless it is being started anew.
 start_child() ->
-    case catch supervisor:start_child(systemd_sup, child_spec(noted(#info.usec))) of
-        {ok, _} -> ok;
-        _ -> timer:sleep(10)
+    try {ok, _} = supervisor:start_child(systemd_sup, child_spec(noted(#info.usec))), ok
+    catch _:_ -> timer:sleep(10)
     end.
 
 init(Usec) ->
@@ -197,6 +196,12 @@ tell(Fun, #state{thread = Watchdog}) ->
     catch error:badarg -> systemd_sup:start_anew(?MODULE)
     end.
 
+%% A new copy of the native library doesn't know the thread.
+tell_known(Fun) ->
+    try _ = Fun(), ok
+    catch error:_ -> ok
+    end.
+
 %% Who has disabled the watchdog has to know how often to ping.
 watched_again(#state{unwatched = true, usec = Usec} = State) ->
     State#state{unwatched = systemd_lifecycle:watched_again(Usec) =/= ok};
@@ -222,11 +227,13 @@ handle_info({systemd_watchdog, What, Tick}, #state{checking = {Tick, Run, Since}
     _ = 2 * (now_millis() - Since) >= noted(#info.warn_after) andalso late(What, Run, State),
     {noreply, State};
 handle_info({systemd_watchdog, stuck, _}, #state{thread = Watchdog, bound = Bound} = State) ->
-    %% There may be no room for a process, and a new copy of the native library doesn't know this thread.
-    _ = catch spawn(fun() ->
+    Find = fun() ->
         Found = systemd_scheduler:not_answering(Bound ++ systemd_check_schedulers:jobs(?MODULE)),
-        catch systemd_nif:watchdog_found(Watchdog, unicode:characters_to_binary(Found))
-    end),
+        tell_known(fun() -> systemd_nif:watchdog_found(Watchdog, unicode:characters_to_binary(Found)) end)
+    end,
+    _ = try spawn(Find)
+        catch error:system_limit -> not_found
+        end,
     {noreply, State};
 handle_info({systemd_watchdog, ping_failed, Reason}, State) ->
     Why = systemd_reason:explain(Reason),
@@ -269,8 +276,7 @@ prepared(#state{check = {Before, _}} = State) ->
 
 check(Tick, #state{thread = Watchdog, check = {_, Check}} = State) ->
     Progress = fun(What) ->
-        %% A new copy of the native library doesn't know this thread.
-        catch systemd_nif:watchdog_checking(Watchdog, Tick, unicode:characters_to_binary(What))
+        tell_known(fun() -> systemd_nif:watchdog_checking(Watchdog, Tick, unicode:characters_to_binary(What)) end)
     end,
     Function = {systemd_check_run, run, [Check, ?MODULE, Progress]},
     Run = systemd_function:start_link(watchdog_check, Function, #{priority => high}),
@@ -291,7 +297,7 @@ dump(Path, Watchdog) ->
     true = os:putenv("ERL_CRASH_DUMP", unicode:characters_to_list(Path)),
     %% Also where other crashes have none.
     true = os:putenv("ERL_CRASH_DUMP_SECONDS", "-1"),
-    _ = catch systemd_nif:watchdog_order(Watchdog, stop),
+    tell_known(fun() -> systemd_nif:watchdog_order(Watchdog, stop) end),
     _ = systemd_notify:send([
         {status, ["watchdog: writes the crash dump ", Path]} | systemd_lifecycle:unwatched(?LONGEST_DUMP)
     ]),

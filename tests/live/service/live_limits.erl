@@ -40,7 +40,7 @@ calls() ->
         {{barrier, 1}, fun() -> systemd:barrier(1000) end},
         {{watchdog, 1}, fun() -> [systemd:watchdog(What) || What <- [state, ping, disable, enable]] end},
         {{reload, 0}, fun() -> systemd:reload() end},
-        {{reload, 1}, fun() -> catch systemd:reload(nonsense) end},
+        {{reload, 1}, fun() -> try systemd:reload(nonsense) catch error:_ -> ok end end},
         {{booted, 0}, fun() -> systemd:booted() end},
         {{is_journal, 1}, fun() -> systemd:is_journal(standard_error) end},
         {{unset_env, 1}, fun() -> systemd:unset_env(notify) end},

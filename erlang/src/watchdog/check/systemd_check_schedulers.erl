@@ -41,13 +41,18 @@ job(Place, Table) ->
 new_job(Place, Table) ->
     {Pid, Monitor} =
         case Place of
-            dirty_cpu -> systemd_scheduler:spawn_on(this_scheduler(), fun() -> catch systemd_nif:dirty_cpu() end);
-            dirty_io -> systemd_scheduler:spawn_on(this_scheduler(), fun() -> catch systemd_nif:dirty_io() end);
+            dirty_cpu -> systemd_scheduler:spawn_on(this_scheduler(), fun() -> job(fun systemd_nif:dirty_cpu/0) end);
+            dirty_io -> systemd_scheduler:spawn_on(this_scheduler(), fun() -> job(fun systemd_nif:dirty_io/0) end);
             Scheduler -> systemd_scheduler:spawn_on(Scheduler, fun() -> ok end)
         end,
     Since = now_millis(),
     true = ets:insert(Table, {state, {?MODULE, Place}, {Pid, Since}}),
     {Place, Since, Monitor}.
+
+job(Fun) ->
+    try Fun()
+    catch error:_ -> ok
+    end.
 
 %% Which is not stuck, so that what it has for a pool gets there.
 this_scheduler() -> erlang:system_info(scheduler_id).
