@@ -140,6 +140,7 @@ nifs(Config) ->
                     ({store_term, 4}) ->
                         answers(store_term, [First, Second, Third, bounded(Millis)]);
                     ({Name, 3}) -> answers(Name, [First, Second, Third]);
+                    ({listen_fds, 4}) -> answers(listen_fds, [First, Second, Third, Millis]);
                     ({store_fds, 4}) ->
                         answers(store_fds, [First, Second, Third =/= [], bounded(Millis)]);
                     ({watchdog_take_up, 5}) ->
