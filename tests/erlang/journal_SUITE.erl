@@ -362,10 +362,8 @@ large_messages(Config) ->
     ?assertEqual([{<<"MESSAGE">>, <<"text">>}, {<<"K">>, Large}], logged([k], #{k => Large}, Config)).
 
 map_report(Config) ->
-    ?assertEqual(
-        <<"    action: login\n    user: me">>,
-        value(<<"MESSAGE">>, logged(#{}, info, #{user => me, action => login}, #{}, Config))
-    ).
+    Message = value(<<"MESSAGE">>, logged(#{}, info, #{user => me, action => login}, #{}, Config)),
+    ?assertEqual([<<"    action: login">>, <<"    user: me">>], lists:sort(binary:split(Message, <<"\n">>, [global]))).
 
 report_cb(Config) ->
     ?assertEqual(
@@ -406,7 +404,7 @@ crash_of_gen_server(Config) ->
     [Div, Cast, Gen | _] = binary:split(value(<<"CRASH_STACK">>, Server), <<"\n">>, [global]),
     ?assertEqual(<<"erlang:div/2">>, Div),
     ?assertMatch({match, _}, re:run(Cast, "^crasher:handle_cast/2 \\(.*crasher\\.erl:[0-9]+\\)$")),
-    ?assertMatch({match, _}, re:run(Gen, "^gen_server:[a-z_]+/4 \\(gen_server\\.erl:[0-9]+\\)$")),
+    ?assertMatch({match, _}, re:run(Gen, "^gen_server:[a-z_]+/[0-9] \\(gen_server\\.erl:[0-9]+\\)$")),
     %% proc_lib reports it as well.
     [Process] = [Entry || Entry <- Entries, string:find(value(<<"MESSAGE">>, Entry), "initial call") =/= nomatch],
     ?assertEqual(<<"crasher">>, value(<<"CRASH_PROCESS">>, Process)),
@@ -788,7 +786,7 @@ of_kernel(Config) ->
     Kernel = io_lib:format(
         "[{handler,default,systemd_journal_h,#{config=>#{path=>\"~s\"}}}]", [recorder:path(recorder(Config))]
     ),
-    Ebin = code:lib_dir(systemd, ebin),
+    Ebin = service:ebin(),
     "" = os:cmd(io_lib:format(
         "erl -noinput -pa ~s -kernel logger '~s' -eval 'logger:error(\"from kernel\"), halt().'", [Ebin, Kernel]
     )),
