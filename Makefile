@@ -9,6 +9,7 @@ help:
 	@echo "make test-long   those that take long: floods, load, many restarts, projects that depend on this one"
 	@echo "make test-package  the package on Debian 12 without Rust, whose root it makes in ~/.cache (root or sudo)"
 	@echo "make test-next   the live ones and the package on Debian 13, whose root it makes there too (root or sudo)"
+	@echo "make test-reproducible  two packages from two folders, which have to be the same"
 	@echo "make sanitize    the tests of the Rust core under the thread sanitizer"
 	@echo "make sanitize-vm the tests in tests/erlang, the library in their VM under the address sanitizer"
 	@echo "make fuzz        the protocols of the core, each for FUZZ_SECONDS (600), two at a time on two cores"
@@ -38,6 +39,10 @@ test-package: setup
 test-next: setup
 	@tests/setup virtualenv virtualenv
 	@tests/run next
+
+test-reproducible:
+	@tests/setup virtualenv virtualenv
+	@tests/reproducible
 
 sanitize: setup
 	@tests/run sanitize

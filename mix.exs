@@ -89,11 +89,31 @@ defmodule Systemd.MixProject do
       # Tests have protocols implemented.
       consolidate_protocols: Mix.env() != :test,
       package: [
-        licenses: @properties[:licenses],
+        # The name `systemd` is another package's. The application's stays, as users of that one have it.
+        name: "systemd_beam",
+        licenses: Enum.map(@properties[:licenses], &to_string/1),
         links: Map.new(@properties[:links]),
         files: @package
       ],
+      docs: docs(),
+      aliases: for(task <- ["hex.build", "hex.publish"], do: {:"#{task}", [&in_package/1, task]}),
       deps: []
+    ]
+  end
+
+  # A checkout has the native library of its machine, or none, and no documentation.
+  defp in_package(_) do
+    unless File.dir?("native/prebuilt"),
+      do:
+        Mix.raise("this is a checkout: run `make package`, and then this task in _build/package")
+  end
+
+  # For ExDoc, which a project has to bring along.
+  defp docs do
+    [
+      main: "readme",
+      extras: ["README.md", "CHANGELOG.md" | Path.wildcard("docs/*.md")],
+      groups_for_extras: [Guides: ~r"docs/"]
     ]
   end
 

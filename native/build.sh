@@ -57,22 +57,22 @@ prebuilt=$target/systemd_nif-$version.so
 
 # Why no prebuilt one can be taken; nothing where one can.
 misfit() {
-    if ! cd priv/native 2>/dev/null; then
+    if ! cd native/prebuilt 2>/dev/null; then
         echo "these are the sources, and not a package, which has some."
     elif [ ! -d "$target" ]; then
         echo "the package has none for $target, only for $(echo *-linux-*)."
     elif [ ! -f "$prebuilt" ]; then
         echo "the package is version $version, and has $(echo "$target"/*). Get it anew."
     elif ! grep -F "  $prebuilt" SHA256SUMS | sha256sum -c >/dev/null 2>&1; then
-        echo "priv/native/$prebuilt has not the checksum in priv/native/SHA256SUMS. Get the package anew."
+        echo "native/prebuilt/$prebuilt has not the checksum in native/prebuilt/SHA256SUMS. Get the package anew."
     fi
 }
 
 misfit=$(misfit)
-[ -n "$misfit" ] || use "priv/native/$prebuilt"
+[ -n "$misfit" ] || use "native/prebuilt/$prebuilt"
 
 if command -v cargo >/dev/null; then
-    [ ! -d priv/native ] || echo "systemd: cargo builds the native library, because $misfit" >&2
+    [ ! -d native/prebuilt ] || echo "systemd: cargo builds the native library, because $misfit" >&2
     # A library for musl is one only where that is linked as one, too.
     case $target in *musl*) export RUSTFLAGS="${RUSTFLAGS-} -C target-feature=-crt-static" ;; esac
     # It is in a folder of its own where cargo's configuration names a target, and so cargo is asked for it.

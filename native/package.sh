@@ -2,13 +2,18 @@
 # Makes the package as it is published: _build/package/systemd-VERSION, with a native library for each TARGET, and
 # the same as a .tar.gz. package.sh [TARGET...]
 #
+# It comes out the same on any machine and in any folder: nothing of them is in it, and SOURCE_DATE_EPOCH, or the time of
+# the last commit, is the time of its files.
+#
 # Zig links for any machine, and for glibc 2.17. Rust's own library is built for it as well, small, and without what prints
 # backtraces, which would be half of the size, and places in the source.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if ! rustup component add rust-src >/dev/null 2>&1; then
-    echo "package: rustup can't install the source of Rust's library" >&2
+# Not in a rust-toolchain.toml, which whoever builds this as a dependency would have to follow.
+export RUSTUP_TOOLCHAIN=1.95.0
+if ! rustup toolchain install "$RUSTUP_TOOLCHAIN" --profile minimal --component rust-src --no-self-update >/dev/null 2>&1; then
+    echo "package: rustup can't install Rust $RUSTUP_TOOLCHAIN with the source of its library" >&2
     exit 1
 fi
 if ! [ -x _build/zig/bin/cargo-zigbuild ]; then
@@ -20,6 +25,8 @@ fi
 # What a stable compiler takes with RUSTC_BOOTSTRAP only: -Zbuild-std.
 build() {
     local flags=-Zlocation-detail=none with_libc=$1
+    flags+=" --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$(rustc --print sysroot)=/rust"
+    flags+=" --remap-path-prefix=$PWD=/systemd"
     case $1 in
         *-musl) flags+=' -Ctarget-feature=-crt-static' ;;
         *-gnu) with_libc=$1.2.17 ;;
@@ -33,7 +40,7 @@ build() {
 version=$(sed -n 's/.*{vsn, "\(.*\)"}.*/\1/p' erlang/systemd.app.src)
 package=_build/package/systemd-$version
 rm -rf "$package" "$package.tar.gz"
-mkdir -p "$package/priv/native"
+mkdir -p "$package/native/prebuilt"
 mix compile
 cp -R --parents doc/chunks "$package"
 mix run --no-compile --no-start -e 'Enum.each(Mix.Project.config()[:package][:files], &IO.puts/1)' |
@@ -41,9 +48,12 @@ mix run --no-compile --no-start -e 'Enum.each(Mix.Project.config()[:package][:fi
 for target in "$@"; do
     echo "package: $target" >&2
     build "$target"
-    mkdir "$package/priv/native/$target"
-    cp "target/package/$target/release/libsystemd_nif.so" "$package/priv/native/$target/systemd_nif-$version.so"
+    mkdir "$package/native/prebuilt/$target"
+    cp "target/package/$target/release/libsystemd_nif.so" "$package/native/prebuilt/$target/systemd_nif-$version.so"
 done
-(cd "$package/priv/native" && sha256sum */*.so >SHA256SUMS)
-tar -czf "$package.tar.gz" -C _build/package "systemd-$version"
-ls -l "$package"/priv/native/*/*.so
+(cd "$package/native/prebuilt" && sha256sum */*.so >SHA256SUMS)
+tar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+    --mtime="@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}" -C _build/package -c "systemd-$version" |
+    gzip -n >"$package.tar.gz"
+(cd _build/package && sha256sum "systemd-$version.tar.gz" >"systemd-$version.tar.gz.sha256")
+ls -l "$package"/native/prebuilt/*/*.so

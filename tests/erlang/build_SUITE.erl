@@ -24,13 +24,13 @@ package(Config) ->
     {ok, [{application, systemd, Properties}]} = file:consult(project() ++ "/erlang/systemd.app.src"),
     [
         begin
-            File = filename:join([Package, "priv/native", Target, "systemd_nif-" ++ proplists:get_value(vsn, Properties) ++ ".so"]),
+            File = filename:join([Package, "native/prebuilt", Target, "systemd_nif-" ++ proplists:get_value(vsn, Properties) ++ ".so"]),
             ok = filelib:ensure_dir(File),
             ok = file:write_file(File, Target)
         end
      || Target <- ?TARGETS
     ],
-    sh(Package, "cd priv/native && sha256sum */*.so >SHA256SUMS"),
+    sh(Package, "cd native/prebuilt && sha256sum */*.so >SHA256SUMS"),
     sh(Package, "mkdir native erlang && cp " ++ project() ++ "/native/build.sh native && cp " ++ project() ++
         "/erlang/systemd.app.src erlang"),
     Package.

@@ -69,7 +69,7 @@ defmodule PackageTest do
   end
 
   test "the library: less than 500 kB, of glibc nothing above 2.17" do
-    library = Path.wildcard("#{@project}/_build/package/systemd-*/priv/native/*/*.so")
+    library = Path.wildcard("#{@project}/_build/package/systemd-*/native/prebuilt/*/*.so")
     assert [library] = Enum.filter(library, &(&1 =~ "x86_64-unknown-linux-gnu"))
     size = File.stat!(library).size
     {symbols, 0} = System.cmd("readelf", ["--wide", "--dyn-syms", library])
@@ -89,6 +89,17 @@ defmodule PackageTest do
       end)
 
       shell!(run(unquote(release), unquote(tool), context))
+
+      found =
+        shell!(
+          run(
+            "find -L _build/prod/rel -path '*/lib/systemd-*' -name '*.so'",
+            unquote(tool),
+            context
+          )
+        )
+
+      assert [_] = String.split(found)
       output = shell!(run(unquote(units), unquote(tool), context))
       [_, printed] = String.split(output, "On the server, as root:\n\n")
       commands = for "    " <> command <- String.split(printed, "\n"), do: command
@@ -195,18 +206,18 @@ defmodule PackageTest do
   @library "#{@target}/systemd_nif-0.1.0.so"
 
   for {what, change, misfit} <- [
-        {"a broken checksum", "echo >>priv/native/#{@library}",
-         "priv/native/#{@library} has not the checksum in priv/native/SHA256SUMS. Get the package anew."},
+        {"a broken checksum", "echo >>native/prebuilt/#{@library}",
+         "native/prebuilt/#{@library} has not the checksum in native/prebuilt/SHA256SUMS. Get the package anew."},
         {"another architecture",
-         "mv priv/native/#{@target} priv/native/riscv64-unknown-linux-gnu",
+         "mv native/prebuilt/#{@target} native/prebuilt/riscv64-unknown-linux-gnu",
          "the package has none for #{@target}, only for riscv64-unknown-linux-gnu."},
         {"another version",
-         "mv priv/native/#{@library} priv/native/#{@target}/systemd_nif-0.0.9.so",
+         "mv native/prebuilt/#{@library} native/prebuilt/#{@target}/systemd_nif-0.0.9.so",
          "the package is version 0.1.0, and has #{@target}/systemd_nif-0.0.9.so. Get it anew."},
         {"a system of 32 bits on a kernel of 64",
          ~S"mkdir bin && printf '#!/bin/sh\n[ $1 = LONG_BIT ] && echo 32 || echo glibc 2.36\n' >bin/getconf && chmod +x bin/getconf",
          "the package has none for x86_64.32-unknown-linux-gnu, only for #{@target}."},
-        {"the sources", "rm -r priv/native",
+        {"the sources", "rm -r native/prebuilt",
          "these are the sources, and not a package, which has some."}
       ],
       tool <- @tools do
@@ -233,7 +244,7 @@ defmodule PackageTest do
   end
 
   for tool <- @tools do
-    @tag change: "mv priv/native/#{@library} /tmp/named-#{tool}.so; rm -r priv/native"
+    @tag change: "mv native/prebuilt/#{@library} /tmp/named-#{tool}.so; rm -r native/prebuilt"
     test "a library that is named to #{tool}", context do
       named = "/tmp/named-#{unquote(tool)}.so"
       compile = "#{unquote(tool)} compile"
