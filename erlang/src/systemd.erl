@@ -84,7 +84,8 @@
 %% <li>`etimedout': the manager did not come to a {@link barrier/1} in time.</li>
 %% <li>`{invalid_state, State}': not a {@link state()}.</li>
 %% <li>`{invalid_value, Key}': the value under that key breaks a rule of sd_notify(3).</li>
-%% <li>`{invalid_notify_socket, Value}': it is no absolute path, `@name' or `vsock:CID:PORT', or is too long.</li>
+%% <li>`{invalid_notify_socket, Value}': it is no absolute path, `@name' or `vsock:CID:PORT' (`vsock-stream:',
+%% `vsock-seqpacket:'), or is too long.</li>
 %% <li>`bad_descriptor': one of the descriptors is closed, or is none.</li>
 %% <li>`{invalid_fd_name, Name}': not 1 to 255 printable ASCII characters without a colon.</li>
 %% <li>`{no_such_fd, Name}': the manager handed nothing over under that name.</li>

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::os::unix::ffi::OsStrExt;
-use systemd_core::Address;
+use systemd_core::{Address, SockType};
 
 fuzz_target!(|value: &[u8]| {
     match Address::parse(value) {
@@ -12,12 +12,17 @@ fuzz_target!(|value: &[u8]| {
             (None, Some(name)) => assert_eq!([b"@", name].concat(), value),
             other => panic!("{other:?}"),
         },
-        Some(Address::Vsock(address)) => {
+        Some(Address::Vsock(address, kind)) => {
             let given: Vec<_> = value.split(|&byte| byte == b':').map(without_zeros).collect();
             let [cid, port] = [address.cid(), address.port()].map(|number| number.to_string());
+            let kind: &[u8] = match kind {
+                None => b"vsock",
+                Some(SockType::Stream) => b"vsock-stream",
+                Some(_) => b"vsock-seqpacket",
+            };
             assert_eq!(
                 given,
-                [b"vsock", without_zeros(cid.as_bytes()), without_zeros(port.as_bytes())]
+                [kind, without_zeros(cid.as_bytes()), without_zeros(port.as_bytes())]
             );
         }
         None => assert!(!is_short_path(value), "refused"),

@@ -1,6 +1,6 @@
 //! `$NOTIFY_SOCKET`, as sd_notify(3) defines it.
 
-use nix::sys::socket::{UnixAddr, VsockAddr};
+use nix::sys::socket::{SockType, UnixAddr, VsockAddr};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,15 +10,15 @@ use std::path::Path;
 pub enum Address {
     /// A path, or `@` and a name in the abstract namespace.
     Unix(UnixAddr),
-    /// `vsock:CID:PORT`: the host of a virtual machine.
-    Vsock(VsockAddr),
+    /// `vsock:CID:PORT`: the host of a virtual machine. `vsock-stream:` and `vsock-seqpacket:` name the type of the socket.
+    Vsock(VsockAddr, Option<SockType>),
 }
 
 /// `sun_path` has 108 bytes, one of them for the NUL that ends a path or begins an abstract name.
 const LONGEST_NAME: usize = 107;
 
 impl Address {
-    /// Reads the value of `$NOTIFY_SOCKET`. `None` where it is none of the three forms, or too long for a socket address.
+    /// Reads the value of `$NOTIFY_SOCKET`. `None` where it is none of these forms, or too long for a socket address.
     pub fn parse(value: &[u8]) -> Option<Self> {
         match value {
             [b'@', name @ ..] if !name.is_empty() && name.len() <= LONGEST_NAME => {
@@ -28,14 +28,21 @@ impl Address {
                 let path = Path::new(OsStr::from_bytes(value));
                 UnixAddr::new(path).map(Address::Unix).ok()
             }
-            _ => parse_vsock(value).map(Address::Vsock),
+            _ => parse_vsock(value),
         }
     }
 }
 
-fn parse_vsock(value: &[u8]) -> Option<VsockAddr> {
-    let (cid, port) = std::str::from_utf8(value).ok()?.strip_prefix("vsock:")?.split_once(':')?;
-    Some(VsockAddr::new(decimal(cid)?, decimal(port)?))
+fn parse_vsock(value: &[u8]) -> Option<Address> {
+    let (kind, address) = std::str::from_utf8(value).ok()?.split_once(':')?;
+    let kind = match kind {
+        "vsock" => None,
+        "vsock-stream" => Some(SockType::Stream),
+        "vsock-seqpacket" => Some(SockType::SeqPacket),
+        _ => return None,
+    };
+    let (cid, port) = address.split_once(':')?;
+    Some(Address::Vsock(VsockAddr::new(decimal(cid)?, decimal(port)?), kind))
 }
 
 fn decimal(digits: &str) -> Option<u32> {
@@ -48,7 +55,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_three_forms() {
+    fn the_forms() {
         assert_eq!(
             Address::parse(b"/run/systemd/notify"),
             Some(Address::Unix(UnixAddr::new("/run/systemd/notify").unwrap()))
@@ -57,10 +64,14 @@ mod tests {
             Address::parse(b"@notify"),
             Some(Address::Unix(UnixAddr::new_abstract(b"notify").unwrap()))
         );
-        assert_eq!(
-            Address::parse(b"vsock:2:1234"),
-            Some(Address::Vsock(VsockAddr::new(2, 1234)))
-        );
+        for (value, kind) in [
+            ("vsock:2:1234", None),
+            ("vsock-stream:2:1234", Some(SockType::Stream)),
+            ("vsock-seqpacket:2:1234", Some(SockType::SeqPacket)),
+        ] {
+            let expected = Some(Address::Vsock(VsockAddr::new(2, 1234), kind));
+            assert_eq!(Address::parse(value.as_bytes()), expected);
+        }
     }
 
     #[test]
@@ -78,6 +89,8 @@ mod tests {
             "vsock:2:4294967296",
             "vsock:2:1:1",
             "tcp:1:2",
+            "vsock-dgram:1:2",
+            "vsock-stream",
         ] {
             assert_eq!(Address::parse(value.as_bytes()), None, "{value:?}");
         }

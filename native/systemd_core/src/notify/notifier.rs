@@ -9,7 +9,7 @@ use crate::errno::errno_of;
 use crate::socket::{Socket, wait_for};
 use nix::errno::Errno;
 use nix::poll::PollFlags;
-use nix::sys::socket::VsockAddr;
+use nix::sys::socket::{SockType, VsockAddr};
 use std::io::{PipeReader, pipe};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,7 +29,7 @@ pub struct Notifier {
 #[derive(Debug)]
 enum Transport {
     Unix(Socket),
-    Vsock(VsockAddr),
+    Vsock(VsockAddr, Option<SockType>),
 }
 
 impl Notifier {
@@ -41,7 +41,7 @@ impl Notifier {
                 let _ = socket.connect();
                 Transport::Unix(socket)
             }
-            Address::Vsock(peer) => Transport::Vsock(peer),
+            Address::Vsock(peer, kind) => Transport::Vsock(peer, kind),
         };
         Ok(Self {
             transport,
@@ -74,8 +74,10 @@ impl Notifier {
     ) -> Result<(), Errno> {
         let result = match &self.transport {
             Transport::Unix(socket) => socket.send_until(message.as_bytes(), fds, deadline),
-            Transport::Vsock(_) if !fds.is_empty() => Err(Errno::EOPNOTSUPP),
-            Transport::Vsock(peer) => vsock::send_until(peer, message.as_bytes(), deadline),
+            Transport::Vsock(..) if !fds.is_empty() => Err(Errno::EOPNOTSUPP),
+            Transport::Vsock(peer, kind) => {
+                vsock::send_until(peer, *kind, message.as_bytes(), deadline)
+            }
         };
         self.counted(result)?;
         self.remember(message);
@@ -113,9 +115,9 @@ impl Notifier {
     pub(crate) fn send_now(&self, message: &Message) -> Result<(), Errno> {
         let result = self.counted(match &self.transport {
             Transport::Unix(socket) => socket.send_until(message.as_bytes(), &[], Instant::now()),
-            Transport::Vsock(peer) => {
+            Transport::Vsock(peer, kind) => {
                 let deadline = Instant::now() + Duration::from_millis(100);
-                vsock::send_until(peer, message.as_bytes(), deadline)
+                vsock::send_until(peer, *kind, message.as_bytes(), deadline)
             }
         });
         // A full queue is tried again.

@@ -11,7 +11,15 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::time::Instant;
 
 /// Sends one message on a connection of its own, which is how the host tells messages apart.
-pub fn send_until(peer: &VsockAddr, bytes: &[u8], deadline: Instant) -> Result<(), Errno> {
+pub fn send_until(
+    peer: &VsockAddr,
+    kind: Option<SockType>,
+    bytes: &[u8],
+    deadline: Instant,
+) -> Result<(), Errno> {
+    if let Some(kind) = kind {
+        return send_over(kind, peer, bytes, deadline);
+    }
     match send_over(SockType::SeqPacket, peer, bytes, deadline) {
         Err(Errno::ESOCKTNOSUPPORT | Errno::EPROTONOSUPPORT | Errno::ENODEV) => {
             send_over(SockType::Stream, peer, bytes, deadline)
