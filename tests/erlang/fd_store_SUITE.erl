@@ -60,10 +60,10 @@ names_and_counts(Config) ->
         ],
         lists:sort(Store([{B, "a"}, A, {A, <<"b c">>}, {A, a}, B, {B, [<<"a">>]}]))
     ),
-    ?assertEqual([{<<"FDSTORE=1\n">>, lists:duplicate(253, FileA)}], Store(lists:duplicate(253, A))),
+    ?assertEqual([{<<"FDSTORE=1\n">>, lists:duplicate(252, FileA)}], Store(lists:duplicate(252, A))),
     ?assertEqual(
-        [{<<"FDSTORE=1\nFDNAME=x\n">>, lists:duplicate(253, FileA)}, {<<"FDSTORE=1\nFDNAME=x\n">>, [FileB]}],
-        Store(lists:duplicate(253, {A, x}) ++ [{B, x}])
+        [{<<"FDSTORE=1\nFDNAME=x\n">>, lists:duplicate(252, FileA)}, {<<"FDSTORE=1\nFDNAME=x\n">>, [FileB]}],
+        Store(lists:duplicate(252, {A, x}) ++ [{B, x}])
     ).
 
 every_kind_of_socket(Config) ->

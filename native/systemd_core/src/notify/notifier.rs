@@ -65,7 +65,7 @@ impl Notifier {
         self.send_with_fds(message, &[], deadline)
     }
 
-    /// [`Self::send`] with descriptors, 253 at most.
+    /// [`Self::send`] with descriptors, 252 at most on every libc.
     pub fn send_with_fds(
         &self,
         message: &Message,

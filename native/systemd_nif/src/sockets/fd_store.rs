@@ -13,8 +13,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use systemd_core::stored_term::{self, Incoming};
 use systemd_core::{Assignment, Errno, FdName, Message, duplicate};
 
-/// The kernel passes no more with one message (`SCM_MAX_FD`).
-const MOST_OF_A_MESSAGE: usize = 253;
+/// With one message the kernel passes 253 (`SCM_MAX_FD`), and musl 252: its sendmsg(2) takes 1,024 bytes of control data.
+const MOST_OF_A_MESSAGE: usize = 252;
 
 /// A name as the protocol has it: from an atom or `unicode:chardata()`.
 #[rustler::nif]
