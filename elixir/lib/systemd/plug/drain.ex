@@ -7,7 +7,7 @@ defmodule Systemd.Plug.Drain do
   Put it first in the router or the endpoint. From when shutdown begins, each answer says `connection: close`. The
   client sends its next request by a new connection, which the next process has: see `Systemd.drainer/2`.
 
-  Over HTTP/2 it does nothing. Servers end those connections by GOAWAY themselves.
+  Over HTTP/2 it does nothing. How servers end those connections is in docs/restarts.md.
   """
   @compile {:no_warn_undefined, Plug.Conn}
 
