@@ -100,8 +100,9 @@ fn numbers(
             "LISTEN_PID={pid} is another process than this one, {own_pid}: what ExecStart= runs must exec the VM{private}"
         ));
     }
-    // Set by systemd 259 and later.
-    if let Some(id) = pidfd_id
+    // Of systemd 259 and later. With PrivatePIDs= systemd 262 names the process that has made the namespace.
+    if own_pid != 1
+        && let Some(id) = pidfd_id
         && let Some(own) = own_pidfd_id()
     {
         let id = positive(id).ok_or_else(|| invalid("LISTEN_PIDFDID", id))?;
@@ -200,6 +201,13 @@ mod tests {
         assert!(complaint(&(own + 1).to_string()).contains(&another));
         let invalid = "LISTEN_PIDFDID=x is not what the service manager sets";
         assert!(complaint("x").contains(invalid));
+    }
+
+    #[test]
+    fn with_private_pids_it_is_that_of_another_process() {
+        let all = listen_fds(Some(b"1"), Some(b"1"), Some(b"1"), None, 1);
+        let complaints = all.complaints.join("; ");
+        assert!(!complaints.contains("another process"), "{complaints}");
     }
 
     #[test]
