@@ -75,11 +75,12 @@ defmodule SecretTest do
     assert text =~ ~r/^GenServer #PID<[\d.]+> terminating$/m
     assert text =~ ~r/^Task #PID<[\d.]+> started from .* terminating$/m
 
+    # Elixir 1.18 and later put the map on a line of its own.
     assert text =~
-             ~S|** (KeyError) key :missing not found in: %{user: #Secret.User<name: "the_user", ...>}|
+             ~r/\*\* \(KeyError\) key :missing not found in:\s+%{user: #Secret.User<name: "the_user", ...>}/
 
-    reasons = unit |> Lab.entries("export") |> lines() |> Enum.filter(&(&1 =~ ~r/^CRASH_REASON=/))
-    assert Enum.any?(reasons, &(&1 =~ ~S|{:server, #Secret.User<name: "the_user", ...>}|))
-    assert Enum.any?(reasons, &(&1 =~ "** (KeyError) key :missing not found"))
+    reasons = Lab.entries(unit, "cat", ["--output-fields=CRASH_REASON"])
+    assert reasons =~ ~S|{:server, #Secret.User<name: "the_user", ...>}|
+    assert reasons =~ "** (KeyError) key :missing not found"
   end
 end
