@@ -1,14 +1,15 @@
 # The tests and the demo set up what they need by themselves: Debian 12, Rust, gcc, make and git.
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-long test-next test-package sanitize sanitize-vm fuzz soak bench package lint
+.PHONY: help setup demo test test-long test-next test-newest test-package sanitize sanitize-vm fuzz soak bench package lint
 
 help:
 	@echo "make demo        the article's service under a throwaway systemd, to watch (root or sudo)"
 	@echo "make test        the tests; the live ones against a real systemd (root or sudo)"
 	@echo "make test-long   those that take long: floods, load, many restarts, projects that depend on this one"
 	@echo "make test-package  the package on Debian 12 without Rust, whose root it makes in ~/.cache (root or sudo)"
-	@echo "make test-next   the live ones and the package on Debian 13, whose root it makes there too (root or sudo)"
+	@echo "make test-next   all but those of the core on Debian 13, whose root it makes there too (root or sudo)"
+	@echo "make test-newest the same on Debian sid, before every release"
 	@echo "make test-reproducible  two packages from two folders, which have to be the same"
 	@echo "make sanitize    the tests of the Rust core under the thread sanitizer"
 	@echo "make sanitize-vm the tests in tests/erlang, the library in their VM under the address sanitizer"
@@ -36,9 +37,9 @@ test-package: setup
 	@tests/setup virtualenv virtualenv
 	@tests/run package
 
-test-next: setup
+test-next test-newest: setup
 	@tests/setup virtualenv virtualenv
-	@tests/run next
+	@tests/run $(@:test-%=%)
 
 test-reproducible:
 	@tests/setup virtualenv virtualenv
