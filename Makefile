@@ -37,9 +37,13 @@ test-package: setup
 	@tests/setup virtualenv virtualenv
 	@tests/run package
 
-test-next test-newest: setup
+test-next: setup
 	@tests/setup virtualenv virtualenv
-	@tests/run $(@:test-%=%)
+	@tests/run next
+
+test-newest: setup
+	@tests/setup virtualenv virtualenv
+	@tests/run newest
 
 test-reproducible:
 	@tests/setup virtualenv virtualenv
