@@ -1,7 +1,7 @@
 # The tests and the demo set up what they need by themselves: Debian 12, Rust, gcc, make and git.
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-long test-next test-newest test-package sanitize sanitize-vm fuzz soak bench package lint
+.PHONY: help setup demo test test-long test-next test-newest test-reproducible test-package sanitize sanitize-vm fuzz soak bench package lint
 
 help:
 	@echo "make demo        the article's service under a throwaway systemd, to watch (root or sudo)"
