@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use systemd_core::{LocalAddress, SockType, SocketInfo};
 
-/// What the four variables of sd_listen_fds(3) stand for, and what is wrong with them: `{[{Fd, Name | false}], [Text]}`.
+/// What the variables of sd_listen_fds(3) stand for, and what is wrong with them: `{[{Fd, Name | false}], [Text]}`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn listen_fds<'a>(
     env: Env<'a>,
