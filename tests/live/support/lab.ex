@@ -21,6 +21,8 @@ defmodule Lab do
     end
 
     copy(Application.app_dir(:live, "ebin"), "/srv/live/ebin")
+    # OTP 29 doesn't load all that OTP 25 has compiled.
+    if System.get_env("LAB_BUILT"), do: copy(built("_build/live/."), "/srv/live/ebin")
     File.mkdir_p!(path("/srv/live/priv"))
 
     include = Path.join(:code.root_dir(), "usr/include")
