@@ -31,7 +31,7 @@ package(Config) ->
      || Target <- ?TARGETS
     ],
     sh(Package, "cd native/prebuilt && sha256sum */*.so >SHA256SUMS"),
-    sh(Package, "mkdir native erlang && cp " ++ project() ++ "/native/build.sh native && cp " ++ project() ++
+    sh(Package, "mkdir erlang && cp " ++ project() ++ "/native/build.sh native && cp " ++ project() ++
         "/erlang/systemd.app.src erlang"),
     Package.
 
