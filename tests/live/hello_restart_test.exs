@@ -15,6 +15,12 @@ defmodule HelloRestartTest do
 
   test "ten restarts under load: not one request is lost", %{systemd: systemd} do
     write(systemd, ["hello.service", "hello.socket"])
+    # systemctl restart counts as well.
+    drop_ins = Lab.path("/etc/lab/units/hello.service.d")
+    File.mkdir_p!(drop_ins)
+    on_exit(fn -> File.rm_rf!(drop_ins) end)
+    File.write!("#{drop_ins}/limit.conf", "[Unit]\nStartLimitIntervalSec=0\n")
+    Lab.systemctl!(["daemon-reload"])
     Lab.systemctl!(["start", "hello.socket"])
     assert Lab.show("hello.service", "ActiveState") == "inactive"
 
