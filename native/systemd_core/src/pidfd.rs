@@ -4,7 +4,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::stat::fstat;
 use nix::sys::statfs::{FsType, fstatfs};
-use nix::unistd::getpid;
+use nix::unistd::{Pid, getpid};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// `PID_FS_MAGIC` of linux/magic.h. Before Linux 6.9 all pidfds have one inode, of another file system.
@@ -12,14 +12,18 @@ const PIDFS: FsType = FsType(0x5049_4446);
 
 /// The inode of a pidfd of this process; `None` where that is not its own.
 pub(crate) fn own_pidfd_id() -> Option<u64> {
-    let pidfd = own_pidfd().ok()?;
+    pidfd_id(getpid())
+}
+
+fn pidfd_id(pid: Pid) -> Option<u64> {
+    let pidfd = open(pid).ok()?;
     let is_unique = fstatfs(&pidfd).is_ok_and(|statfs| statfs.filesystem_type() == PIDFS);
     is_unique.then(|| fstat(&pidfd).ok().map(|stat| stat.st_ino)).flatten()
 }
 
-fn own_pidfd() -> Result<OwnedFd, Errno> {
+fn open(pid: Pid) -> Result<OwnedFd, Errno> {
     // SAFETY: the system call is given numbers only.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, getpid().as_raw(), 0) };
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     let fd = RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
     // SAFETY: the kernel has just opened it, close-on-exec, and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -32,14 +36,13 @@ mod tests {
 
     #[test]
     fn another_process_has_another() {
-        let script = "import os
-for pid in os.getppid(), os.getpid(): print(os.fstat(os.pidfd_open(pid)).st_ino)";
-        let output = Command::new("python3").args(["-c", script]).output().unwrap();
-        let output = String::from_utf8(output.stdout).unwrap();
-        let ids: Vec<u64> = output.lines().map(|id| id.parse().unwrap()).collect();
+        let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+        let id = pidfd_id(Pid::from_raw(other.id().cast_signed()));
         if let Some(own) = own_pidfd_id() {
-            assert_eq!(ids[0], own);
-            assert_ne!(ids[1], own);
+            assert_eq!(own_pidfd_id(), Some(own));
+            assert!(id.is_some_and(|id| id != own));
         }
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }
