@@ -135,5 +135,12 @@ defmodule DeployTest do
     assert {^one, 0} = Lab.run("stat", ["-c", "%u", "/var/lib/private/overlap"])
     assert {"deploy: 3.1.0 runs, and --rollback goes back to 3.0.0\n", 0} = deploy()
     assert running() == [unit("3.1.0")]
+
+    # From where it was deployed to.
+    assert {"deploy: 3.0.0 runs" <> _, 0} = deploy("/opt/overlap-3.0.0")
+    assert running() == [unit("3.0.0")]
+
+    assert {output, 1} = Lab.run("sh", ["-c", "cd /srv/overlap && exec sh /srv/deploy"])
+    assert output =~ "deploy: nothing is neither a release"
   end
 end
