@@ -154,6 +154,7 @@
     exec_pid := pos_integer() | false,
     unit := binary() | false,
     invocation_id := binary() | false,
+    debug_invocation := boolean(),
     notify_socket := binary() | false,
     error := reason() | false,
     announced := [ready | reloading | stopping],
@@ -172,6 +173,8 @@
 %% <li>`exec_pid': the process that the manager has started, `SYSTEMD_EXEC_PID' in systemd.exec(5). Where it is not the
 %% VM's own `pid', a script has started the VM.</li>
 %% <li>`unit', `invocation_id': also where the unit has the VM notify nothing.</li>
+%% <li>`debug_invocation': systemd has started the service again after a failure, and `RestartMode=debug' in
+%% systemd.service(5) asks for debug logs.</li>
 %% <li>`error': why nothing can be sent at all.</li>
 %% <li>`status': the last one sent by this application, but not what a native thread has put in its place.</li>
 %% <li>`notifications': `sent' counts datagrams, also those of the native threads, such as the pings of the watchdog;

@@ -24,6 +24,7 @@ keys() ->
         {warn_about_readiness_message, 10000, "milliseconds or false", or_in(false, 0, 1 bsl 32 - 1)},
         {install_journal, false, "true, false or options of systemd_journal_h", fun is_journal/1},
         {install_kmsg, true, "true or false", fun is_boolean/1},
+        {debug_invocation, true, "true or false", fun is_boolean/1},
         {auto_formatter, true, "true or false", fun is_boolean/1},
         {unset_env, true, "true or false", fun is_boolean/1}
     ].

@@ -7,7 +7,7 @@
 all() ->
     [
         not_started, not_under_systemd, nothing_can_be_sent, what_was_announced, what_was_sent, pings_count,
-        what_failed, one_of_a_manager, journal, asks_nobody
+        what_failed, one_of_a_manager, debug_invocation, journal, asks_nobody
     ].
 
 init_per_testcase(_, Config) ->
@@ -16,7 +16,11 @@ init_per_testcase(_, Config) ->
 
 end_per_testcase(_, Config) ->
     application:stop(systemd),
-    [os:unsetenv(Name) || Name <- ["NOTIFY_SOCKET", "WATCHDOG_USEC", "INVOCATION_ID", "LISTEN_FDS", "LISTEN_PID"]],
+    [
+        os:unsetenv(Name)
+     || Name <- ["NOTIFY_SOCKET", "WATCHDOG_USEC", "INVOCATION_ID", "LISTEN_FDS", "LISTEN_PID", "DEBUG_INVOCATION"]
+    ],
+    application:unset_env(systemd, debug_invocation),
     log_counter:stop(),
     recorder:stop(recorder(Config)).
 
@@ -29,7 +33,7 @@ start(Config) ->
 empty() ->
     #{
         under_systemd => false, uptime => false, pid => false, exec_pid => false, unit => false,
-        invocation_id => false, notify_socket => false, error => false, announced => [], status => false,
+        invocation_id => false, debug_invocation => false, notify_socket => false, error => false, announced => [], status => false,
         notifications => #{sent => 0, failed => 0}, watchdog => false, journal => #{},
         descriptors => #{handed_over => [], store_max => unknown}
     }.
@@ -127,6 +131,23 @@ one_of_a_manager(Config) ->
         },
         systemd:info()
     ).
+
+debug_invocation(Config) ->
+    #{level := Level} = logger:get_primary_config(),
+    Start = fun() ->
+        start(Config),
+        {maps:get(debug_invocation, systemd:info()), maps:get(level, logger:get_primary_config())}
+    end,
+    ?assertEqual({false, Level}, Start()),
+    ok = application:stop(systemd),
+    os:putenv("DEBUG_INVOCATION", "1"),
+    application:set_env(systemd, debug_invocation, false),
+    ?assertEqual({true, Level}, Start()),
+    ok = application:stop(systemd),
+    application:unset_env(systemd, debug_invocation),
+    try ?assertEqual({true, debug}, Start())
+    after logger:set_primary_config(level, Level)
+    end.
 
 journal(_) ->
     Journal = recorder:start(),

@@ -48,6 +48,29 @@ defmodule JournalTest do
     assert [] = json(unit, ["USER=7", "PRIORITY=3"])
   end
 
+  test "RestartMode=debug: the log level is debug after a failure" do
+    # Before systemd 257 the variable comes from a file.
+    debug =
+      if Lab.systemd_version() >= 257,
+        do: "RestartMode=debug",
+        else: "EnvironmentFile=-/run/live/debug.env"
+
+    unit =
+      Lab.start_service("debug", [:ready], service: ["Restart=always", "RestartSec=0", debug])
+
+    level = fn -> Lab.eval(unit, "maps:get(level, logger:get_primary_config())") end
+    assert level.() == :notice
+    File.write!(Lab.path("/run/live/debug.env"), "DEBUG_INVOCATION=1\n")
+    Lab.systemctl!(["kill", "--signal=KILL", unit])
+
+    Lab.await("the next start", fn ->
+      Lab.show(unit, "NRestarts") == "1" and Lab.show(unit, "ActiveState") == "active"
+    end)
+
+    assert level.() == :debug
+    assert Lab.eval(unit, "maps:get(debug_invocation, systemd:info())")
+  end
+
   test "each type of a field's value, as journalctl -o json shows it" do
     unit = Lab.start_service("types", [:ready], env: [install_journal: [metadata: :all]])
 

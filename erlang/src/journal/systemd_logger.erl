@@ -2,14 +2,16 @@
 %% What the application does with the handlers of `logger' when it starts.
 -module(systemd_logger).
 
--export([install/0, is_journal/1, levels/0]).
+-export([install/0, is_debug_invocation/0, is_journal/1, levels/0]).
 
 %% Log calls that have begun get this long to end, in milliseconds.
 -define(LONGEST_LOG_CALL, 1000).
 
-%% @doc As the config keys `install_journal' and `install_kmsg' say, where the stream of a handler is the journal.
+%% @doc Sets up the handlers as the config keys `install_journal' and `install_kmsg' say, where their stream is the
+%% journal.
 -spec install() -> ok.
 install() ->
+    _ = is_debug_invocation() andalso systemd_config:value(debug_invocation) andalso set_debug_level(),
     _ = systemd_config:value(install_kmsg) andalso lists:foreach(fun install_kmsg/1, logger:get_handler_config()),
     case systemd_config:value(install_journal) of
         false -> ok;
@@ -17,6 +19,14 @@ install() ->
         Options when is_map(Options) -> install_journal(Options);
         Options -> install_journal(maps:from_list(Options))
     end.
+
+%% @doc `RestartMode=debug' in systemd.service(5) sets the variable for a service that is started again after a failure.
+-spec is_debug_invocation() -> boolean().
+is_debug_invocation() -> os:getenv("DEBUG_INVOCATION") =:= "1".
+
+set_debug_level() ->
+    ok = logger:set_primary_config(level, debug),
+    logger:notice("systemd: log level debug, because of RestartMode=debug; debug_invocation: false turns this off").
 
 -spec is_journal(term()) -> boolean().
 is_journal(standard_io) -> is_stream(1);

@@ -7,7 +7,7 @@
 %% In a VM where nothing of it is there.
 -define(NOTHING, #{
     under_systemd => false, uptime => false, pid => false, exec_pid => false, unit => false, invocation_id => false,
-    notify_socket => false, error => false, announced => [], status => false,
+    debug_invocation => false, notify_socket => false, error => false, announced => [], status => false,
     notifications => #{sent => 0, failed => 0}, descriptors => #{handed_over => [], store_max => unknown}
 }).
 
@@ -26,6 +26,7 @@ open(Variables) ->
             exec_pid => exec_pid(),
             unit => IsService andalso binary(systemd_unit:name()),
             invocation_id => IsService andalso binary(os:getenv("INVOCATION_ID")),
+            debug_invocation => systemd_logger:is_debug_invocation(),
             notify_socket => NotifySocket,
             descriptors => #{handed_over => systemd_listen:fds(Variables), store_max => systemd_fd_store:max_fds()}
         }
