@@ -6,7 +6,7 @@
 %% then it is made anew. What takes more than a moment returns a reference, see {@link systemd_wait:reply/1}.
 -module(systemd_nif).
 
--export([loaded/0, load_error/0, priv_dir/0, initial_env/1, relation/1, dirty_cpu/0, dirty_io/0]).
+-export([loaded/0, load_error/0, priv_dir/0, initial_env/1, relation/1, pidfd_id/0, dirty_cpu/0, dirty_io/0]).
 -export([open/2, notify/3, has_announced/1, notify_failed/1, notifier_info/1, barrier/2, barrier_reached/1]).
 -export([watchdog_usec/2, watchdog_start/6, watchdog_take_up/5, watchdog_checking/3, watchdog_answer/3]).
 -export([watchdog_order/2, watchdog_ran/2, watchdog_found/2, memory/1]).
@@ -84,6 +84,8 @@ loaded() -> persistent_term:get(?MODULE, not_loaded) =:= loaded.
 initial_env(_) -> ?NOT_LOADED.
 -spec relation(Pid :: string()) -> own | parent | other.
 relation(_) -> ?NOT_LOADED.
+-spec pidfd_id() -> non_neg_integer() | false.
+pidfd_id() -> ?NOT_LOADED.
 -spec dirty_cpu() -> ok.
 dirty_cpu() -> ?NOT_LOADED.
 -spec dirty_io() -> ok.

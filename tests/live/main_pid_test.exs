@@ -35,6 +35,10 @@ defmodule MainPidTest do
           "by MAINPID= it is now the unit's main process"
     end)
 
+    # Before Linux 6.9 there is none.
+    if id = Lab.eval(unit, "systemd_nif:pidfd_id()"),
+      do: assert(Lab.journal(unit) =~ "(MAINPID=#{main}, MAINPIDFDID=#{id})")
+
     Process.sleep(4500)
     assert {Lab.show(unit, "ActiveState"), Lab.show(unit, "NRestarts")} == {"active", "0"}
     assert Lab.eval(unit, "systemd:watchdog(state)") == 2000

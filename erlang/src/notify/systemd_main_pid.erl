@@ -18,7 +18,7 @@ claim() ->
         own ->
             ok;
         parent ->
-            _ = systemd_notify:send({mainpid, list_to_integer(Own)}),
+            _ = systemd_notify:send([{mainpid, list_to_integer(Own)} | pidfd_id()]),
             os:putenv(?EXEC_PID, Own),
             _ = spawn(fun() -> told(Own, Main) end),
             ok;
@@ -26,6 +26,9 @@ claim() ->
             logger:warning("systemd: this VM, process ~ts, is neither the main process of a unit, ~ts, nor a child of "
                 "it: ~ts", [Own, Main, advice()])
     end.
+
+%% From systemd 257 on it tells the VM from a later process of the same number.
+pidfd_id() -> [{"MAINPIDFDID", integer_to_list(Id)} || Id <- [systemd_nif:pidfd_id()], Id =/= false].
 
 %% @doc Of a main process whose heir the VM is, a `WATCHDOG_PID' is the VM's own.
 -spec heir(Pid :: binary() | false) -> binary() | false.

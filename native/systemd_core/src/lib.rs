@@ -43,6 +43,7 @@ pub use notify::announced::{Announced, Announcement};
 pub use notify::assignment::Assignment;
 pub use notify::message::{Message, Rejected};
 pub use notify::notifier::{Barrier, Notifier};
+pub use pidfd::own_pidfd_id;
 pub use raw_fd::duplicate;
 pub use sockets::connections::{Connections, connections};
 pub use sockets::fd_name::FdName;

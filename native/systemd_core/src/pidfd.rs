@@ -11,7 +11,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 const PIDFS: FsType = FsType(0x5049_4446);
 
 /// The inode of a pidfd of this process; `None` where that is not its own.
-pub(crate) fn own_pidfd_id() -> Option<u64> {
+pub fn own_pidfd_id() -> Option<u64> {
     pidfd_id(getpid())
 }
 

@@ -18,6 +18,12 @@ fn initial_env<'a>(env: Env<'a>, name: Binary<'a>) -> Term<'a> {
     }
 }
 
+/// The inode of this process's pidfd; `false` where that is not its own.
+#[rustler::nif(schedule = "DirtyIo")]
+fn pidfd_id(env: Env<'_>) -> Term<'_> {
+    systemd_core::own_pidfd_id().map_or_else(|| false.encode(env), |id| id.encode(env))
+}
+
 /// One that is not set is `false`, as `os:getenv/1` has it.
 pub fn value(variable: Term<'_>) -> Option<&[u8]> {
     variable.decode::<Binary<'_>>().ok().map(|value| value.as_slice())
