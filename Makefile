@@ -1,7 +1,7 @@
 # The tests and the demo set up what they need by themselves: Debian 12, Rust, gcc, make and git.
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-long test-next test-newest test-reproducible test-package sanitize sanitize-vm fuzz soak bench package lint
+.PHONY: help setup demo test test-long test-next test-newest test-arm test-reproducible test-package sanitize sanitize-vm fuzz soak bench package lint
 
 help:
 	@echo "make demo        the article's service under a throwaway systemd, to watch (root or sudo)"
@@ -10,6 +10,7 @@ help:
 	@echo "make test-package  the package on Debian 12 without Rust, whose root it makes in ~/.cache (root or sudo)"
 	@echo "make test-next   all but those of the core on Debian 13, whose root it makes there too (root or sudo)"
 	@echo "make test-newest the same on Debian sid, before every release"
+	@echo "make test-arm    the application on Debian 13 for arm64, by QEMU, with the library of a package (root or sudo)"
 	@echo "make test-reproducible  two packages from two folders, which have to be the same"
 	@echo "make sanitize    the tests of the Rust core under the thread sanitizer"
 	@echo "make sanitize-vm the tests in tests/erlang, the library in their VM under the address sanitizer"
@@ -48,6 +49,10 @@ test-newest: setup
 test-reproducible:
 	@tests/setup virtualenv virtualenv
 	@tests/reproducible
+
+test-arm: setup
+	@tests/setup virtualenv virtualenv
+	@tests/run arm
 
 sanitize: setup
 	@tests/run sanitize
