@@ -86,7 +86,7 @@
 %% <li>`{invalid_value, Key}': the value under that key breaks a rule of sd_notify(3).</li>
 %% <li>`{invalid_notify_socket, Value}': it is no absolute path, `@name' or `vsock:CID:PORT' (`vsock-stream:',
 %% `vsock-seqpacket:'), or is too long.</li>
-%% <li>`bad_descriptor': one of the descriptors is closed, or is none.</li>
+%% <li>`bad_descriptor': one of the descriptors is not open.</li>
 %% <li>`{invalid_fd_name, Name}': not 1 to 255 printable ASCII characters without a colon.</li>
 %% <li>`{no_such_fd, Name}': the manager handed nothing over under that name.</li>
 %% <li>`{several_fds, Name, Fds}': it handed over several; take them by their numbers.</li>

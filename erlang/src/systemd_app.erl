@@ -66,8 +66,8 @@ watchdog(Variables) ->
             systemd_watchdog:open(Timeout, true);
         {another, Timeout} ->
             %% With PrivatePIDs= the number of another process in there may be the VM's own outside.
-            _ = os:getpid() =:= "1" andalso watchdog_is_off("WATCHDOG_PID", "another process's, which PrivatePIDs= "
-                "may have caused; watchdog(enable) turns it on", Variables),
+            _ = os:getpid() =:= "1" andalso watchdog_is_off("WATCHDOG_PID", "not this process. PrivatePIDs= may be the "
+                "reason; watchdog(enable) turns the watchdog on", Variables),
             systemd_watchdog:open(Timeout, false);
         undefined ->
             [];

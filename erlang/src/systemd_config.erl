@@ -96,12 +96,12 @@ problem(Key, Value) ->
         {_, true} ->
             none;
         {false, _} ->
-            io_lib:format("config key ~0tp: there is none of that name", [Key]);
+            io_lib:format("unknown config key ~0tp", [Key]);
         {{_, Default, What, Fits}, _} ->
             case Value =:= nil orelse Value =:= Default orelse Fits(Value) of
                 true -> none;
                 false ->
                     Shown = systemd_elixir:redacted(Value),
-                    io_lib:format("config key ~ts is ~0tP, and not ~ts", [Key, Shown, 20, What])
+                    io_lib:format("config key ~ts is ~0tP, but must be ~ts", [Key, Shown, 20, What])
             end
     end.

@@ -176,8 +176,8 @@ kind_of(Fun) when is_function(Fun) -> [erlang:fun_info(Fun, Item) || Item <- [mo
 kind_of(_) -> none.
 
 -spec describe(complaint()) -> {io:format(), [term()]}.
-describe({no_text, Result}) -> {"returned ~0tP, which is no text", [systemd_elixir:redacted(Result), 20]};
-describe({late, Millis, Stack}) -> {"has not returned for ~b ms, and is at ~0tP", [Millis, Stack, 30]};
+describe({no_text, Result}) -> {"returned ~0tP, which is not text", [systemd_elixir:redacted(Result), 20]};
+describe({late, Millis, Stack}) -> {"has not returned after ~b ms; it is at ~0tP", [Millis, Stack, 30]};
 describe({raised, _, _, Text}) -> {"raised ~ts", [Text]};
 describe({ended, Reason}) -> {"was ended by an exit signal: ~0tP", [systemd_elixir:redacted(Reason), 20]};
 describe({not_done, Millis, Stack}) -> {"not done after ~b ms, at ~0tP", [Millis, Stack, 30]};

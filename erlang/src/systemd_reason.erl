@@ -12,25 +12,25 @@ explain(not_started) ->
     "NOTIFY_SOCKET is set, and the application systemd is not running. Add systemd to applications in the .app.src of "
     "your application, or in Mix to its deps without runtime: false, and not to included_applications";
 explain({invalid_notify_socket, Value}) ->
-    io_lib:format("NOTIFY_SOCKET=~0tp is no absolute path, @abstract name or vsock:CID:PORT, or too long", [Value]);
+    io_lib:format("NOTIFY_SOCKET=~0tp is not an absolute path, @abstract name or vsock:CID:PORT, or is too long", [Value]);
 explain({invalid_state, _}) ->
-    "it is no systemd:state()";
+    "it is not a systemd:state()";
 explain({invalid_value, Key}) ->
     io_lib:format("the value of ~0tP breaks a rule of sd_notify(3)", [systemd_elixir:redacted(Key), 20]);
 explain(bad_descriptor) ->
-    "one of the descriptors is closed, or is none";
+    "one of the descriptors is not open";
 explain({invalid_fd_name, _}) ->
-    "a name for a descriptor is 1 to 255 printable ASCII characters without a colon";
+    "a descriptor's name must have 1 to 255 printable ASCII characters, and no colon";
 explain({fd_store_max, Most}) ->
-    io_lib:format("the unit may store ~b descriptors, see FileDescriptorStoreMax=", [Most]);
+    io_lib:format("the unit may store no more than ~b descriptors: see FileDescriptorStoreMax=", [Most]);
 explain(emsgsize) ->
-    "it is longer than the 4096 bytes that the service manager reads";
+    "it is longer than 4096 bytes, the most that systemd reads";
 explain(eagain) ->
-    "the service manager's queue is full, and was not read for 2000 ms";
+    "systemd has not read its notifications for 2000 ms";
 explain(no_thread) ->
-    "it may have to wait, and a thread that waits for it can't be started. See TasksMax= and LimitNPROC= in the unit";
+    "no thread could be started to wait for systemd. See TasksMax= and LimitNPROC= in the unit";
 explain(etimedout) ->
-    "the service manager did not come to it in time";
+    "systemd has not processed the earlier notifications in time";
 explain(Reason) when Reason =:= enoent; Reason =:= econnrefused ->
     [posix(Reason), ": nobody listens on NOTIFY_SOCKET"];
 explain(Reason) when is_atom(Reason) ->
@@ -45,7 +45,7 @@ may_pass(Reason) -> lists:member(Reason, [eagain, emfile, enfile, enomem, enobuf
 %% @doc Of what needs a thread or a process of the system: there `eagain' is no full queue.
 -spec explain_start(systemd:reason() | file:posix()) -> io_lib:chars().
 explain_start(eagain) ->
-    [text(eagain), ": there may be no more threads and processes. See TasksMax= and LimitNPROC= in the unit"];
+    [text(eagain), ": the limit of threads and processes is reached. See TasksMax= and LimitNPROC= in the unit"];
 explain_start(Reason) -> explain(Reason).
 
 %% @doc An error of the kernel, and the limit of the unit that it may come from.

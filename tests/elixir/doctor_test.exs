@@ -88,8 +88,11 @@ defmodule DoctorTest do
     end)
 
     assert {1, output} = doctor([])
-    assert output =~ "error: config key watchdog_scale is 1, and not an integer from 2 to 1000\n"
-    assert output =~ "error: config key wacthdog_check: there is none of that name\n"
+
+    assert output =~
+             "error: config key watchdog_scale is 1, but must be an integer from 2 to 1000\n"
+
+    assert output =~ "error: unknown config key wacthdog_check\n"
   end
 
   test "no unit file" do

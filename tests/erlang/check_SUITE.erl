@@ -491,7 +491,7 @@ no_checks(_) ->
             {{no, list}, {no, list}, Garbage},
             {{a, b, [c | d]}, {a, b, [c | d]}, Garbage},
             {Unary, Unary, Garbage},
-            {[{process, a} | b], b, "is no list of checks"},
+            {[{process, a} | b], b, "is not a list of checks"},
             {{all, {process, a}}, {all, {process, a}}, "needs a list of checks"},
             {{any, []}, {any, []}, "needs a list of at least one check"},
             {{schedulers, 0}, {schedulers, 0}, Millis},

@@ -113,7 +113,7 @@ rules(_) ->
      || {Severity, Pattern, Changes} <- [
             {error, "not loaded.*no such file.*priv/systemd_nif.so", [{[load_error], "no such file"}]},
             {error, "not started", [{[info, uptime], false}, {[info, under_systemd], false}]},
-            {error, "NOTIFY_SOCKET=.*no absolute path", [{[info, error], {invalid_notify_socket, <<"x">>}}]},
+            {error, "NOTIFY_SOCKET=.*not an absolute path", [{[info, error], {invalid_notify_socket, <<"x">>}}]},
             {notice, "not under systemd", [{[info, under_systemd], false}, {[info, unit], false}, {[unit], #{}}]},
             {error, "NOTIFY_SOCKET was not set.*a.service needs Type=notify", [{[info, under_systemd], false}]},
             {error, "Type=simple.*Set Type=notify", [{[info, under_systemd], false}, {[unit, "Type"], "simple"}]},
@@ -228,7 +228,7 @@ config_keys(_) ->
         ]
     ],
     [Text] = systemd_config:problems([{watchdog_scale, 1}, {reload, restart}]),
-    ?assertEqual("config key watchdog_scale is 1, and not an integer from 2 to 1000", lists:flatten(Text)).
+    ?assertEqual("config key watchdog_scale is 1, but must be an integer from 2 to 1000", lists:flatten(Text)).
 
 %% Every key that there is is known, and its default is fit.
 default_config(_) ->

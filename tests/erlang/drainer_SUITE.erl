@@ -182,7 +182,7 @@ nothing_listens(Config) ->
     unlink(Supervisor),
     {Sent, Log} = take_down(Supervisor, Config),
     ?assertEqual([], Sent),
-    ?assertEqual(["systemd: nothing listens that could be drained: [\"http\",{port,1}]"], Log).
+    ?assertEqual(["systemd: no listener to drain: [\"http\",{port,1}]"], Log).
 
 a_crash_drains_nothing(Config) ->
     {Port, Supervisor} = server([], Config),

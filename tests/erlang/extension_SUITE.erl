@@ -88,7 +88,7 @@ limit(Config) ->
     ?assertMatch([First, Second] when First =< 2200000 andalso Second =< 1200000, Extended),
     ?assert(lists:member(<<"STATUS=migrating\n">>, Said)),
     ?assertEqual(
-        <<"STATUS=not done after 1.2 s: no more time is asked for, and TimeoutStartSec= of the unit applies\n">>,
+        <<"STATUS=still running after 1.2 s, the limit of extend_timeout_while: TimeoutStartSec= applies now\n">>,
         lists:last(Said)
     ).
 
@@ -193,7 +193,7 @@ status_of_a_function_that_hangs(Config) ->
     Supervisor = supervise([systemd:status_every(5, Status)]),
     Runner = receive {called, Pid} -> Pid end,
     receive {called, _} -> error(called_again) after 100 -> ok end,
-    ?assertMatch(["systemd: the function of status_every has not returned for 5 ms, and is at [{" ++ _], log_counter:messages()),
+    ?assertMatch(["systemd: the function of status_every has not returned after 5 ms; it is at [{" ++ _], log_counter:messages()),
     Runner ! {answer, "late"},
     ?assertEqual(<<"STATUS=late\n">>, next(Config)),
     Next = receive {called, Pid2} -> Pid2 end,

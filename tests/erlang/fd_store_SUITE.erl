@@ -116,7 +116,7 @@ closed_ones(Config) ->
     ],
     ?assertEqual([], sent(Config)),
     ?assertEqual(
-        ["systemd: store_fds was not sent: one of the descriptors is closed, or is none"],
+        ["systemd: notification store_fds failed: one of the descriptors is not open"],
         log_counter:messages()
     ).
 
@@ -165,7 +165,7 @@ most(Config) ->
     ?assertEqual(ok, systemd:store_fds([Fd, Fd])),
     ok = systemd:clear_fds([t]),
     ?assertMatch(
-        ["systemd: store_fds was not sent: the unit may store 1 descriptors, see FileDescriptorStoreMax=" | _],
+        ["systemd: notification store_fds failed: the unit may store no more than 1 descriptors: see FileDescriptorStoreMax=" | _],
         log_counter:messages()
     ).
 

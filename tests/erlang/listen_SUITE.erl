@@ -43,13 +43,13 @@ wrong_environment(_) ->
             [os:unsetenv(Name) || Name <- ?VARIABLES]
         end
      || {Variables, Part} <- [
-            {[{"LISTEN_FDS", "1"}, {"LISTEN_PID", "1"}], "LISTEN_PID=1 is another process"},
+            {[{"LISTEN_FDS", "1"}, {"LISTEN_PID", "1"}], "LISTEN_PID=1 is not this process"},
             {[{"LISTEN_FDS", "1"}], "LISTEN_PID is not set"},
             {[{"LISTEN_FDS", "1"}, {"LISTEN_PID", "x"}], "LISTEN_PID=x is not"},
             {[{"LISTEN_FDS", "zwölf"}, {"LISTEN_PID", Own}], "LISTEN_FDS=zwölf is not"},
             {[{"LISTEN_FDS", "0"}, {"LISTEN_PID", Own}], "LISTEN_FDS=0 is not"}
         ] ++ [
-            {[{"LISTEN_FDS", "1"}, {"LISTEN_PID", Own}, {"LISTEN_PIDFDID", "1"}], "LISTEN_PIDFDID=1 is another process"}
+            {[{"LISTEN_FDS", "1"}, {"LISTEN_PID", Own}, {"LISTEN_PIDFDID", "1"}], "LISTEN_PIDFDID=1 is not this process"}
          || os:version() >= {6, 9, 0}
         ]
     ].
@@ -77,10 +77,10 @@ some_are_closed(_) ->
     ?assertMatch([{3, "a"}, {4, "b"} | _], with_fds(Open, 1000, "a:b", "systemd:listen_fds()")),
     Start = logged("ok = application:start(systemd)"),
     [_, Line] = with_fds(Open, 1000, "a:b", Start),
-    ?assertMatch("systemd: LISTEN_FDS=1000, but of these are closed: " ++ _, Line),
+    ?assertMatch("systemd: LISTEN_FDS=1000, but these descriptors are closed: " ++ _, Line),
     ?assertNotMatch(nomatch, re:run(Line, ", 100, ")),
     %% As many as there may be would take minutes.
-    ?assertMatch([_, "systemd: LISTEN_FDS=1000000000, but of these" ++ _], with_fds(Open, 1000000000, "a:b", Start)).
+    ?assertMatch([_, "systemd: LISTEN_FDS=1000000000, but these" ++ _], with_fds(Open, 1000000000, "a:b", Start)).
 
 %% What a VM says that is started with files as its descriptors 3, 4 and 5.
 with_three_fds(Names, Expression) -> with_fds("3</etc/passwd 4</etc/passwd 5</etc/passwd", 3, Names, Expression).
@@ -311,8 +311,8 @@ another_name(_) ->
         "{Options, receive Text -> lists:flatten(Text) after 1000 -> nothing end}",
     {{ok, 80, []}, Text} = with_three_fds("hello.socket:b:c", Logged),
     ?assertEqual(
-        "systemd: nothing that systemd handed over is called http, so that port 80 is used. There are: "
-        "[{3,\"hello.socket\"},{4,\"b\"},{5,\"c\"}]; see FileDescriptorName= in the socket unit", Text
+        "systemd: no descriptor named http was passed; using port 80. Passed: "
+        "[{3,\"hello.socket\"},{4,\"b\"},{5,\"c\"}]. Set FileDescriptorName= in the socket unit", Text
     ),
     ?assertEqual({{ok, 80, []}, nothing}, result("env", erl(Logged))).
 
@@ -367,7 +367,7 @@ library_missing(_) ->
         set([{"LISTEN_FDS", "1"}, {"LISTEN_PID", os:getpid()}]),
         ok = application:start(systemd),
         ?assertEqual([], systemd:listen_fds()),
-        ?assertMatch(["systemd: no descriptor is taken over: LISTEN_FDS=1, but the native" ++ _], log_counter:messages())
+        ?assertMatch(["systemd: ignoring LISTEN_FDS=1: the native" ++ _], log_counter:messages())
     after
         persistent_term:put(systemd_nif, loaded)
     end.

@@ -29,9 +29,9 @@ one_kind_of_error_is_one_line(_) ->
     {error, emsgsize} = systemd:notify({status, binary:copy(<<"x">>, 5000)}),
     ?assertMatch(
         [
-            "systemd: invalid_state was not sent: it is no systemd:state()",
-            "systemd: x_1 was not sent: the value of x_1 breaks a rule of sd_notify(3)",
-            "systemd: status was not sent: it is longer than the 4096 bytes" ++ _
+            "systemd: notification invalid_state failed: it is not a systemd:state()",
+            "systemd: notification x_1 failed: the value of x_1 breaks a rule of sd_notify(3)",
+            "systemd: notification status failed: it is longer than 4096 bytes" ++ _
         ],
         log_counter:messages()
     ).
@@ -106,16 +106,16 @@ config_that_does_not_fit(Config) ->
     ?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(proplists:get_value(recorder, Config))),
     ?assertEqual(
         [
-            "systemd: config key handle_event is sigup, and not sighup, sigusr1, sigusr2, sigquit, "
+            "systemd: config key handle_event is sigup, but must be sighup, sigusr1, sigusr2, sigquit, "
             "sigalrm, sigtstp or false; the default is used"
-            | ["systemd: config key " ++ atom_to_list(Key) ++ " is 100000000000000000000, and not " || Key <- lists:sort(Keys)]
+            | ["systemd: config key " ++ atom_to_list(Key) ++ " is 100000000000000000000, but must be " || Key <- lists:sort(Keys)]
         ],
         [without_what(Text) || Text <- lists:sort(log_counter:messages())]
     ),
     ?assert(lists:keymember(systemd_signal, 1, [{Handler} || Handler <- gen_event:which_handlers(erl_signal_server)])).
 
 without_what(Text) ->
-    case re:run(Text, "^(.* is 10+, and not ).*; the default is used$", [{capture, all_but_first, list}]) of
+    case re:run(Text, "^(.* is 10+, but must be ).*; the default is used$", [{capture, all_but_first, list}]) of
         {match, [Head]} -> Head;
         nomatch -> Text
     end.

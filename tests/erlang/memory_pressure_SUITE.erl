@@ -109,7 +109,7 @@ by_a_socket(Config) ->
     called() ! ok,
     end_pause(),
     ok = gen_tcp:close(Socket),
-    wait(fun() -> logged("not watched any more: " ++ Path) =/= [] end),
+    wait(fun() -> logged("no longer watched: " ++ Path) =/= [] end),
     wait(fun() -> whereis(systemd_memory_pressure) =:= undefined andalso threads() =:= 0 end),
     ?assertEqual({error, timeout}, gen_tcp:accept(Listen, 200)),
     ok = gen_tcp:close(Listen),
@@ -271,7 +271,7 @@ cannot_be_opened(Config) ->
             {"pressure", "", "it is no file of the kernel"},
             {"/etc/passwd", "", "it is no file of the kernel"},
             {"/dev/zero", "", "it is no file of the kernel"},
-            {path(Config), "?", "what MEMORY_PRESSURE_WRITE says is not Base64"}
+            {path(Config), "?", "MEMORY_PRESSURE_WRITE is not valid Base64"}
         ]
     ].
 

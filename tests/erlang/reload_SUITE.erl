@@ -190,7 +190,7 @@ when_stopping(Config) ->
     ?assertEqual({error, stopping}, systemd:reload()),
     ?assertEqual({error, stopping}, systemd:reload([{mode, embedded}])),
     ?assertEqual(<<"STOPPING=1\n">>, next(Config)),
-    Refused = "systemd: not reloaded, because the service goes down",
+    Refused = "systemd: not reloaded, because the service is stopping",
     ?assertEqual([Refused, Refused], log_counter:messages()),
     receive called -> error(called) after 0 -> ok end,
     ?assertEqual([], recorder:all(proplists:get_value(recorder, Config))).

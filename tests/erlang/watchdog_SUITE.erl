@@ -167,8 +167,8 @@ an_invalid_setting_is_told_of(Config) ->
     log_counter:stop(),
     ?assertMatch(
         [
-            "systemd: config key watchdog_on_hang is explode, and not withhold, trigger or abort; the default is used",
-            "systemd: config key watchdog_warn_after is soon, and not milliseconds; the default is used"
+            "systemd: config key watchdog_on_hang is explode, but must be withhold, trigger or abort; the default is used",
+            "systemd: config key watchdog_warn_after is soon, but must be milliseconds; the default is used"
         ],
         lists:sort(Messages)
     ).

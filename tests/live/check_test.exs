@@ -105,7 +105,10 @@ defmodule CheckTest do
           line =~ "systemd: watchdog_check: ",
           do: line
 
-    assert name == "schedulers" or lines == ["systemd: #{said}; no WATCHDOG=1 until all is well"],
+    assert name == "schedulers" or
+             lines == [
+               "systemd: #{said}. No ping until it passes; systemd ends the service after WatchdogSec="
+             ],
            "#{name}: #{inspect(lines)}"
   end
 

@@ -31,8 +31,8 @@ defmodule MainPidTest do
 
     Lab.await("its log line", fn ->
       Lab.journal(unit) =~
-        "systemd: the VM, process #{main}, was started by a script, process #{shell}; " <>
-          "by MAINPID= it is now the unit's main process"
+        "systemd: a script (PID #{shell}) has started the VM (PID #{main}), " <>
+          "which is now the unit's main process (MAINPID=)"
     end)
 
     # Before Linux 6.9 there is none.
@@ -59,7 +59,7 @@ defmodule MainPidTest do
 
     Lab.await("its log line", fn ->
       Lab.journal(unit) =~
-        ~r/systemd: the VM, process \d+, was started by a script, process \d+, and NotifyAccess=main of #{unit} keeps all that it notifies from the manager: have the script start the VM by exec, or set NotifyAccess=all in the unit/
+        ~r/systemd: a script \(PID \d+\) has started the VM \(PID \d+\), and systemd ignores its notifications because of NotifyAccess=main in #{unit}: exec the VM in the script, or set NotifyAccess=all in the unit/
     end)
 
     assert Lab.show(unit, "ActiveState") == "activating"

@@ -92,5 +92,5 @@ defmodule TimeoutTest do
 
   defp said(setting),
     do:
-      "systemd: not done after 10 s: no more time is asked for, and #{setting} of the unit applies"
+      "systemd: still running after 10 s, the limit of extend_timeout_while: #{setting} applies now"
 end

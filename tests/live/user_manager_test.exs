@@ -65,7 +65,7 @@ defmodule UserManagerTest do
 
     Lab.await("its log line", fn ->
       Lab.journal(unit) =~
-        ~r/the VM, process #{pid}, was started .*; by MAINPID= it is now the unit's main process/
+        ~r/has started the VM \(PID #{pid}\), which is now the unit's main process/
     end)
   end
 end

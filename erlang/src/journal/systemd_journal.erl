@@ -49,7 +49,7 @@ tell(#{sink := Sink, path := Path} = Config, Reason) ->
         true ->
             %% When the queue is full, the entry that counts them is enough.
             _ = Reason =:= eagain orelse systemd_log:to_stderr(
-                "log lines are dropped, and counted: the journal at ~ts does not take them: ~ts",
+                "cannot write to journald at ~ts: ~ts. Log lines are dropped and counted",
                 [Path, systemd_reason:posix(Reason)]
             ),
             %% The count is gone with the copy of the native library that kept it.
@@ -69,7 +69,7 @@ tell(#{sink := Sink} = Config) ->
 
 send_count(Config, Count, From, To) ->
     Message = io_lib:format(
-        "systemd: ~b log lines from ~ts to ~ts were dropped, because the journal did not take them", [Count, From, To]
+        "systemd: ~b log lines from ~ts to ~ts were dropped, because journald did not read them", [Count, From, To]
     ),
     More = [{<<"N_DROPPED">>, integer_to_binary(Count)}, {<<"DROPPED_FROM">>, From}, {<<"DROPPED_TO">>, To}],
     send(Config, warning, #{time => os:system_time(microsecond), pid => self()}, Message, More).
@@ -82,6 +82,6 @@ retry(#{id := Id, path := Path} = Config, Count) ->
             tell(Config);
         _ ->
             systemd_log:to_stderr(
-                "~b log lines were dropped, because the journal at ~ts did not take them", [Count, Path]
+                "~b log lines were dropped, because journald at ~ts did not read them", [Count, Path]
             )
     end.

@@ -64,7 +64,7 @@ restart(Restart, Args) ->
     end.
 
 refused() ->
-    systemd_log:say(notice, "systemd: not reloaded, because the service goes down", []),
+    systemd_log:say(notice, "systemd: not reloaded, because the service is stopping", []),
     {error, stopping}.
 
 %% A reload that was going on when the process before this one ended has no end but this.

@@ -71,8 +71,8 @@ explain(Reason) ->
         false -> [why(Reason), ". See MemoryPressureWatch= in systemd.resource-control(5)"]
     end.
 
-why(no_base64) -> "what MEMORY_PRESSURE_WRITE says is not Base64";
-why(einval) -> "it is no file of the kernel, FIFO or UNIX stream socket, or doesn't take MEMORY_PRESSURE_WRITE";
+why(no_base64) -> "MEMORY_PRESSURE_WRITE is not valid Base64";
+why(einval) -> "it is not a kernel file, FIFO or UNIX stream socket, or it rejects MEMORY_PRESSURE_WRITE";
 why(Reason) -> systemd_reason:posix(Reason).
 
 handle_call(_, _, State) -> {reply, {error, badarg}, State}.
@@ -90,7 +90,7 @@ handle_info(start, State) ->
 handle_info({systemd_memory_pressure, {error, Reason}}, State) ->
     not_started(Reason, State);
 handle_info({systemd_memory_pressure, closed}, #state{variables = {Path, _}} = State) ->
-    systemd_log:say(warning, "systemd: memory pressure is not watched any more: ~ts is closed, or gone", [Path]),
+    systemd_log:say(warning, "systemd: memory pressure is no longer watched: ~ts was closed or removed", [Path]),
     {stop, normal, State};
 handle_info({'EXIT', Run, Reason}, #state{run = Run} = State) ->
     Function = systemd_config:function(memory_pressure),

@@ -40,8 +40,8 @@ start(Limit) ->
     end.
 
 not_started() ->
-    systemd_log:once({extend_timeout, system_limit}, error, "systemd: no more time is asked for: there are as many "
-        "processes as the VM may have (+P of erl)", []).
+    systemd_log:once({extend_timeout, system_limit}, error, "systemd: cannot ask for more time: the VM "
+        "has reached its limit of processes (+P of erl)", []).
 
 %% Goes on for as long as `Process' lives, and nobody stops it.
 -spec extend(pid(), Limit :: pos_integer()) -> ok.
@@ -73,7 +73,7 @@ setting() ->
     end.
 
 tell(Limit, Setting) ->
-    Line = io_lib:format("not done after ~w s: no more time is asked for, and ~s of the unit applies", [
+    Line = io_lib:format("still running after ~w s, the limit of extend_timeout_while: ~s applies now", [
         seconds(Limit), Setting
     ]),
     systemd_log:say(error, "systemd: ~s", [Line]),

@@ -23,8 +23,8 @@ claim() ->
             _ = spawn(fun() -> told(Own, Main) end),
             ok;
         other ->
-            logger:warning("systemd: this VM, process ~ts, is neither the main process of a unit, ~ts, nor a child of "
-                "it: ~ts", [Own, Main, advice()])
+            logger:warning("systemd: this VM (PID ~ts) is neither the unit's main process (PID ~ts) nor a child of "
+                "it, so systemd may ignore its notifications: ~ts", [Own, Main, advice()])
     end.
 
 %% From systemd 257 on it tells the VM from a later process of the same number.
@@ -41,17 +41,17 @@ heir(Pid) ->
 
 told(Own, Script) ->
     _ = systemd_notify:barrier(?LONGEST_WAIT),
-    Wrapped = io_lib:format("the VM, process ~ts, was started by a script, process ~ts", [Own, Script]),
+    Wrapped = io_lib:format("a script (PID ~ts) has started the VM (PID ~ts)", [Script, Own]),
     Unit = systemd_unit:name(),
     case Unit =/= false andalso systemd_unit:show(Unit, ["MainPID", "NotifyAccess"]) of
         #{"MainPID" := Own} ->
-            logger:notice("systemd: ~ts; by MAINPID= it is now the unit's main process", [Wrapped]);
+            logger:notice("systemd: ~ts, which is now the unit's main process (MAINPID=)", [Wrapped]);
         #{"NotifyAccess" := Access} ->
-            logger:error("systemd: ~ts, and NotifyAccess=~ts of ~ts keeps all that it notifies from the "
-                "manager: ~ts", [Wrapped, Access, Unit, advice()]);
+            logger:error("systemd: ~ts, and systemd ignores its notifications because of NotifyAccess=~ts in "
+                "~ts: ~ts", [Wrapped, Access, Unit, advice()]);
         _ ->
-            logger:warning("systemd: ~ts: MAINPID= was sent, and whether the manager takes it can't be found "
-                "out. It does not with NotifyAccess=main, the default: ~ts", [Wrapped, advice()])
+            logger:warning("systemd: ~ts. MAINPID= was sent, but whether systemd has accepted it can't be "
+                "found out. With NotifyAccess=main, the default, it has not: ~ts", [Wrapped, advice()])
     end.
 
-advice() -> "have the script start the VM by exec, or set NotifyAccess=all in the unit".
+advice() -> "exec the VM in the script, or set NotifyAccess=all in the unit".

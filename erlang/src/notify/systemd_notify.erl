@@ -169,7 +169,7 @@ logged(_, {error, not_started = Reason} = Error) ->
     Error;
 logged(What, {error, Reason} = Error) ->
     _ = with_notifier(ok, fun systemd_nif:notify_failed/1),
-    systemd_log:once({?MODULE, kind(Reason)}, error, "systemd: ~0tp was not sent: ~ts", [
+    systemd_log:once({?MODULE, kind(Reason)}, error, "systemd: notification ~0tp failed: ~ts", [
         name(What), systemd_reason:explain(Reason)
     ]),
     Error.

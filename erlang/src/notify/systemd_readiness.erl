@@ -22,9 +22,9 @@ woken(Millis) ->
     receive
         late ->
             systemd_notify:has_announced(ready) orelse
-                logger:warning("systemd: no READY=1 was sent within ~b ms. With Type=notify in its unit, this service "
-                    "is not up before that, and fails after TimeoutStartSec=. Put systemd:ready() at the end of the "
-                    "supervision tree; or set warn_about_readiness_message to a longer time, or to false", [Millis]);
+                logger:warning("systemd: no READY=1 was sent within ~b ms. With Type=notify, systemd waits for it, and ends "
+                    "the service after TimeoutStartSec=. Put systemd:ready() at the end of the supervision tree. "
+                    "The config key warn_about_readiness_message sets when this warning comes", [Millis]);
         _ ->
             wait(Millis)
     end.

@@ -64,7 +64,7 @@ drain(Listeners, Timeout, Status, Wait) ->
     Fds = lists:usort(lists:append([found(Listener) || systemd_nif:loaded(), Listener <- Listeners])),
     case [{Fd, Taken} || Fd <- Fds, {ok, Taken} <- [take_away(Fd, Deadline)]] of
         [] ->
-            systemd_log:say(notice, "systemd: nothing listens that could be drained: ~0tp", [Listeners]);
+            systemd_log:say(notice, "systemd: no listener to drain: ~0tp", [Listeners]);
         Taken ->
             systemd_listen:remember(Taken),
             Drain = #drain{
@@ -100,7 +100,7 @@ take_away(Fd, Deadline) ->
     end.
 
 not_drained(Listener, Reason) ->
-    systemd_log:say(error, "systemd: the listener ~0tp can't be drained: ~ts", [Listener, systemd_reason:posix(Reason)]).
+    systemd_log:say(error, "systemd: cannot drain the listener ~0tp: ~ts", [Listener, systemd_reason:posix(Reason)]).
 
 await(#drain{started = Started} = Drain) ->
     Now = now_millis(),

@@ -22,7 +22,7 @@ handed_over(Variables) ->
         {false, _} -> {[], []};
         {_, false} ->
             Why = systemd_reason:explain(nif_not_loaded),
-            {[], [io_lib:format("no descriptor is taken over: LISTEN_FDS=~ts, but ~ts", [Fds, Why])]};
+            {[], [io_lib:format("ignoring LISTEN_FDS=~ts: ~ts", [Fds, Why])]};
         {_, true} -> systemd_nif:listen_fds(Fds, Pid, PidfdId, Names)
     end.
 
@@ -124,7 +124,7 @@ give_back([Fd, Number, Inode, Decoy | Rest]) ->
     case systemd_nif:give_back({Number, Inode, Decoy, true}, Fd) of
         ok -> ok;
         {error, Reason} ->
-            logger:error("systemd: no connection comes by descriptor ~b any more: ~ts", [
+            logger:error("systemd: the listener on descriptor ~b gets no more connections: ~ts", [
                 Fd, systemd_reason:posix(Reason)
             ])
     end,
@@ -136,8 +136,8 @@ give_back([]) ->
 tell_of_others(_, _, []) ->
     ok;
 tell_of_others(NameOrFd, Port, Fds) ->
-    logger:notice("systemd: nothing that systemd handed over is called ~ts, so that port ~b is used. There are: ~0tp; "
-        "see FileDescriptorName= in the socket unit", [io_lib:format("~tp", [NameOrFd]), Port, Fds]).
+    logger:notice("systemd: no descriptor named ~ts was passed; using port ~b. Passed: ~0tp. Set FileDescriptorName= in the "
+        "socket unit", [io_lib:format("~tp", [NameOrFd]), Port, Fds]).
 
 socket(NameOrFd) ->
     case take(info(NameOrFd)) of

@@ -168,7 +168,7 @@ start(#state{bound = Bound} = State) ->
 
 not_started(Reason, State) ->
     systemd_log:once(
-        {?MODULE, start}, error, "systemd: the watchdog's thread can't be started yet, and nothing pings: ~ts",
+        {?MODULE, start}, error, "systemd: the watchdog's thread could not be started, so there are no pings yet: ~ts",
         [systemd_reason:explain_start(Reason)]
     ),
     _ = erlang:send_after(?RETRY, self(), start),
@@ -237,7 +237,7 @@ handle_info({systemd_watchdog, stuck, _}, #state{thread = Watchdog, bound = Boun
     {noreply, State};
 handle_info({systemd_watchdog, ping_failed, Reason}, State) ->
     Why = systemd_reason:explain(Reason),
-    systemd_log:once({?MODULE, Reason}, error, "systemd: WATCHDOG=1 was not sent: ~ts", [Why]),
+    systemd_log:once({?MODULE, Reason}, error, "systemd: notification WATCHDOG=1 failed: ~ts", [Why]),
     {noreply, State};
 handle_info(start, #state{thread = none} = State) ->
     {noreply, start(State)};
@@ -299,9 +299,9 @@ dump(Path, Watchdog) ->
     true = os:putenv("ERL_CRASH_DUMP_SECONDS", "-1"),
     tell_known(fun() -> systemd_nif:watchdog_order(Watchdog, stop) end),
     _ = systemd_notify:send([
-        {status, ["watchdog: writes the crash dump ", Path]} | systemd_lifecycle:unwatched(?LONGEST_DUMP)
+        {status, ["watchdog: writing the crash dump ", Path]} | systemd_lifecycle:unwatched(?LONGEST_DUMP)
     ]),
-    erlang:halt("systemd: the check of the watchdog hangs").
+    erlang:halt("systemd: watchdog_check hangs").
 
 answer(Tick, Result, State) ->
     case systemd_lifecycle:is_going_down() of
@@ -341,6 +341,6 @@ is_starting(#state{quiet_until = QuietUntil}) ->
 now_millis() -> erlang:monotonic_time(millisecond).
 
 report(true) ->
-    systemd_log:say(notice, "systemd: watchdog_check: all is well again", []);
+    systemd_log:say(notice, "systemd: watchdog_check: passes again", []);
 report({failed, _, _, Log}) ->
-    systemd_log:say(error, "systemd: watchdog_check: ~ts; no WATCHDOG=1 until all is well", [Log]).
+    systemd_log:say(error, "systemd: watchdog_check: ~ts. No ping until it passes; systemd ends the service after WatchdogSec=", [Log]).

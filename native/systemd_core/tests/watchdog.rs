@@ -104,8 +104,8 @@ fn says_what_it_sees_when_an_answer_is_overdue() {
     lab.watchdog.take_up(tick, vec![7, 0], 2, Vec::new());
     lab.watchdog.checking(tick, "process x");
     let status = lab.received(LONG).unwrap();
-    assert!(status.starts_with("STATUS=watchdog: no answer from the VM for "), "{status}");
-    assert!(status.contains("it is checking process x; run queues: 7 0 ("), "{status}");
+    assert!(status.starts_with("STATUS=watchdog: VM unresponsive for "), "{status}");
+    assert!(status.contains("checking process x; run queues: 7 0 ("), "{status}");
     let with_threads = lab.received(LONG).unwrap();
     assert!(
         with_threads.starts_with(&format!("{}; schedulers: ", status.trim_end())),
@@ -122,7 +122,7 @@ fn triggers_when_the_answer_is_overdue_for_good() {
     let lab = start_with("trigger", SILENCE, OnHang::Trigger);
     let tick = lab.asked().unwrap();
     lab.notify(&Assignment::Ready);
-    assert!(lab.received(LONG).unwrap().starts_with("STATUS=watchdog: no answer"));
+    assert!(lab.received(LONG).unwrap().starts_with("STATUS=watchdog: VM unresponsive"));
     // What the threads do comes before it or after it.
     let said: Vec<_> = std::iter::from_fn(|| lab.received(SILENCE * 2)).collect();
     assert_eq!(said.iter().filter(|text| *text == "WATCHDOG=trigger\n").count(), 1, "{said:?}");
@@ -144,7 +144,7 @@ fn what_failed_is_the_status_until_all_is_well() {
     answer(Verdict::NotWell);
     let (overdue, _) = (lab.received(LONG).unwrap(), lab.received(LONG));
     let tick = lab.asked().unwrap();
-    assert!(overdue.starts_with("STATUS=watchdog: no answer"), "{overdue}");
+    assert!(overdue.starts_with("STATUS=watchdog: VM unresponsive"), "{overdue}");
     assert_eq!(lab.event(), Some(Event::Overdue(tick)));
     lab.watchdog.answer(tick, Verdict::NotWell);
     assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=watchdog: run_queue 812 > 500\n"));
@@ -166,7 +166,7 @@ fn nothing_is_done_about_a_hang_while_the_service_does_not_run() {
             lab.notify(state);
         }
         for _ in ["at once", "with the threads"] {
-            assert!(lab.received(LONG).unwrap().starts_with("STATUS=watchdog: no answer"));
+            assert!(lab.received(LONG).unwrap().starts_with("STATUS=watchdog: VM unresponsive"));
         }
         assert_eq!(lab.received(SILENCE), None);
         assert_eq!(lab.event(), Some(Event::Overdue(tick)));

@@ -110,7 +110,7 @@ fault([Check | Checks]) ->
     case fault(Check) of
         none when is_list(Checks) -> fault(Checks);
         %% The tail of an improper list.
-        none -> {Checks, "is no list of checks"};
+        none -> {Checks, "is not a list of checks"};
         Fault -> Fault
     end;
 fault({all, Checks}) when is_list(Checks) -> fault(Checks);

@@ -105,7 +105,7 @@ found({memory, Limit} = Check, _, Table) ->
     case systemd_nif:memory(Limit) of
         unknown ->
             _ = ets:insert_new(Table, {state, Check, said}) andalso
-                systemd_log:say(warning, "systemd: watchdog_check has ~0tp, which can't be told here, and passes", [
+                systemd_log:say(warning, "systemd: watchdog_check has ~0tp, which cannot be checked on this system, so it passes", [
                     Check
                 ]),
             true;

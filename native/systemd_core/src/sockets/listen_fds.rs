@@ -45,7 +45,7 @@ pub fn listen_fds<'a>(
         Ok(numbers) => numbers,
         Err(why) => {
             let count = String::from_utf8_lossy(count);
-            let complaint = format!("no descriptor is taken over: LISTEN_FDS={count}, but {why}");
+            let complaint = format!("ignoring LISTEN_FDS={count}: {why}");
             return HandedOver { fds: Vec::new(), complaints: vec![complaint] };
         }
     };
@@ -77,7 +77,8 @@ pub fn listen_fds<'a>(
     }
     if !closed.is_empty() {
         let (count, closed) = (numbers.len(), closed.join(", "));
-        complaints.push(format!("LISTEN_FDS={count}, but of these are closed: {closed}"));
+        complaints
+            .push(format!("LISTEN_FDS={count}, but these descriptors are closed: {closed}"));
     }
     HandedOver { fds: handed_over, complaints }
 }
@@ -90,14 +91,15 @@ fn numbers(
 ) -> Result<Range<RawFd>, String> {
     let invalid = |name, value| {
         let value = String::from_utf8_lossy(value);
-        format!("{name}={value} is not what the service manager sets")
+        format!("{name}={value} is not a valid value")
     };
     let pid = pid.ok_or("LISTEN_PID is not set")?;
     let pid = positive(pid).ok_or_else(|| invalid("LISTEN_PID", pid))?;
     if !is_meant(pid, own_pid) {
-        let private = if own_pid == 1 { ", and PrivatePIDs= hides whom it means" } else { "" };
+        let private =
+            if own_pid == 1 { ". PrivatePIDs= may hide which process it means" } else { "" };
         return Err(format!(
-            "LISTEN_PID={pid} is another process than this one, {own_pid}: what ExecStart= runs must exec the VM{private}"
+            "LISTEN_PID={pid} is not this process ({own_pid}). A script in ExecStart= must exec the VM{private}"
         ));
     }
     // Of systemd 259 and later. With PrivatePIDs= systemd 262 names the process that has made the namespace.
@@ -107,7 +109,7 @@ fn numbers(
     {
         let id = positive(id).ok_or_else(|| invalid("LISTEN_PIDFDID", id))?;
         if id != own {
-            return Err(format!("LISTEN_PIDFDID={id} is another process than this one, {own}"));
+            return Err(format!("LISTEN_PIDFDID={id} is not this process ({own})"));
         }
     }
     positive(fds)
@@ -177,13 +179,13 @@ mod tests {
     #[test]
     fn meant_for_another_process() {
         for (pid, why) in [
-            (Some(&b"1"[..]), "LISTEN_PID=1 is another process than this one, 4711"),
+            (Some(&b"1"[..]), "LISTEN_PID=1 is not this process (4711)"),
             (None, "LISTEN_PID is not set"),
-            (Some(b"x"), "LISTEN_PID=x is not what the service manager sets"),
+            (Some(b"x"), "LISTEN_PID=x is not a valid value"),
         ] {
             let (fds, complaint) = handed_over(b"1", pid, None);
             assert_eq!(fds, []);
-            assert!(complaint.contains(&format!("LISTEN_FDS=1, but {why}")), "{complaint}");
+            assert!(complaint.contains(&format!("ignoring LISTEN_FDS=1: {why}")), "{complaint}");
         }
     }
 
@@ -196,10 +198,9 @@ mod tests {
         };
         let Some(own) = own_pidfd_id() else { return };
         assert!(!complaint(&own.to_string()).contains("LISTEN_PIDFDID"));
-        let another =
-            format!("LISTEN_PIDFDID={} is another process than this one, {own}", own + 1);
+        let another = format!("LISTEN_PIDFDID={} is not this process ({own})", own + 1);
         assert!(complaint(&(own + 1).to_string()).contains(&another));
-        let invalid = "LISTEN_PIDFDID=x is not what the service manager sets";
+        let invalid = "LISTEN_PIDFDID=x is not a valid value";
         assert!(complaint("x").contains(invalid));
     }
 
@@ -215,7 +216,7 @@ mod tests {
         for value in [&b""[..], b"0", b"-1", b"+1", b"1 ", b"x", b"2147483645", b"\xff"] {
             let (fds, complaint) = handed_over(value, Some(OWN), None);
             assert_eq!(fds, []);
-            assert!(complaint.ends_with(" is not what the service manager sets"), "{complaint}");
+            assert!(complaint.ends_with(" is not a valid value"), "{complaint}");
         }
     }
 
@@ -223,7 +224,7 @@ mod tests {
     fn those_that_are_not_open() {
         let (fds, complaint) = handed_over(b"2147483644", Some(OWN), None);
         assert!(fds.len() < 10_000);
-        assert!(complaint.contains("but of these are closed: "), "{complaint}");
+        assert!(complaint.contains("but these descriptors are closed: "), "{complaint}");
         assert_eq!(complaint.matches(", ").count(), MOST_CLOSED);
     }
 

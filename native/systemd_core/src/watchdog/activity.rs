@@ -30,9 +30,9 @@ impl Activity {
 
     pub(crate) fn describe(&self, tick: u64) -> String {
         match self.checking(tick) {
-            "" if self.tick == tick => "it has taken up the question".to_owned(),
-            "" => "it has not taken up the question".to_owned(),
-            what => format!("it is checking {what}"),
+            "" if self.tick == tick => "the watchdog process has the question".to_owned(),
+            "" => "the watchdog process was not scheduled".to_owned(),
+            what => format!("checking {what}"),
         }
     }
 
@@ -51,15 +51,15 @@ mod tests {
     #[test]
     fn what_is_said_counts_for_its_tick() {
         let mut activity = Activity::default();
-        assert_eq!(activity.describe(1), "it has not taken up the question");
+        assert_eq!(activity.describe(1), "the watchdog process was not scheduled");
         assert_eq!(activity.run_queues(), "unknown");
         activity.take_up(1, vec![3, 0, 1]);
-        assert_eq!(activity.describe(1), "it has taken up the question");
+        assert_eq!(activity.describe(1), "the watchdog process has the question");
         activity.check(1, "process x".to_owned());
-        assert_eq!(activity.describe(1), "it is checking process x");
+        assert_eq!(activity.describe(1), "checking process x");
         assert!(activity.run_queues().starts_with("3 0 1 ("));
         activity.check(2, "process y".to_owned());
-        assert_eq!(activity.describe(2), "it has not taken up the question");
+        assert_eq!(activity.describe(2), "the watchdog process was not scheduled");
         assert_eq!(activity.checking(1), "process x");
         activity.take_up(2, Vec::new());
         assert_eq!(activity.checking(2), "");

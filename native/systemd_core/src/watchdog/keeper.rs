@@ -268,7 +268,7 @@ impl Keeper {
         if self.stuck.is_looking() {
             self.stuck.report(&self.schedulers, &self.reporter, processes, threads);
             // If `STATUS=` has the line of an earlier report, that is out of date.
-            self.status.hide_stuck("watchdog: well again");
+            self.status.hide_stuck("watchdog: recovered");
         }
     }
 

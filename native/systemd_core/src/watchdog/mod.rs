@@ -194,7 +194,7 @@ mod tests {
         manager.set_read_timeout(Some(second * 5)).unwrap();
         let mut bytes = [0; 5000];
         let len = manager.recv(&mut bytes).unwrap();
-        assert!(bytes[..len].starts_with(b"STATUS=watchdog: no answer from the VM for "));
+        assert!(bytes[..len].starts_with(b"STATUS=watchdog: VM unresponsive for "));
         assert_eq!(events.recv(), Ok(Event::Tick(1)));
         assert_eq!(events.recv(), Ok(Event::Overdue(1)));
         watchdog.answer(1, Verdict::Well);

@@ -14,7 +14,7 @@ const HANGS: &str = "575a2a16c73e487f9bc8d0f137a9b4ad";
 /// Writes the first entry, for which no file is opened, and returns its message.
 pub(crate) fn report(to: &Reporter, overdue: Duration, tick: u64, seen: &Activity) -> String {
     let line = format!(
-        "watchdog: no answer from the VM for {} ms; {}; run queues: {}",
+        "watchdog: VM unresponsive for {} ms; {}; run queues: {}",
         overdue.as_millis(),
         seen.describe(tick),
         seen.run_queues()
@@ -31,9 +31,8 @@ pub(crate) fn report(to: &Reporter, overdue: Duration, tick: u64, seen: &Activit
 
 /// Writes the entry, and returns its message.
 pub(crate) fn report_answer(to: &Reporter, lasted: Duration, well: bool) -> String {
-    let verdict = if well { "well" } else { "not well" };
-    let line =
-        format!("watchdog: the VM answered after {} ms that it is {verdict}", lasted.as_millis());
+    let verdict = if well { "" } else { "; the check failed, and no ping is sent" };
+    let line = format!("watchdog: VM responsive again after {} ms{verdict}", lasted.as_millis());
     let fields = [
         ("MESSAGE_ID", ANSWERED.to_owned()),
         ("SYSTEMD_BEAM_STALL_USEC", lasted.as_micros().to_string()),
@@ -44,8 +43,7 @@ pub(crate) fn report_answer(to: &Reporter, lasted: Duration, well: bool) -> Stri
 
 /// `action` is what the thread does next.
 pub(crate) fn report_hang(to: &Reporter, overdue: Duration, action: &str) {
-    let line =
-        format!("watchdog: no answer from the VM for {} ms; {action}", overdue.as_millis());
+    let line = format!("watchdog: VM unresponsive for {} ms; {action}", overdue.as_millis());
     let fields = [
         ("MESSAGE_ID", HANGS.to_owned()),
         ("SYSTEMD_BEAM_OVERDUE_USEC", overdue.as_micros().to_string()),

@@ -48,7 +48,7 @@ impl Status {
         let mut instead = report;
         match verdict {
             Verdict::Well if self.failure.take().is_some() => {
-                instead.get_or_insert_with(|| "watchdog: well again".to_owned());
+                instead.get_or_insert_with(|| "watchdog: recovered".to_owned());
             }
             Verdict::NotWell
                 if self.failure.is_some() && self.notifier.last_status() != self.hidden =>
