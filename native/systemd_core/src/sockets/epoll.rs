@@ -18,11 +18,12 @@ struct Registration {
     event: EpollEvent,
 }
 
-/// The number goes on to be a descriptor of `by`, and who waits for it goes on to wait, for `by`.
+/// Makes the number a descriptor of `by`. Whoever waits for the number goes on waiting, for `by`.
 ///
-/// epoll knows a file by its address and its number. Where a number gets another file, who changes what he waits for under that
-/// number fails, and the VM doesn't get over it: whatever has the number later, it isn't polled. So the new file has to be registered
-/// under the number before it has it, which can be done by a thread with a table of descriptors of its own.
+/// epoll knows a file by its address and its number. When a number gets another file, `EPOLL_CTL_MOD` of that number fails, and the
+/// VM never polls the number again, whatever file it has later. So the new file is registered under the number first, by a thread
+/// that has a table of descriptors of its own. The old file stays registered, for no events, because a thread of the VM may have
+/// looked it up just before: see [`forget`].
 pub(super) fn replace(number: RawFd, by: BorrowedFd<'_>) -> Result<(), Errno> {
     let before = duplicate(number)?;
     let registered = registrations(number, inode(&before)?)?;
@@ -32,7 +33,7 @@ pub(super) fn replace(number: RawFd, by: BorrowedFd<'_>) -> Result<(), Errno> {
     let registered = Arc::new(registered);
     if elsewhere(number, by.as_raw_fd(), &registered, add) {
         replace_file(number, by)?;
-        let _ = elsewhere(number, before.as_raw_fd(), &registered, delete);
+        let _ = elsewhere(number, before.as_raw_fd(), &registered, disarm);
     } else {
         // Where no thread can be had, or `unshare` is forbidden, there is a moment in which the VM may fail.
         let _ = each(&registered, number, delete);
@@ -40,6 +41,11 @@ pub(super) fn replace(number: RawFd, by: BorrowedFd<'_>) -> Result<(), Errno> {
         let _ = each(&registered, number, add);
     }
     Ok(())
+}
+
+/// Deletes what `replace` has left registered for a file that has its number again, before anybody waits for it.
+pub(super) fn forget(number: RawFd) -> Result<(), Errno> {
+    each(&registrations(number, inode(borrow(number)?)?)?, number, delete)
 }
 
 /// Changes what is registered for `file` under that number, and says whether it could.
@@ -64,10 +70,14 @@ type Change = fn(&Registration, BorrowedFd<'_>) -> Result<(), Errno>;
 
 fn add(at: &Registration, fd: BorrowedFd<'_>) -> Result<(), Errno> {
     match at.epoll.add(fd, at.event) {
-        // By a thread that came no further.
-        Err(Errno::EEXIST) => Ok(()),
+        // It had the number before, or a thread came no further.
+        Err(Errno::EEXIST) => at.epoll.modify(fd, &mut at.event.clone()),
         result => result,
     }
+}
+
+fn disarm(at: &Registration, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    at.epoll.modify(fd, &mut EpollEvent::new(EpollFlags::empty(), at.event.data()))
 }
 
 fn delete(at: &Registration, fd: BorrowedFd<'_>) -> Result<(), Errno> {
@@ -122,6 +132,7 @@ mod tests {
         let (number, mut peer) = UnixStream::pair().unwrap();
         let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, 7);
         epoll.add(&number, event).unwrap();
+        let file = number.try_clone().unwrap();
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -130,7 +141,6 @@ mod tests {
                     assert_eq!(epoll.modify(&number, &mut event), Ok(()));
                 }
             });
-            let file = number.try_clone().unwrap();
             let (other, mut other_peer) = UnixStream::pair().unwrap();
             for _ in 0..200 {
                 replace(number.as_raw_fd(), other.as_fd()).unwrap();
@@ -146,6 +156,10 @@ mod tests {
             assert_eq!(events[0].data(), 7);
         });
         assert_eq!(epoll.delete(&number), Ok(()));
+        replace_file(number.as_raw_fd(), file.as_fd()).unwrap();
+        assert_eq!(epoll.add(&number, event), Err(Errno::EEXIST));
+        assert_eq!(forget(number.as_raw_fd()), Ok(()));
+        assert_eq!(epoll.add(&number, event), Ok(()));
     }
 
     #[test]

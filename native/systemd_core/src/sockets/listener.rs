@@ -91,6 +91,7 @@ impl TakenAway {
             return Err(Errno::EBADF);
         }
         replace_file(fd, borrow(self.fd)?)?;
+        let _ = epoll::forget(fd);
         self.close()
     }
 
