@@ -8,26 +8,26 @@ defmodule Systemd do
         Systemd.ready()
       ]
 
-  With `Type=notify` in the unit, `systemctl start` then returns when the children before
-  `ready/0` are up. With `WatchdogSec=` the watchdog runs by itself, and asks the function of
-  `config :systemd, watchdog_check: {MyApp.Health, :ok?, []}`, if there is one. `STOPPING=1` is
-  sent by itself when shutdown begins.
+  With `Type=notify` in the unit, `systemctl start` returns when the children before `ready/0` are up. With `WatchdogSec=` in
+  the unit, the library pings the watchdog, as long as `config :systemd, watchdog_check: {MyApp.Health, :ok?, []}` passes, if you
+  set one. It sends `STOPPING=1` when shutdown begins.
 
-  Not under systemd, that is without `NOTIFY_SOCKET` in the environment when the application
-  starts, every function is a cheap no-op that returns `:ok` or its empty value. Nobody needs to
-  guard a call. Under systemd, what can't be sent is `{:error, reason}`, and logged once.
+  "Outside of systemd" means that `NOTIFY_SOCKET` was not set when the application started. A function that sends then returns
+  `:ok` and does nothing. A function that asks for something returns its empty value, or an error such as
+  `{:error, {:no_such_fd, name}}`. You need not guard any call. Under systemd, a send that fails returns `{:error, reason}`, and is
+  logged once.
 
-  `listen_opts/2` gives the options to listen with, also in `config/runtime.exs`. With Bandit, and in the `:http` of a
-  Phoenix endpoint that runs on it:
+  `listen_opts/2` returns the options to listen with, also in `config/runtime.exs`. For Bandit, and for the `:http` of a Phoenix
+  endpoint that runs on it:
 
       {Bandit, plug: MyPlug, port: port, thousand_island_options: [transport_options: options]}
 
-  Thousand Island (1.0 or later) alone, and Plug.Cowboy, also in the `:http` of a Phoenix endpoint:
+  For Thousand Island (1.0 or later), and for Plug.Cowboy, also in the `:http` of a Phoenix endpoint:
 
       {ThousandIsland, handler_module: MyHandler, port: port, transport_options: options}
       {Plug.Cowboy, scheme: :http, plug: MyPlug, port: port, transport_options: [socket_opts: options]}
 
-  Cowboy and Ranch alone, one of whose listening sockets is all that one descriptor can be:
+  For Cowboy and Ranch, with one listening socket, the default:
 
       :cowboy.start_clear(:http, %{socket_opts: [{:port, port} | options]}, %{env: env})
 
