@@ -186,7 +186,7 @@ rules(_) ->
             {warning, "SyslogLevelPrefix=0: ", [{[levels], prefixed}, {[unit, "SyslogLevelPrefix"], "0"}]},
             {warning, "could not be started: .*emfile.*LimitNOFILE=.*Type=.* were not looked at", [{[unit], {error, emfile}}]},
             {warning, "could not be started: .*eagain.*TasksMax=", [{[unit], {error, eagain}}]},
-            {error, "config key wacthdog_check: there is none", [{[config], [{wacthdog_check, x}, {install_journal, true}, {watchdog_check, {m, f, []}}]}]}
+            {error, "unknown config key wacthdog_check", [{[config], [{wacthdog_check, x}, {install_journal, true}, {watchdog_check, {m, f, []}}]}]}
         ]
     ].
 

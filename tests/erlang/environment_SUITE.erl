@@ -6,7 +6,7 @@
 
 all() ->
     [
-        no_systemd, costs_no_time, invalid_notify_socket, unreachable_notify_socket,
+        no_systemd, invalid_notify_socket, unreachable_notify_socket,
         invalid_watchdog, watchdog_of_another_process, unset_for_children, left_for_children,
         kept_over_application_restart, kept_over_vm_restart, library_missing
     ].
@@ -56,20 +56,6 @@ no_systemd(_) ->
     %% Nor does it matter whether the application runs.
     ?assertEqual(ok, systemd:notify(ready)),
     ?assertEqual([], log_counter:messages()).
-
-%% Loading and starting it in a VM that has just booted, eleven times. The machine's other work
-%% only adds to that, so that the least is what it costs.
-costs_no_time(_) ->
-    Command =
-        "erl -noinput -pa " ++ service:ebin() ++
-            " -eval '{T, {ok, _}} = timer:tc(application, ensure_all_started, [systemd]),"
-            " io:put_chars(integer_to_list(T)), halt().'",
-    Times = lists:sort([list_to_integer(os:cmd(Command)) / 1000 || _ <- lists:seq(1, 11)]),
-    [Least | _] = Times,
-    io:format(user, "~nthe application adds ~.1f ms to the start of a VM, ~.1f ms in the median~n", [
-        Least, lists:nth(6, Times)
-    ]),
-    ?assert(Least < 20).
 
 invalid_notify_socket(_) ->
     [

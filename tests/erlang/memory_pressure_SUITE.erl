@@ -231,7 +231,7 @@ hanging(Config) ->
     Runner = called(),
     Monitor = monitor(process, Runner),
     press(Config),
-    wait(fun() -> logged("the function of memory_pressure has not returned for 10000 ms") =/= [] end),
+    wait(fun() -> logged("the function of memory_pressure has not returned after 10000 ms") =/= [] end),
     ?assertEqual(not_called, called(0)),
     ?assertEqual(1, length(log_counter:messages())),
     ok = application:stop(systemd),
@@ -268,9 +268,9 @@ cannot_be_opened(Config) ->
         end
      || {Path, Data, Why} <- [
             {"/nonexistent/pressure", "", "no such file or directory (enoent)"},
-            {"pressure", "", "it is no file of the kernel"},
-            {"/etc/passwd", "", "it is no file of the kernel"},
-            {"/dev/zero", "", "it is no file of the kernel"},
+            {"pressure", "", "it is not a kernel file"},
+            {"/etc/passwd", "", "it is not a kernel file"},
+            {"/dev/zero", "", "it is not a kernel file"},
             {path(Config), "?", "MEMORY_PRESSURE_WRITE is not valid Base64"}
         ]
     ].

@@ -120,7 +120,7 @@ defmodule WatchdogHangTest do
     assert_restarted(unit, "watchdog")
 
     assert Lab.journal(unit) =~
-             ~r/the function of watchdog_check has not returned for \d+ ms, and is at \[{/
+             ~r/the function of watchdog_check has not returned after \d+ ms; it is at \[{/
 
     IO.puts("a check: #{message}")
   end
