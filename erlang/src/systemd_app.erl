@@ -56,7 +56,7 @@ notifying({ok, _}, Variables) ->
     systemd_main_pid:claim(),
     systemd_lifecycle:open(),
     Requests = systemd_signal:install(),
-    systemd_readiness:child_spec() ++ watchdog(Variables) ++ [systemd_reload:child_spec(Requests)].
+    systemd_readiness:child_specs() ++ watchdog(Variables) ++ [systemd_reload:child_spec(Requests)].
 
 watchdog(Variables) ->
     Usec = systemd_env:value("WATCHDOG_USEC", Variables),

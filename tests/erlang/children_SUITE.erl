@@ -12,7 +12,7 @@ all() ->
         ready_without_a_status, application_not_started, two_equal_ones, maps_and_lists, garbage_fails_no_supervisor,
         a_failing_send_fails_no_supervisor, application_stop_says_nothing,
         a_crash_says_nothing,
-        warns_about_readiness, warns_not_when_ready, invalid_configuration
+        warns_about_readiness, warns_not_when_ready, forgets_restarts, invalid_configuration
     ].
 
 init_per_testcase(_, Config) ->
@@ -220,6 +220,23 @@ warns_not_when_ready(_) ->
 readiness() ->
     {_, Pid, _, _} = lists:keyfind(systemd_readiness, 1, supervisor:which_children(systemd_sup)),
     Pid.
+
+%% Ten minutes in the application, less here.
+forgets_restarts(Config) ->
+    Recorder = proplists:get_value(recorder, Config),
+    ok = application:start(systemd),
+    {ok, #{start := {systemd_readiness, start_link, [forget_restarts = What, 600000]}}} =
+        supervisor:get_childspec(systemd_sup, systemd_restart_reset),
+    {ok, Pid} = systemd_readiness:start_link(What, 20),
+    Monitor = monitor(process, Pid),
+    %% Not before the service is ready, nor while it reloads.
+    receive {'DOWN', Monitor, _, _, _} -> error(ended) after 100 -> ok end,
+    ok = systemd:notify([ready, reloading]),
+    receive {'DOWN', Monitor, _, _, _} -> error(ended) after 100 -> ok end,
+    [_] = recorder:all(Recorder),
+    ok = systemd:notify(ready),
+    receive {'DOWN', Monitor, _, _, Reason} -> ?assertEqual(normal, Reason) after 5000 -> error(waits) end,
+    ?assertEqual([<<"READY=1\n">>, <<"RESTART_RESET=1\n">>], recorder:all(Recorder)).
 
 invalid_configuration(_) ->
     os:putenv("WATCHDOG_USEC", "1000000"),

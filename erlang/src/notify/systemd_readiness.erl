@@ -1,30 +1,44 @@
 %% @private
-%% Warns when the service has not said `READY=1' for a while, then ends.
+%% Two processes that wait, act once and end. One warns when the service has not said `READY=1' for a while. The other has
+%% systemd forget earlier restarts once the service has run for a while, see RestartSteps= in systemd.service(5).
 -module(systemd_readiness).
 
--export([child_spec/0, start_link/1]).
--export([wait/1, woken/1]).
+-export([child_specs/0, start_link/2]).
+-export([wait/2, woken/2]).
 
--spec child_spec() -> [supervisor:child_spec()].
-child_spec() ->
+%% In milliseconds.
+-define(FORGET_RESTARTS_AFTER, 600000).
+
+-spec child_specs() -> [supervisor:child_spec()].
+child_specs() ->
     Millis = systemd_config:value(warn_about_readiness_message),
-    [#{id => ?MODULE, start => {?MODULE, start_link, [Millis]}, restart => transient} || Millis =/= false].
+    [child_spec(?MODULE, warn, Millis) || Millis =/= false] ++
+        [child_spec(systemd_restart_reset, forget_restarts, ?FORGET_RESTARTS_AFTER)].
 
-start_link(Millis) ->
-    Pid = proc_lib:spawn_link(?MODULE, wait, [Millis]),
-    _ = erlang:send_after(Millis, Pid, late),
+child_spec(Id, What, Millis) -> #{id => Id, start => {?MODULE, start_link, [What, Millis]}, restart => transient}.
+
+start_link(What, Millis) ->
+    Pid = proc_lib:spawn_link(?MODULE, wait, [What, Millis]),
+    _ = erlang:send_after(Millis, Pid, due),
     {ok, Pid}.
 
 %% Asleep it runs no version of this module, so that any other may be loaded.
-wait(Millis) -> proc_lib:hibernate(?MODULE, woken, [Millis]).
+wait(What, Millis) -> proc_lib:hibernate(?MODULE, woken, [What, Millis]).
 
-woken(Millis) ->
+woken(What, Millis) ->
     receive
-        late ->
-            systemd_notify:has_announced(ready) orelse
-                logger:warning("systemd: no READY=1 was sent within ~b ms. With Type=notify, systemd waits for it, and ends "
-                    "the service after TimeoutStartSec=. Put systemd:ready() at the end of the supervision tree. "
-                    "The config key warn_about_readiness_message sets when this warning comes", [Millis]);
-        _ ->
-            wait(Millis)
+        due -> due(What, Millis);
+        _ -> wait(What, Millis)
+    end.
+
+due(warn, Millis) ->
+    systemd_notify:has_announced(ready) orelse
+        logger:warning("systemd: no READY=1 was sent within ~b ms. With Type=notify, systemd waits for it, and ends the "
+            "service after TimeoutStartSec=. Put systemd:ready() at the end of the supervision tree. The config key "
+            "warn_about_readiness_message sets when this warning comes", [Millis]);
+%% systemd ignores it before version 258.
+due(forget_restarts, Millis) ->
+    case systemd_lifecycle:state() of
+        running -> systemd_notify:send(restart_reset);
+        _ -> _ = erlang:send_after(Millis, self(), due), wait(forget_restarts, Millis)
     end.
