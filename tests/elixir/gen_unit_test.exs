@@ -52,19 +52,42 @@ defmodule GenUnitTest do
   end
 
   test "each line has a comment, or one above it for its group", %{tmp_dir: dir} do
-    {_, files} = run(dir, ["app", "--socket", "80", "--memory", "1G", "--distribution", "9100"])
+    for more <- [["--socket", "80", "--systemd", "258"], ["--user-unit", "--socket", "8080"]] do
+      args = ["app", "--memory", "1G", "--distribution", "9100", "--force" | more]
+      {_, files} = run(dir, args)
 
-    for {_, text} <- files, section <- Regex.split(~r/^\[\w+\]\n/m, text, trim: true) do
-      assert Enum.all?(lines(section), &(&1 =~ ~r/^(# .+|#?\w+=.*)$/))
+      for {_, text} <- files, section <- Regex.split(~r/^\[\w+\]\n/m, text, trim: true) do
+        assert Enum.all?(lines(section), &(&1 =~ ~r/^(# .+|#?\w+=.*)$/))
+      end
+
+      assert files["app.service"] =~ "\n# "
+      # What there is nothing to say of is there to be found.
+      for name <- ~w(TimeoutStartSec FileDescriptorStoreMax),
+          do: assert(files["app.service"] =~ ~r/^# .+\n##{name}=/m)
     end
-
-    assert files["app.service"] =~ "\n# "
   end
 
   for {args, there, gone} <- [
         {["--socket", "443"], ["Requires=app.socket", "After=network-online.target"], []},
         {["--low-port"], ["AmbientCapabilities=CAP_NET_BIND_SERVICE"],
          ["CapabilityBoundingSet="]},
+        {[], ["RestartSec=2s", "PrivateTmp=yes"],
+         ["RestartSteps=5", "PrivateTmp=disconnected", "PrivateBPF=yes"]},
+        {["--systemd", "254"],
+         ["RestartSec=2s", "RestartSteps=5", "RestartMaxDelaySec=1min", "PrivateTmp=yes"],
+         ["PrivateTmp=disconnected", "PrivateBPF=yes"]},
+        {["--systemd", "257"], ["RestartSteps=5", "PrivateTmp=disconnected"],
+         ["PrivateTmp=yes", "PrivateBPF=yes"]},
+        {["--systemd", "258"], ["RestartSteps=5", "PrivateTmp=disconnected", "PrivateBPF=yes"],
+         ["PrivateTmp=yes"]},
+        {["--user-unit"],
+         ["ExecStart=%h/.local/lib/app/bin/app start", "WantedBy=default.target"] ++
+           ["StateDirectory=app", "SystemCallFilter=@system-service"],
+         ["DynamicUser=yes", "After=network-online.target", "CapabilityBoundingSet="] ++
+           ["ProtectSystem=strict", "PrivateTmp=yes", "WantedBy=multi-user.target"]},
+        {["--user-unit", "--prefix", "/home/me/app"], ["ExecStart=/home/me/app/bin/app start"],
+         []},
+        {["--user-unit", "--credential", "one"], ["LoadCredential=one:%h/.config/app/one"], []},
         {["--notify-reload"], ["Type=notify-reload"], ["ExecReload=/bin/kill -HUP $MAINPID"]},
         {["--drain", "300"], ["TimeoutStopSec=305s"], ["TimeoutStopSec=35s"]},
         {["--credential", "one", "--credential", "two"],
@@ -104,7 +127,20 @@ defmodule GenUnitTest do
            """
   end
 
+  @excluded "--user-unit excludes --user, --low-port and --versions: the service runs as the user whose systemd starts " <>
+              "it, without more rights, and the script deploy is for root"
+  @low "--user-unit with --socket: a user's systemd can't open ports below 1024. Take a higher port, or a system unit, " <>
+         "without --user-unit"
+
   for {args, problem} <- [
+        {["--systemd", "251"],
+         "--systemd is the version that systemctl --version shows on the server, 252 or later"},
+        {["--user-unit", "--user", "me"], @excluded},
+        {["--user-unit", "--low-port"], @excluded},
+        {["--user-unit", "--socket", "8080", "--versions"], @excluded},
+        {["--user-unit", "--socket", "1023"], @low},
+        {["--user-unit", "--prefix", "~/app"],
+         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
         {["--versions"], "--versions needs --socket"},
         {["--socket", "80", "--versions", "--distribution", "9100"],
          "--versions excludes --distribution: two versions can't listen at one port"},
@@ -235,6 +271,27 @@ defmodule GenUnitTest do
         assert Path.wildcard("#{dir}/rel") == []
       end
     end
+  end
+
+  test "--user-unit: the commands are the user's", %{tmp_dir: dir} do
+    args = ["app", "--user-unit", "--socket", "8080", "--credential", "one"]
+    {output, files} = run(dir, args)
+    assert Map.keys(files) == ["app.service", "app.socket"]
+
+    assert output =~ """
+           On the server, as the user who runs it:
+
+               install -D -m 400 one ~/.config/app/one
+               mkdir -p ~/.local/lib ~/.config/systemd/user
+               cp -rT --remove-destination _build/prod/rel/app ~/.local/lib/app-0.1.0 && ln -sfnT app-0.1.0 ~/.local/lib/app
+               cp rel/systemd/app.* ~/.config/systemd/user/
+               systemctl --user daemon-reload
+               systemctl --user enable --now app.socket app.service
+
+           So that the service starts at boot, and stays up when the user logs out:
+
+               loginctl enable-linger
+           """
   end
 
   test "secrets are put where they are read", %{tmp_dir: dir} do

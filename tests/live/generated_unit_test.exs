@@ -13,6 +13,30 @@ defmodule GeneratedUnitTest do
     lives(unit, 4101)
   end
 
+  test "--systemd VERSION: what this version has, and the delay between restarts grows from 254 on" do
+    version = Lab.systemd_version()
+    [unit] = units = install("gen-version", [systemd: version], ["Environment=PORT=4104"])
+    verified(unit)
+    start(units)
+    assert exposure(unit) <= 1.5
+    if version >= 254, do: slows_down(unit)
+    lives(unit, 4104)
+  end
+
+  # The settings of 2 s and 1 min in five steps: 2, 3.9, 7.8 s, and so on, rounded.
+  defp slows_down(unit) do
+    for delay <- [2_000, 3_900] do
+      Lab.systemctl!(["kill", "--signal=KILL", unit])
+      Lab.await_property(unit, "SubState", "auto-restart")
+      {millis, _} = Lab.timed(fn -> Lab.await_property(unit, "ActiveState", "active") end)
+      assert millis >= delay - 300
+    end
+
+    # Forgets the restarts as systemctl restart does.
+    Lab.systemctl!(["restart", unit])
+    assert Lab.show(unit, "NRestarts") == "0"
+  end
+
   test "--no-hardening" do
     [unit] = units = install("gen-plain", [hardening: false], ["Environment=PORT=4102"])
     verified(unit)

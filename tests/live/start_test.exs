@@ -28,4 +28,22 @@ defmodule StartTest do
       Lab.eval(unit, "whereis('after') =/= undefined")
     end)
   end
+
+  test "after a while systemd has forgotten the restarts, which RestartSteps= counts, from 258 on" do
+    service = ["Restart=always", "RestartSec=100ms", "StartLimitBurst=9"]
+    unit = Lab.start_service("forgiven", [:ready], service: service)
+
+    for n <- ["1", "2"] do
+      Lab.systemctl!(["kill", "--signal=KILL", unit])
+      Lab.await_property(unit, "NRestarts", n)
+      Lab.await_property(unit, "ActiveState", "active")
+    end
+
+    # As after ten minutes.
+    {:ok, _} = Lab.eval(unit, "systemd_readiness:start_link(forget_restarts, 1)")
+    Lab.await("RESTART_RESET=1", fn -> ["RESTART_RESET=1"] in Lab.notifications(unit) end)
+    restarts = if Lab.systemd_version() >= 258, do: "0", else: "2"
+    Lab.await_property(unit, "NRestarts", restarts)
+    assert Lab.show(unit, "ActiveState") == "active"
+  end
 end

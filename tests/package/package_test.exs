@@ -181,7 +181,7 @@ defmodule PackageTest do
     file = "config/systemd/consumer.service"
     units = fn more -> shell!(run("rebar3 systemd gen_unit #{more}", "rebar3", context)) end
     shell!(run("mkdir -p config/systemd && echo mine >#{file}", "rebar3", context))
-    assert units.("") =~ "#{file} is there, and is left as it is: --force overwrites it"
+    assert units.("") =~ "#{file} exists and was not changed: --force overwrites it"
     assert shell!(run("cat #{file}", "rebar3", context)) == "mine\n"
     units.("--force --memory 2G --credential one --credential two --drain 60 --hardening=false")
     text = shell!(run("cat #{file}", "rebar3", context))

@@ -8,19 +8,21 @@
 
 %% As those of `mix systemd.gen.unit', which has more to say of each.
 -define(OPTIONS, [
-    {name, undefined, undefined, string, "the release, if it is not called like the application"},
-    {socket, undefined, "socket", integer, "a port that a socket unit holds"},
-    {versions, undefined, "versions", boolean, "versions run side by side during a deploy; needs --socket"},
-    {low_port, undefined, "low-port", boolean, "may bind ports below 1024"},
-    {notify_reload, undefined, "notify-reload", boolean, "Type=notify-reload, from systemd 253 on"},
-    {drain, undefined, "drain", integer, "seconds that the drainer may take, 30 by default"},
-    {credential, undefined, "credential", string, "a secret, in the file /etc/RELEASE/NAME"},
+    {name, undefined, undefined, string, "the release, if its name is not the application's"},
+    {socket, undefined, "socket", integer, "also write a socket unit for this port"},
+    {versions, undefined, "versions", boolean, "a unit per version; two versions run side by side during a deploy"},
+    {user_unit, undefined, "user-unit", boolean, "units for systemctl --user"},
+    {systemd, undefined, "systemd", integer, "the version of the server's systemd; 252 by default"},
+    {low_port, undefined, "low-port", boolean, "the service may bind ports below 1024 itself"},
+    {notify_reload, undefined, "notify-reload", boolean, "Type=notify-reload; needs systemd 253"},
+    {drain, undefined, "drain", integer, "the drainer's limit in seconds; 30 by default"},
+    {credential, undefined, "credential", string, "a secret, in the file /etc/RELEASE/NAME; repeat it for each secret"},
     {distribution, undefined, "distribution", integer, "Erlang distribution on this machine, at this port"},
     {memory, undefined, "memory", string, "MemoryMax="},
-    {user, undefined, "user", string, "a user that exists, in the place of a dynamic one"},
-    {hardening, undefined, "hardening", boolean, "--hardening=false: without the sandbox"},
-    {prefix, undefined, "prefix", string, "where the release is, by a link to PREFIX-VERSION; /opt/RELEASE by default"},
-    {force, undefined, "force", boolean, "overwrites files that are there"}
+    {user, undefined, "user", string, "an existing user to run as; by default, one that exists while the service runs"},
+    {hardening, undefined, "hardening", boolean, "--hardening=false leaves out the sandbox"},
+    {prefix, undefined, "prefix", string, "where the release is, as a link to PREFIX-VERSION; /opt/RELEASE by default"},
+    {force, undefined, "force", boolean, "overwrite existing files"}
 ]).
 
 -spec init(State) -> {ok, State}.
@@ -33,7 +35,7 @@ init(State) ->
         {deps, [{default, app_discovery}]},
         {example, "rebar3 systemd gen_unit --socket 80"},
         {short_desc, "Writes the systemd units of the release"},
-        {desc, "Writes config/systemd/RELEASE.service, and says how to install it."},
+        {desc, "Writes config/systemd/RELEASE.service, and prints the commands that install it."},
         {opts, ?OPTIONS}
     ]),
     {ok, rebar_state:add_provider(State, Provider)}.
@@ -90,7 +92,7 @@ version(Version) ->
 write(Path, Text, Force) ->
     case filelib:is_file(Path) andalso not Force of
         true ->
-            rebar_api:warn("~ts is there, and is left as it is: --force overwrites it", [Path]);
+            rebar_api:warn("~ts exists and was not changed: --force overwrites it", [Path]);
         false ->
             ok = filelib:ensure_dir(Path),
             ok = file:write_file(Path, unicode:characters_to_binary(Text)),

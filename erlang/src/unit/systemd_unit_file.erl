@@ -24,9 +24,9 @@
 -spec options(unicode:chardata(), mix | rebar3, [{atom(), term()}]) -> options().
 options(Release, Tool, Switches) ->
     Name = text(Release),
-    Defaults = #{prefix => "/opt/" ++ Name, version => ?OF_RELEASE, drain => 30, hardening => true},
     Given = maps:map(fun(_, Value) -> text(Value) end, maps:from_list(Switches)),
-    #{prefix := Prefix, drain := Drain, version := Version} = Options = maps:merge(Defaults, Given),
+    Defaults = (place(Name, Given))#{version => ?OF_RELEASE, drain => 30, hardening => true, systemd => 252},
+    #{prefix := Prefix, etc := Etc, drain := Drain, version := Version} = Options = maps:merge(Defaults, Given),
     Cookie = ["cookie" || is_map_key(distribution, Options)],
     Credentials = lists:usort([text(Credential) || {credential, Credential} <- Switches]) -- Cookie,
     {Folder, Start} = case Tool of mix -> {"rel/systemd", "start"}; rebar3 -> {"config/systemd", "foreground"} end,
@@ -41,27 +41,46 @@ options(Release, Tool, Switches) ->
         stop => Drain + 5,
         credential => Credentials,
         secrets => Credentials ++ Cookie,
-        link => filename:basename(Prefix)
+        link => filename:basename(Prefix),
+        shell_prefix => in_shell(Prefix),
+        shell_parent => in_shell(filename:dirname(Prefix)),
+        shell_etc => in_shell(Etc)
     }.
+
+place(Name, #{user_unit := true}) ->
+    #{
+        prefix => "%h/.local/lib/" ++ Name, etc => "%h/.config/" ++ Name, units => "~/.config/systemd/user",
+        systemctl => "systemctl --user", caller => "as the user who runs it"
+    };
+place(Name, _) ->
+    #{
+        prefix => "/opt/" ++ Name, etc => "/etc/" ++ Name, units => "/etc/systemd/system",
+        systemctl => "systemctl", caller => "as root"
+    }.
+
+in_shell(Path) -> string:replace(Path, "%h", "~").
 
 text(Text) when is_binary(Text); is_list(Text) -> unicode:characters_to_list(Text);
 text(Value) -> Value.
 
 %% @doc What is wrong with them, in words.
 -spec problems(options()) -> [iodata()].
-problems(#{name := Name, prefix := Prefix, drain := Drain, version := Version} = Options) ->
+problems(#{name := Name, prefix := Prefix, drain := Drain, version := Version, systemd := Systemd} = Options) ->
     Credentials = maps:get(credential, Options),
     Versions = maps:get(versions, Options, false),
+    Users = maps:get(user_unit, Options, false),
+    Socket = maps:get(socket, Options, 1024),
     Ports = maps:values(maps:with([socket, distribution], Options)),
+    Home = case Users of true -> "(%h)?"; false -> "" end,
     [
         Problem
      || {false, Problem} <- [
             {fit("[A-Za-z0-9][A-Za-z0-9_.-]*", [Name | Credentials]), "a name is of letters, digits and - _ ."},
             {Version =:= ?OF_RELEASE orelse fit("[A-Za-z0-9_.+-]+", [Version]),
                 ["the version of the release is of letters, digits and - _ . +, and not \"", Version, $"]},
-            {fit("(/(?!\\.{1,2}(/|\\z))[A-Za-z0-9_.+-]+)+", [Prefix]),
+            {fit(Home ++ "(/(?!\\.{1,2}(/|\\z))[A-Za-z0-9_.+-]+)+", [Prefix]),
                 "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
-            {not (maps:get(hardening, Options) andalso fit(?HIDDEN, [Prefix])),
+            {Users orelse not (maps:get(hardening, Options) andalso fit(?HIDDEN, [Prefix])),
                 "--prefix: the sandbox hides what is in /home, /root, /run/user, /tmp and /var/tmp. Take another "
                 "folder, or do without the sandbox"},
             {not Versions orelse is_map_key(socket, Options), "--versions needs --socket"},
@@ -69,7 +88,14 @@ problems(#{name := Name, prefix := Prefix, drain := Drain, version := Version} =
                 "--versions excludes --distribution: two versions can't listen at one port"},
             {not Versions orelse is_map_key(user, Options) orelse fit("[A-Za-z_][A-Za-z0-9_-]{0,30}", [Name]),
                 "--versions needs --user, because no user can have the release's name"},
-            {is_port_number(maps:get(socket, Options, 1)), "--socket is a port from 1 to 65535"},
+            {not Users orelse not (Versions orelse is_map_key(user, Options) orelse maps:get(low_port, Options, false)),
+                "--user-unit excludes --user, --low-port and --versions: the service runs as the user whose systemd "
+                "starts it, without more rights, and the script deploy is for root"},
+            {not Users orelse Socket >= 1024,
+                "--user-unit with --socket: a user's systemd can't open ports below 1024. Take a higher port, or a "
+                "system unit, without --user-unit"},
+            {Systemd >= 252, "--systemd is the version that systemctl --version shows on the server, 252 or later"},
+            {is_port_number(Socket), "--socket is a port from 1 to 65535"},
             {is_port_number(maps:get(distribution, Options, 1)), "--distribution is a port from 1 to 65535"},
             {lists:usort(Ports) =:= lists:sort(Ports), "--distribution and --socket are two ports"},
             {Drain >= 1 andalso Drain < 2147484, "--drain is a number of seconds from 1 to 2147483"},
@@ -102,7 +128,8 @@ files(#{name := Name, folder := Folder} = Options) ->
 commands(Options) -> render("commands", Options).
 
 %% A file of priv/unit. `{{key}}' is a value. A line is there behind `{{#key}}' where there is one, behind `{{^key}}'
-%% where there is none, and behind `{{*key}}' for each of a list, which `{{.}}' is then; `{{>file}}' is another file.
+%% where there is none, and behind `{{*key}}' for each of a list, which `{{.}}' is then; `{{>file}}' is another file. The
+%% key 254 has a value from that version of systemd on.
 render(File, Values) ->
     {ok, Text} = file:read_file(filename:join([systemd_nif:priv_dir(), "unit", File])),
     [line(Line, Values) || Line <- binary:split(string:trim(Text, trailing), <<"\n">>, [global])].
@@ -127,7 +154,11 @@ line(Kind, Key, Rest, Values) ->
 parts([Text, Key | Rest], Values) -> [Text, text_of(value(Key, Values)) | parts(Rest, Values)];
 parts(Text, _) -> Text.
 
-value(Key, Values) -> maps:get(list_to_atom(Key), Values, false).
+value(Key, Values) ->
+    case string:to_integer(Key) of
+        {Version, ""} -> map_get(systemd, Values) >= Version;
+        _ -> maps:get(list_to_atom(Key), Values, false)
+    end.
 
 text_of(Number) when is_integer(Number) -> integer_to_list(Number);
 text_of(Text) -> Text.

@@ -31,11 +31,17 @@ defmodule GeneratedUnit do
   @doc "What the printed commands do before they install the release."
   def prepare(name, switches) do
     ExUnit.Callbacks.on_exit(fn -> File.rm_rf!(Lab.path("/etc/#{name}")) end)
-    commands = name |> :systemd_unit_file.options(:mix, switches) |> :systemd_unit_file.commands()
 
-    for command <- String.split("#{commands}", "\n"),
+    for command <- commands(name, switches),
         command =~ "install -D",
         do: assert({"", 0} = Lab.run("sh", ["-c", "cd /run && " <> command]))
+  end
+
+  @doc "The lines that it prints."
+  def commands(name, switches) do
+    Code.prepend_path("#{@project}/_build/default/lib/systemd/ebin")
+    text = name |> :systemd_unit_file.options(:mix, switches) |> :systemd_unit_file.commands()
+    String.split("#{text}", "\n")
   end
 
   @doc "Starts the last first, a socket."

@@ -1,39 +1,45 @@
 defmodule Mix.Tasks.Systemd.Gen.Unit do
   @shortdoc "Writes the systemd units of the project's release"
   @moduledoc """
-  Writes `rel/systemd/NAME.service` for the project's release, and says how to install it.
+  Writes `rel/systemd/NAME.service` for the project's release, and prints the commands that install it.
 
       mix systemd.gen.unit
       mix systemd.gen.unit --socket 80
       mix systemd.gen.unit my_release --user my_app --memory 2G
 
-  Each line has a comment that says what it is for. The unit is hardened as far as the BEAM bears it. A file that is
-  there is not overwritten without a question.
+  Comments in the unit explain its lines. The service runs in a sandbox. The task asks before it overwrites a file.
 
   ## Options
 
-    * `--socket PORT` - writes `NAME.socket` too, which holds this port while the service is down or restarts. The
-      service asks for it by `Systemd.listen_opts("http", 4000)`
-    * `--versions` - with `--socket`: a unit for each version, `NAME@VERSION.service`, and the script `deploy`, which
-      starts a new version beside the one that runs, and stops that one when the new one is ready
-    * `--low-port` - without a socket unit: may bind ports below 1024
-    * `--notify-reload` - `Type=notify-reload`, which systemd has from version 253 on
-    * `--drain SECONDS` - for how long the drainer may hold shutdown, 30 by default
-    * `--credential NAME` - a secret, in the file `/etc/RELEASE/NAME`; as often as there are secrets
-    * `--distribution PORT` - Erlang distribution on this machine, for `rpc` and `remote`: the node listens at this
-      port, and there is no epmd. The cookie is in `/etc/RELEASE/cookie`; the release's script puts it on the VM's command line,
-      which other users of the machine may see
+    * `--socket PORT` - also write `NAME.socket`: systemd holds this port while the service is down or restarts. The
+      service gets the socket by `Systemd.listen_opts("http", 4000)`
+    * `--versions` - with `--socket`: a unit for each version, `NAME@VERSION.service`, and the script `deploy`. It
+      starts a new version beside the running one, which it stops when the new one is ready
+    * `--user-unit` - units for `systemctl --user`, see [A service of one user](user_manager.html). The release is in
+      `~/.local/lib/RELEASE` then, and secrets are in `~/.config/RELEASE`
+    * `--systemd VERSION` - the version of the server's systemd, 252 by default. From 254 on, the delay between failed
+      starts grows from 2 s to 1 min. From 257 on, `/tmp` is in memory. From 258 on, the BPF programs and maps of other
+      services are hidden
+    * `--low-port` - the service may bind ports below 1024 itself, without a socket unit
+    * `--notify-reload` - `Type=notify-reload`, which needs systemd 253 or later
+    * `--drain SECONDS` - the drainer's limit, 30 by default
+    * `--credential NAME` - a secret, in the file `/etc/RELEASE/NAME`. Repeat it for each secret
+    * `--distribution PORT` - Erlang distribution on this machine, for `rpc` and `remote`, at this port and without epmd.
+      The cookie is in `/etc/RELEASE/cookie`. The release's script puts it on the VM's command line, which other users
+      of the machine may see
     * `--memory SIZE` - `MemoryMax=`: bytes, a number with `K`, `M`, `G`, `T` or `%`, or `infinity`
-    * `--user USER` - a user that exists, in the place of one that comes and goes with the service
-    * `--no-hardening` - without the sandbox, to find out whether it is in the way
-    * `--prefix DIR` - where the release is, by a link to `DIR-VERSION`; `/opt/RELEASE` by default
-    * `--force` - overwrites without a question
+    * `--user USER` - an existing user to run as. By default, the user exists only while the service runs
+    * `--no-hardening` - without the sandbox, to find out whether it causes a problem
+    * `--prefix DIR` - where the release is, as a link to `DIR-VERSION`; `/opt/RELEASE` by default
+    * `--force` - overwrite files without asking
   """
   use Mix.Task
 
   @switches [
     socket: :integer,
     versions: :boolean,
+    user_unit: :boolean,
+    systemd: :integer,
     low_port: :boolean,
     notify_reload: :boolean,
     drain: :integer,
