@@ -118,7 +118,7 @@ rules(_) ->
             {error, "NOTIFY_SOCKET was not set.*a.service needs Type=notify", [{[info, under_systemd], false}]},
             {error, "Type=simple.*Set Type=notify", [{[info, under_systemd], false}, {[unit, "Type"], "simple"}]},
             {error, "Type=exec.*Set Type=notify", [{[unit, "Type"], "exec"}]},
-            {notice, "systemctl can't be asked.*Type=.*not looked at", [{[unit], unknown}]},
+            {notice, "systemctl can't be run.*Type=.*not checked", [{[unit], unknown}]},
             {error, "Type=exec: .*READY=1, and .*NotifyAccess=none.*Set Type=notify", [
                 {[unit, "Type"], "exec"}, {[unit, "NotifyAccess"], "none"}
             ]},
@@ -131,7 +131,7 @@ rules(_) ->
             {error, "WatchdogSec=2s, but.*exec", [{[info, watchdog], false}]},
             {notice, "no config key watchdog_check", [{[config], [{install_journal, true}]}]},
             {error, "overdue for 1200 ms.*watchdog_check", [{[info, watchdog, overdue], 1200}]},
-            {error, "watchdog_check: x:y/0 returned false; without WATCHDOG=1", [{[info, watchdog, last_result], <<"x:y/0 returned false">>}]},
+            {error, "watchdog_check: x:y/0 returned false. Pings are withheld", [{[info, watchdog, last_result], <<"x:y/0 returned false">>}]},
             {warning, "took 1000 ms.*WatchdogSec= is 2000 ms", [{[info, watchdog, last_duration], 1000}]},
             {warning, "Restart=no:.*Set Restart=on-failure", [{[unit, "Restart"], "no"}]},
             {warning, "Restart=on-success:", [{[unit, "Restart"], "on-success"}]},
@@ -184,7 +184,7 @@ rules(_) ->
             {warning, "without their levels.*install_journal.*install_kmsg", [{[levels], missing}]},
             {warning, "SyslogLevelPrefix=no: .*<3>.*install_journal", [{[levels], prefixed}, {[unit, "SyslogLevelPrefix"], "no"}]},
             {warning, "SyslogLevelPrefix=0: ", [{[levels], prefixed}, {[unit, "SyslogLevelPrefix"], "0"}]},
-            {warning, "could not be started: .*emfile.*LimitNOFILE=.*Type=.* were not looked at", [{[unit], {error, emfile}}]},
+            {warning, "could not be started: .*emfile.*LimitNOFILE=.*Type=.* were not checked", [{[unit], {error, emfile}}]},
             {warning, "could not be started: .*eagain.*TasksMax=", [{[unit], {error, eagain}}]},
             {error, "unknown config key wacthdog_check", [{[config], [{wacthdog_check, x}, {install_journal, true}, {watchdog_check, {m, f, []}}]}]}
         ]
@@ -404,7 +404,7 @@ stream() ->
     Device ++ ":" ++ Inode.
 
 prints(_) ->
-    Error = "error: the application systemd is not started: it belongs to the applications of the release\n",
+    Error = "error: the application systemd is not started: add it to the applications of the release\n",
     ?assertEqual(Error, lists:append(printed())),
     Recorder = recorder:start(),
     os:putenv("NOTIFY_SOCKET", recorder:path(Recorder)),

@@ -80,7 +80,7 @@ defmodule DeployTest do
 
     last = "1.#{@deploys}.0"
     assert {"deploy: " <> refused, 1} = deploy()
-    assert refused =~ "#{last} runs: another release needs another version"
+    assert refused =~ "#{last} is running: a new release needs a new version"
 
     Load.during("A version that doesn't start", 4110, @clients, @load, fn ->
       main = Lab.show(unit(last), "MainPID")
@@ -89,7 +89,7 @@ defmodule DeployTest do
       well = File.read!(runtime)
       File.write!(runtime, "raise \"sick\"")
       assert {output, 1} = deploy()
-      assert output =~ "deploy: 2.0.0_sick has not become ready, and #{last} runs on."
+      assert output =~ "deploy: 2.0.0_sick did not become ready, and #{last} runs on."
       assert running() == [unit(last)]
       assert Lab.show(unit(last), "MainPID") == main
       assert Lab.show(@socket, "Triggers") =~ unit(last)
@@ -141,6 +141,6 @@ defmodule DeployTest do
     assert running() == [unit("3.0.0")]
 
     assert {output, 1} = Lab.run("sh", ["-c", "cd /srv/overlap && exec sh /srv/deploy"])
-    assert output =~ "deploy: nothing is neither a release"
+    assert output =~ "deploy: nothing is not the folder of a release"
   end
 end

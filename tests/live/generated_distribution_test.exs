@@ -101,7 +101,7 @@ defmodule GeneratedDistributionTest do
   # As root, with what the unit says.
   defp rpc(expression, name \\ "gen-nodes") do
     unit = File.read!(Lab.path("/etc/lab/units/#{name}.service"))
-    [_, command] = Regex.run(~r/ As root: (.*) \.\.\.$/m, unit)
+    [_, command] = Regex.run(~r/^#   (.*) \.\.\.$/m, unit)
     inspected = "IO.puts(inspect((#{expression})))"
     {output, 0} = Lab.run("sh", ["-c", command <> ~s( "$1"), "rpc", inspected])
     String.trim(output)

@@ -109,7 +109,7 @@ defmodule InfoTest do
         {"a sandbox without journald", "no-journald", "TemporaryFileSystem=/run/systemd/journal",
          ~r/^error: log handler default: nobody listens at .*BindReadOnlyPaths=/},
         {"a unit that may not ask", "no-systemctl", "InaccessiblePaths=/usr/bin/systemctl",
-         ~r/^notice: systemctl can't be asked.* were not looked at$/}
+         ~r/^notice: systemctl can't be run.* were not checked$/}
       ] do
     test "one thing: #{what}" do
       unit = start("doctor-#{unquote(name)}", [unquote(service)])

@@ -76,7 +76,7 @@ defmodule UserManagerTest do
     Lab.await("its report", fn -> Lab.journal(unit) =~ "\ndone\n" end)
     assert Lab.journal(unit) =~ ~r/^warning: KillMode=process /m
     assert Lab.journal(unit) =~ ~r/^notice: TimeoutStopSec=2s: /m
-    refute Lab.journal(unit) =~ "systemctl can't be asked"
+    refute Lab.journal(unit) =~ "systemctl can't be run"
   end
 
   test "the main process, where a script starts the VM" do
@@ -122,7 +122,7 @@ defmodule UserManagerTest do
   end
 
   test "--user-unit: the printed commands start it; ready, status, reload, restart, watchdog" do
-    [unit] = install("user-generated", [], ["Environment=PORT=4201"])
+    [unit] = install("user-generated", [distribution: 9201], ["Environment=PORT=4201"])
     assert show(unit, "ActiveState") == "active"
     assert show(unit, "StatusText") == "ready"
     assert GeneratedUnit.get(4201, "/") == "hello\n"
@@ -131,6 +131,11 @@ defmodule UserManagerTest do
     assert environment =~ "HOME=#{@home}/#{state}/user-generated\0"
     [_, credentials] = Regex.run(~r/CREDENTIALS_DIRECTORY=([^\0]+)/, environment)
     assert {"a secret", 0} = as_user(["cat", "#{credentials}/one"])
+
+    text = File.read!(Lab.path("#{@home}/.config/systemd/user/#{unit}"))
+    [_, rpc] = Regex.run(~r/^#   (.*) \.\.\.$/m, text)
+    name = as_user(["sh", "-c", rpc <> " 'IO.puts(Node.self())'"])
+    assert name == {"user-generated@127.0.0.1\n", 0}
 
     {_, 0} = systemctl(["reload", unit])
     Lab.await("the reload", fn -> show(unit, "StatusText") =~ "reloaded" end)

@@ -172,7 +172,7 @@ defmodule PackageTest do
       # The first check may come before what it looks at.
       Lab.await("nothing wrong", fn -> shell!(doctor) =~ ~r/^nothing is wrong$/m end)
       unit = shell!("cat /etc/lab/units/greet.service")
-      [_, rpc] = Regex.run(~r/ As root: (.*) \.\.\.$/m, unit)
+      [_, rpc] = Regex.run(~r/^#   (.*) \.\.\.$/m, unit)
       assert shell!(rpc <> " systemd info") =~ "announced => [ready]"
     end
   end

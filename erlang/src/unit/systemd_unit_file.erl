@@ -128,8 +128,8 @@ files(#{name := Name, folder := Folder} = Options) ->
 commands(Options) -> render("commands", Options).
 
 %% A file of priv/unit. `{{key}}' is a value. A line is there behind `{{#key}}' where there is one, behind `{{^key}}'
-%% where there is none, and behind `{{*key}}' for each of a list, which `{{.}}' is then; `{{>file}}' is another file. The
-%% key 254 has a value from that version of systemd on.
+%% where there is none, and behind `{{*key}}' for each of a list, which `{{.}}' is then; `{{>file}}' is another file.
+%% The key 254 has a value from that version of systemd on.
 render(File, Values) ->
     {ok, Text} = file:read_file(filename:join([systemd_nif:priv_dir(), "unit", File])),
     [line(Line, Values) || Line <- binary:split(string:trim(Text, trailing), <<"\n">>, [global])].

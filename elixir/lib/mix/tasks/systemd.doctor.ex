@@ -1,18 +1,17 @@
 defmodule Mix.Tasks.Systemd.Doctor do
-  @shortdoc "Looks for what is wrong with a systemd unit and the configuration of :systemd"
+  @shortdoc "Checks a systemd unit and the configuration of :systemd"
   @moduledoc """
-  Looks at what can be seen before a service runs, and says how to mend what is wrong.
+  Checks what is known before a service runs, and says how to fix what is wrong.
 
       mix systemd.doctor
       mix systemd.doctor rel/systemd/my_app.service
 
-  That is whether the native library is built and can be loaded; the config keys of `:systemd`, as
-  `config/runtime.exs` leaves them; and the section `[Service]` of the unit file, with the limit of starts in `[Unit]`. Its
-  drop-ins are not read.
+  It checks whether the native library can be loaded, the config keys of `:systemd` after `config/runtime.exs`, and the
+  unit file: its section `[Service]`, and the start limit in `[Unit]`. It does not read drop-ins.
 
-  The exit status is 1 when something is wrong. A `notice` is nothing wrong.
+  The exit status is 1 if there is an error or a warning. A `notice` is only a hint.
 
-  `Systemd.doctor/0` tells of a service that runs.
+  `Systemd.doctor/0` checks a running service.
   """
   use Mix.Task
 

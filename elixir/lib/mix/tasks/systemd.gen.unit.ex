@@ -24,9 +24,9 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
     * `--notify-reload` - `Type=notify-reload`, which needs systemd 253 or later
     * `--drain SECONDS` - the drainer's limit, 30 by default
     * `--credential NAME` - a secret, in the file `/etc/RELEASE/NAME`. Repeat it for each secret
-    * `--distribution PORT` - Erlang distribution on this machine, for `rpc` and `remote`, at this port and without epmd.
-      The cookie is in `/etc/RELEASE/cookie`. The release's script puts it on the VM's command line, which other users
-      of the machine may see
+    * `--distribution PORT` - Erlang distribution on this machine, for `rpc` and `remote`, at this port, without epmd.
+      The cookie is in `/etc/RELEASE/cookie`. The release's script puts it on the VM's command line, which other
+      users of the machine may see
     * `--memory SIZE` - `MemoryMax=`: bytes, a number with `K`, `M`, `G`, `T` or `%`, or `infinity`
     * `--user USER` - an existing user to run as. By default, the user exists only while the service runs
     * `--no-hardening` - without the sandbox, to find out whether it causes a problem
