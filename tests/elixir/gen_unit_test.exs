@@ -279,10 +279,10 @@ defmodule GenUnitTest do
     assert Map.keys(files) == ["app.service", "app.socket"]
 
     assert output =~ """
-           On the server, as the user who runs it:
+           On the server, as the user of the service:
 
                install -D -m 400 one ~/.config/app/one
-               mkdir -p ~/.local/lib ~/.config/systemd/user
+               mkdir -p ~/.local/lib/app-0.1.0 ~/.config/systemd/user
                cp -rT --remove-destination _build/prod/rel/app ~/.local/lib/app-0.1.0 && ln -sfnT app-0.1.0 ~/.local/lib/app
                cp rel/systemd/app.* ~/.config/systemd/user/
                systemctl --user daemon-reload

@@ -24,6 +24,11 @@ defmodule GuidesTest do
     assert languages -- ~w(elixir erlang console ini text) == []
   end
 
+  test "README.md links to each guide" do
+    readme = File.read!("README.md")
+    for path <- Path.wildcard("docs/*.md"), do: assert(readme =~ "(#{path})")
+  end
+
   test "what README.md has make do is in the Makefile" do
     targets =
       for [_, target] <- Regex.scan(~r/^ +make ([\w-]+) /m, File.read!("README.md")), do: target

@@ -25,8 +25,9 @@
 options(Release, Tool, Switches) ->
     Name = text(Release),
     Given = maps:map(fun(_, Value) -> text(Value) end, maps:from_list(Switches)),
-    Defaults = (place(Name, Given))#{version => ?OF_RELEASE, drain => 30, hardening => true, systemd => 252},
-    #{prefix := Prefix, etc := Etc, drain := Drain, version := Version} = Options = maps:merge(Defaults, Given),
+    {Opt, Etc} = case Given of #{user_unit := true} -> {"%h/.local/lib/", "%h/.config/"}; #{} -> {"/opt/", "/etc/"} end,
+    Defaults = #{prefix => Opt ++ Name, version => ?OF_RELEASE, drain => 30, hardening => true, systemd => 252},
+    #{prefix := Prefix, drain := Drain, version := Version} = Options = maps:merge(Defaults, Given),
     Cookie = ["cookie" || is_map_key(distribution, Options)],
     Credentials = lists:usort([text(Credential) || {credential, Credential} <- Switches]) -- Cookie,
     {Folder, Start} = case Tool of mix -> {"rel/systemd", "start"}; rebar3 -> {"config/systemd", "foreground"} end,
@@ -41,24 +42,9 @@ options(Release, Tool, Switches) ->
         stop => Drain + 5,
         credential => Credentials,
         secrets => Credentials ++ Cookie,
-        link => filename:basename(Prefix),
-        shell_prefix => in_shell(Prefix),
-        shell_parent => in_shell(filename:dirname(Prefix)),
-        shell_etc => in_shell(Etc)
+        etc => Etc ++ Name,
+        link => filename:basename(Prefix)
     }.
-
-place(Name, #{user_unit := true}) ->
-    #{
-        prefix => "%h/.local/lib/" ++ Name, etc => "%h/.config/" ++ Name, units => "~/.config/systemd/user",
-        systemctl => "systemctl --user", caller => "as the user who runs it"
-    };
-place(Name, _) ->
-    #{
-        prefix => "/opt/" ++ Name, etc => "/etc/" ++ Name, units => "/etc/systemd/system",
-        systemctl => "systemctl", caller => "as root"
-    }.
-
-in_shell(Path) -> string:replace(Path, "%h", "~").
 
 text(Text) when is_binary(Text); is_list(Text) -> unicode:characters_to_list(Text);
 text(Value) -> Value.
@@ -71,14 +57,13 @@ problems(#{name := Name, prefix := Prefix, drain := Drain, version := Version, s
     Users = maps:get(user_unit, Options, false),
     Socket = maps:get(socket, Options, 1024),
     Ports = maps:values(maps:with([socket, distribution], Options)),
-    Home = case Users of true -> "(%h)?"; false -> "" end,
     [
         Problem
      || {false, Problem} <- [
             {fit("[A-Za-z0-9][A-Za-z0-9_.-]*", [Name | Credentials]), "a name is of letters, digits and - _ ."},
             {Version =:= ?OF_RELEASE orelse fit("[A-Za-z0-9_.+-]+", [Version]),
                 ["the version of the release is of letters, digits and - _ . +, and not \"", Version, $"]},
-            {fit(Home ++ "(/(?!\\.{1,2}(/|\\z))[A-Za-z0-9_.+-]+)+", [Prefix]),
+            {fit([["(%h)?" || Users], "(/(?!\\.{1,2}(/|\\z))[A-Za-z0-9_.+-]+)+"], [Prefix]),
                 "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
             {Users orelse not (maps:get(hardening, Options) andalso fit(?HIDDEN, [Prefix])),
                 "--prefix: the sandbox hides what is in /home, /root, /run/user, /tmp and /var/tmp. Take another "
@@ -88,7 +73,7 @@ problems(#{name := Name, prefix := Prefix, drain := Drain, version := Version, s
                 "--versions excludes --distribution: two versions can't listen at one port"},
             {not Versions orelse is_map_key(user, Options) orelse fit("[A-Za-z_][A-Za-z0-9_-]{0,30}", [Name]),
                 "--versions needs --user, because no user can have the release's name"},
-            {not Users orelse not (Versions orelse is_map_key(user, Options) orelse maps:get(low_port, Options, false)),
+            {not Users orelse maps:with([user, low_port, versions], Options) =:= #{},
                 "--user-unit excludes --user, --low-port and --versions: the service runs as the user whose systemd "
                 "starts it, without more rights, and the script deploy is for root"},
             {not Users orelse Socket >= 1024,
@@ -114,22 +99,19 @@ is_port_number(Value) -> Value >= 1 andalso Value < 65536.
 %% @doc Where in the project they belong, and what is in them.
 -spec files(options()) -> [{file:filename(), iodata()}].
 files(#{name := Name, folder := Folder} = Options) ->
-    Files =
-        case Options of
-            #{versions := true} ->
-                [{"service", [Name, "@.service"]}, {"socket", [Name, ".socket"]}, {"deploy", "deploy"}];
-            #{socket := _} -> [{"service", [Name, ".service"]}, {"socket", [Name, ".socket"]}];
-            #{} -> [{"service", [Name, ".service"]}]
-        end,
+    Versions = maps:get(versions, Options, false),
+    Service = {"service", [Name, case Versions of true -> "@.service"; false -> ".service" end]},
+    Socket = [{"socket", [Name, ".socket"]} || is_map_key(socket, Options)],
+    Files = [Service | Socket] ++ [{"deploy", "deploy"} || Versions],
     [{filename:join(Folder, File), render(Kind, Options)} || {Kind, File} <- Files].
 
 %% @doc What to do with them. What runs stays as it is, and what is there is not mixed with what is new.
 -spec commands(options()) -> iolist().
 commands(Options) -> render("commands", Options).
 
-%% A file of priv/unit. `{{key}}' is a value. A line is there behind `{{#key}}' where there is one, behind `{{^key}}'
-%% where there is none, and behind `{{*key}}' for each of a list, which `{{.}}' is then; `{{>file}}' is another file.
-%% The key 254 has a value from that version of systemd on.
+%% A file of priv/unit. `{{key}}' is a value, `{{~key}}' one for a shell, which has `~' for the `%h' of systemd. A line is
+%% there behind `{{#key}}' where there is a value, behind `{{^key}}' where there is none, and behind `{{*key}}' for each of
+%% a list, which `{{.}}' is then; `{{>file}}' is another file. The key 254 has a value from that version of systemd on.
 render(File, Values) ->
     {ok, Text} = file:read_file(filename:join([systemd_nif:priv_dir(), "unit", File])),
     [line(Line, Values) || Line <- binary:split(string:trim(Text, trailing), <<"\n">>, [global])].
@@ -137,7 +119,7 @@ render(File, Values) ->
 line(Line, Values) ->
     case re:run(Line, "^{{([#^*>])(\\w+)}}(.*)$", [{capture, all_but_first, list}]) of
         {match, [Kind, Key, Rest]} -> line(Kind, Key, Rest, Values);
-        nomatch -> [parts(re:split(Line, "{{([a-z_.]+)}}", [{return, list}]), Values), $\n]
+        nomatch -> [parts(re:split(Line, "{{(~?[a-z_.]+)}}", [{return, list}]), Values), $\n]
     end.
 
 line(">", File, _, Values) ->
@@ -154,6 +136,8 @@ line(Kind, Key, Rest, Values) ->
 parts([Text, Key | Rest], Values) -> [Text, text_of(value(Key, Values)) | parts(Rest, Values)];
 parts(Text, _) -> Text.
 
+value([$~ | Key], Values) ->
+    string:replace(value(Key, Values), "%h", "~");
 value(Key, Values) ->
     case string:to_integer(Key) of
         {Version, ""} -> map_get(systemd, Values) >= Version;

@@ -15,7 +15,7 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
       service gets the socket by `Systemd.listen_opts("http", 4000)`
     * `--versions` - with `--socket`: a unit for each version, `NAME@VERSION.service`, and the script `deploy`. It
       starts a new version beside the running one, which it stops when the new one is ready
-    * `--user-unit` - units for `systemctl --user`, see [A service of one user](user_manager.html). The release is in
+    * `--user-unit` - units for `systemctl --user`, see docs/user_manager.md. The release is in
       `~/.local/lib/RELEASE` then, and secrets are in `~/.config/RELEASE`
     * `--systemd VERSION` - the version of the server's systemd, 252 by default. From 254 on, the delay between failed
       starts grows from 2 s to 1 min. From 257 on, `/tmp` is in memory. From 258 on, the BPF programs and maps of other
