@@ -21,6 +21,14 @@ defmodule GeneratedUnitTest do
     assert exposure(unit) <= 1.5
     if version >= 254, do: slows_down(unit)
     lives(unit, 4104)
+
+    # This one knows what older versions have, and not all that newer ones have.
+    for of <- [252, 254, 257, 258], {file, text} <- files("gen-version", systemd: of) do
+      path = "/run/#{of}-#{file}"
+      File.write!(Lab.path(path), text)
+      {output, _} = Lab.run("systemd-analyze", ["verify", path])
+      assert {of, output =~ ~r/ignoring/} == {of, of > version}
+    end
   end
 
   # The settings of 2 s and 1 min in five steps: 2, 3.9, 7.8 s, and so on, rounded.
