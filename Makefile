@@ -1,10 +1,11 @@
 # The tests and the demo set up what they need by themselves: Debian 12, Rust, gcc, make and git.
 export LC_ALL := C.UTF-8
 
-.PHONY: help setup demo test test-long test-next test-newest test-arm test-reproducible test-package sanitize sanitize-vm fuzz soak bench package lint
+.PHONY: help setup demo demo-svg test test-long test-next test-newest test-arm test-reproducible test-package sanitize sanitize-vm fuzz soak bench package lint
 
 help:
 	@echo "make demo        the article's service under a throwaway systemd, to watch (root or sudo)"
+	@echo "make demo-svg    docs/demo.svg, the picture in the README"
 	@echo "make test        the tests; the live ones against a real systemd (root or sudo)"
 	@echo "make test-long   those that take long: floods, load, many restarts, projects that depend on this one"
 	@echo "make test-package  the package on Debian 12 without Rust, whose root it makes in ~/.cache (root or sudo)"
@@ -27,6 +28,10 @@ demo: setup
 	@cd examples/hello && MIX_ENV=prod mix release --overwrite --quiet
 	@tests/as_root examples/hello/demo || \
 		{ test $$? = 77 && echo "demo: a systemd of its own needs root, or sudo" && exit 1; }
+
+demo-svg: setup
+	@tests/setup virtualenv virtualenv
+	@tests/demo_svg >docs/demo.svg
 
 test: setup
 	@tests/run
