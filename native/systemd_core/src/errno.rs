@@ -1,4 +1,4 @@
-//! Errors of the standard library as those of the kernel.
+//! Converts errors of the standard library to [`Errno`].
 
 use nix::errno::Errno;
 use std::io::Error;

@@ -1,4 +1,4 @@
-//! What may have to wait, so that nobody of the VM's schedulers does.
+//! Jobs that may block. They run on a thread of their own, so that no scheduler of the VM blocks.
 
 use crate::worker::spawn;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -10,46 +10,45 @@ use std::time::Duration;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Jobs that are done one after the other, in the order of their coming, by a thread that starts with the first
-/// one and ends when there have been none for a second.
+/// A queue of jobs. One thread runs them in order. It starts with the first job, and ends after a second without jobs.
 #[derive(Debug)]
 pub struct Jobs {
     name: &'static str,
     inbox: Mutex<Option<Sender<Job>>>,
-    undone: AtomicUsize,
+    pending: AtomicUsize,
 }
 
 const LINGER: Duration = Duration::from_secs(1);
 
 impl Jobs {
-    /// The thread's name has 15 characters at most.
+    /// `name` is the thread's name, of at most 15 characters: see pthread_setname_np(3).
     pub fn new(name: &'static str) -> Arc<Self> {
-        Arc::new(Self { name, inbox: Mutex::default(), undone: AtomicUsize::new(0) })
+        Arc::new(Self { name, inbox: Mutex::default(), pending: AtomicUsize::new(0) })
     }
 
-    /// Whether some are not done yet: who does the same at once now would be pushing in.
-    pub fn are_waiting(&self) -> bool {
-        self.undone.load(Ordering::Acquire) > 0
+    /// Whether jobs are still pending. A caller that acts directly now would overtake them.
+    pub fn has_pending(&self) -> bool {
+        self.pending.load(Ordering::Acquire) > 0
     }
 
-    /// Fails only where a thread is needed and can't be started.
+    /// Fails only if there is no thread yet and none can be started.
     pub fn push(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) -> Result<(), Errno> {
         let job: Job = Box::new(job);
         let job = match &*self.inbox() {
             Some(sender) => return self.send(sender, job),
             None => job,
         };
-        // Not under the lock: starting one may take long.
+        // The lock is not held here, because starting a thread may take long.
         let (sender, jobs) = unbounded();
         let all = self.clone();
         spawn(self.name, move || all.run(&jobs))?;
-        // Where somebody else was quicker, ours has nothing to do, and ends.
+        // If another caller has started a thread first, that thread gets the job. This one loses its sender, and ends.
         self.send(self.inbox().get_or_insert(sender), job)
     }
 
     fn send(&self, sender: &Sender<Job>, job: Job) -> Result<(), Errno> {
-        self.undone.fetch_add(1, Ordering::Release);
-        // There is a receiver for as long as `inbox` has this sender.
+        self.pending.fetch_add(1, Ordering::Release);
+        // It can't fail: the receiver exists for as long as `inbox` has this sender.
         let _ = sender.send(job);
         Ok(())
     }
@@ -61,7 +60,7 @@ impl Jobs {
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     let mut inbox = self.inbox();
-                    // Whoever comes after this starts another thread.
+                    // The next `push` starts another thread.
                     let Ok(job) = jobs.try_recv().inspect_err(|_| *inbox = None) else { return };
                     job
                 }
@@ -71,9 +70,9 @@ impl Jobs {
     }
 
     fn run_one(&self, job: Job) {
-        // The jobs behind one that panics are done all the same.
+        // A panic must not keep the jobs behind this one from running.
         let _ = catch_unwind(AssertUnwindSafe(job));
-        self.undone.fetch_sub(1, Ordering::Release);
+        self.pending.fetch_sub(1, Ordering::Release);
     }
 
     fn inbox(&self) -> MutexGuard<'_, Option<Sender<Job>>> {
@@ -88,7 +87,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn are_done_in_their_order_whatever_one_does() {
+    fn run_in_order_even_if_one_panics() {
         let jobs = Jobs::new("jobs");
         let (done, results) = channel();
         for number in 0..100 {
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn two_who_start_a_thread_at_once_are_both_served() {
+    fn two_callers_may_start_a_thread_at_once() {
         for _ in 0..100 {
             let jobs = Jobs::new("jobs");
             let (done, results) = channel();
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_lost_when_the_thread_is_about_to_end() {
+    fn no_job_is_lost_while_the_thread_ends() {
         let jobs = Jobs::new("jobs");
         let (done, results) = channel();
         for number in 0..3 {
@@ -131,7 +130,7 @@ mod tests {
             assert_eq!(results.recv(), Ok(number));
             thread::sleep(LINGER);
         }
-        while jobs.are_waiting() {
+        while jobs.has_pending() {
             thread::yield_now();
         }
     }

@@ -1,18 +1,16 @@
 //! systemd's notification, watchdog and journal protocols, for a process that must never block.
 //!
-//! A [`Notifier`] owns the socket to `$NOTIFY_SOCKET`, a [`Message`] is one datagram made of
-//! [`Assignment`]s, and a [`Watchdog`] is the thread that keeps `WatchdogSec=` satisfied for
-//! as long as its owner answers. See sd_notify(3) and sd_watchdog_enabled(3).
+//! A [`Notifier`] owns the socket to `$NOTIFY_SOCKET`. A [`Message`] is one datagram of [`Assignment`]s. A [`Watchdog`]
+//! is the thread that satisfies `WatchdogSec=` for as long as its owner answers. See sd_notify(3) and
+//! sd_watchdog_enabled(3).
 //!
-//! [`listen_fds`] are the descriptors that the manager hands over, [`socket_info`] tells what they are,
-//! and [`stored_term`] keeps what is to outlive the process. See sd_listen_fds(3), and `FDSTORE=1` in
-//! sd_notify(3).
+//! [`listen_fds`] returns the descriptors that systemd has passed, and [`socket_info`] describes one of them.
+//! [`stored_term`] keeps state that outlives the process. See sd_listen_fds(3), and `FDSTORE=1` in sd_notify(3).
 //!
-//! A [`MemoryPressure`] is the thread that tells when memory is short: see "Memory Pressure Handling in
-//! systemd".
+//! A [`MemoryPressure`] is the thread that reports when memory is short: see "Memory Pressure Handling in systemd".
 //!
-//! A [`Journal`] owns the socket to journald, and an [`Entry`] is what it sends: see
-//! systemd-journald.service(8) and systemd.journal-fields(7).
+//! A [`Journal`] owns the socket to journald, and sends each [`Entry`] there: see systemd-journald.service(8) and
+//! systemd.journal-fields(7).
 
 mod environment;
 mod errno;

@@ -9,7 +9,8 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
-/// `EFBIG` above `LimitFSIZE=`, where writing would raise SIGXFSZ, and end the process.
+/// Fails with `EFBIG` for more bytes than `LimitFSIZE=` allows. Writing them would raise SIGXFSZ, which ends the
+/// process.
 pub(crate) fn with(name: &str, bytes: &[u8]) -> Result<OwnedFd, Errno> {
     let most = getrlimit(Resource::RLIMIT_FSIZE).map_or(u64::MAX, |(soft, _)| soft);
     if u64::try_from(bytes.len()).is_ok_and(|length| length > most) {
@@ -20,7 +21,7 @@ pub(crate) fn with(name: &str, bytes: &[u8]) -> Result<OwnedFd, Errno> {
     Ok(file.into())
 }
 
-/// Its reader can trust it to stay as it is.
+/// Makes the file immutable, so that its reader can trust it.
 pub(crate) fn seal(file: impl AsFd) -> Result<(), Errno> {
     let seals = SealFlag::F_SEAL_SHRINK
         | SealFlag::F_SEAL_GROW
@@ -34,7 +35,7 @@ pub(crate) fn is_sealed(file: impl AsFd) -> bool {
     seals.is_ok_and(|seals| seals.contains(SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK))
 }
 
-/// As `memfd_create` of the C library, which glibc has since 2.27 only.
+/// Calls the kernel directly, because glibc has `memfd_create` only since 2.27.
 fn create(name: &str) -> Result<OwnedFd, Errno> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     // SAFETY: the kernel reads `name` up to its NUL.
@@ -42,7 +43,7 @@ fn create(name: &str) -> Result<OwnedFd, Errno> {
         libc::syscall(libc::SYS_memfd_create, name.as_ptr(), flags)
     })?;
     let fd = RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
-    // SAFETY: the kernel has just opened it, and nobody else owns it.
+    // SAFETY: the kernel has just opened this descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

@@ -1,4 +1,4 @@
-//! What tells this process from every other one since the machine has started.
+//! Tells this process apart from every other process since boot, also from one with the same PID.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -7,10 +7,10 @@ use nix::sys::statfs::{FsType, fstatfs};
 use nix::unistd::{Pid, getpid};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
-/// `PID_FS_MAGIC` of linux/magic.h. Before Linux 6.9 all pidfds have one inode, of another file system.
+/// `PID_FS_MAGIC` in linux/magic.h. Before Linux 6.9, all pidfds share one inode of another file system.
 const PIDFS: FsType = FsType(0x5049_4446);
 
-/// The inode of a pidfd of this process; `None` where that is not its own.
+/// The inode of a pidfd of this process. `None` if the kernel does not give each process its own inode.
 pub fn own_pidfd_id() -> Option<u64> {
     pidfd_id(getpid())
 }
@@ -22,10 +22,10 @@ fn pidfd_id(pid: Pid) -> Option<u64> {
 }
 
 fn open(pid: Pid) -> Result<OwnedFd, Errno> {
-    // SAFETY: the system call is given numbers only.
+    // SAFETY: the arguments are only numbers.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     let fd = RawFd::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
-    // SAFETY: the kernel has just opened it, close-on-exec, and nobody else owns it.
+    // SAFETY: the kernel has just opened this descriptor, close-on-exec, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

@@ -1,4 +1,4 @@
-//! Descriptors of which only the number is known.
+//! Descriptors that are known only by number.
 
 use crate::errno::errno_of;
 use nix::errno::Errno;
@@ -6,23 +6,23 @@ use nix::fcntl::OFlag;
 use nix::unistd::dup3_raw;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
-/// For a single system call. `EBADF` for a number that none can have.
+/// Borrows a descriptor for a single system call. Fails with `EBADF` for a negative number.
 pub(crate) fn borrow<'a>(fd: RawFd) -> Result<BorrowedFd<'a>, Errno> {
     if fd < 0 {
         return Err(Errno::EBADF);
     }
-    // SAFETY: the callers ask the kernel about it, which refuses one that is not open.
+    // SAFETY: the callers only use it in system calls, and the kernel rejects a descriptor that is not open.
     Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
-/// One more descriptor of the same file, close-on-exec. `EBADF` for one that is not open.
+/// Duplicates a descriptor, close-on-exec. Fails with `EBADF` if it is not open.
 pub fn duplicate(fd: RawFd) -> Result<OwnedFd, Errno> {
     borrow(fd)?.try_clone_to_owned().map_err(errno_of)
 }
 
-/// The number becomes one more descriptor of that file, close-on-exec.
+/// Makes the descriptor `fd` refer to the file of `by`, close-on-exec.
 pub(crate) fn replace_file(fd: RawFd, by: impl AsFd) -> Result<(), Errno> {
-    // SAFETY: the number goes on to be an open descriptor, and the system call changes it at once.
+    // SAFETY: the number stays an open descriptor, and the system call replaces its file atomically: see dup2(2).
     let fd = unsafe { dup3_raw(by, fd, OFlag::O_CLOEXEC) }?;
     let _ = fd.into_raw_fd();
     Ok(())

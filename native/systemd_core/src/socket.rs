@@ -10,8 +10,7 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-/// Its descriptor stays the same for life: reconnecting is another `connect` on it, so that
-/// senders need no lock.
+/// The descriptor never changes: reconnecting calls `connect` on it again. So senders need no lock.
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
@@ -19,26 +18,27 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Not connected yet.
+    /// Opens a socket without connecting it.
     pub fn open(peer: UnixAddr) -> Result<Self, Errno> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
         Ok(Self { fd, peer })
     }
 
-    /// So many bytes may wait for the peer; fewer where the system doesn't let this process have more.
+    /// Sets the size of the send buffer. The kernel gives an unprivileged process at most `net.core.wmem_max`: see
+    /// socket(7).
     pub fn reserve(&self, bytes: usize) {
         let _ = setsockopt(&self.fd, sockopt::SndBufForce, &bytes)
             .or_else(|_| setsockopt(&self.fd, sockopt::SndBuf, &bytes));
     }
 
-    /// One system call that never blocks.
+    /// Sends with one non-blocking system call.
     pub fn try_send(&self, bytes: &[u8]) -> Result<(), Errno> {
         send(self.fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL).map(drop)
     }
 
-    /// Waits until the peer's queue has room, and connects once more when the peer is a new one.
-    /// `EAGAIN` when the time is over.
+    /// Sends, and waits while the socket buffer is full. Reconnects once if the peer's socket was replaced. Fails with
+    /// `EAGAIN` at the deadline.
     pub fn send_until(
         &self,
         bytes: &[u8],
@@ -61,7 +61,7 @@ impl Socket {
         }
     }
 
-    /// One system call that never blocks, with descriptors.
+    /// Sends with descriptors, with one non-blocking system call.
     pub fn send_with_fds(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
         if fds.is_empty() {
             return self.try_send(bytes);
@@ -71,7 +71,7 @@ impl Socket {
         sendmsg::<()>(self.fd.as_raw_fd(), &data, &rights, MsgFlags::MSG_NOSIGNAL, None).map(drop)
     }
 
-    /// Connects to the one that listens now.
+    /// Connects to the socket that is bound to the address now.
     pub fn connect(&self) -> Result<(), Errno> {
         connect(self.fd.as_raw_fd(), &self.peer)
     }
@@ -83,16 +83,16 @@ impl AsFd for Socket {
     }
 }
 
-/// True where connecting again is all that can help.
+/// True for errors that only another `connect` can resolve.
 pub fn peer_is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::ECONNREFUSED | Errno::ENOTCONN | Errno::EDESTADDRREQ | Errno::EPIPE)
 }
 
-/// Polls one descriptor; `EAGAIN` when the time is over.
+/// Polls one descriptor. Fails with `EAGAIN` at the deadline.
 pub fn wait_for(fd: BorrowedFd<'_>, events: PollFlags, deadline: Instant) -> Result<(), Errno> {
     loop {
         let rest = deadline.saturating_duration_since(Instant::now());
-        // Rounded up, so that the last wait isn't a busy one.
+        // Rounded up: rounding down would make the last fraction of a millisecond a busy loop.
         let millis = i32::try_from(rest.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
         let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
         match poll(&mut [PollFd::new(fd, events)], timeout) {

@@ -1,11 +1,11 @@
-//! Threads of our own. The library is never unmapped, so that nobody waits for one to end.
+//! This library's threads. The library is never unmapped, so nothing has to wait for a thread to end.
 
 use crate::errno::errno_of;
 use nix::errno::Errno;
 use nix::sys::signal::SigSet;
 use std::thread::{self, JoinHandle};
 
-/// `EAGAIN` where `TasksMax=` or `LimitNPROC=` of the unit allows no more.
+/// Fails with `EAGAIN` if the unit's `TasksMax=` or `LimitNPROC=` allows no more threads.
 pub(crate) fn spawn(
     name: &str,
     run: impl FnOnce() + Send + 'static,
@@ -13,10 +13,10 @@ pub(crate) fn spawn(
     start(name, Box::new(run))
 }
 
-/// Once in the library, however many kinds of threads there are.
+/// Not generic, so that the library has this code only once.
 fn start(name: &str, run: Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>, Errno> {
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-        // Signals are the VM's business.
+        // The VM's own threads handle signals.
         let _ = SigSet::all().thread_block();
         run();
     });

@@ -1,4 +1,4 @@
-//! The notifier against a datagram socket in the manager's place.
+//! The notifier, with a datagram socket in the place of systemd's.
 
 #![allow(clippy::unwrap_used)]
 
@@ -62,7 +62,7 @@ fn sends_and_remembers_what_it_announced() {
     assert!(notifier.has_announced(Announcement::Ready));
 }
 
-/// Until the manager's queue is full: how many that were.
+/// Sends until the socket buffer is full. Returns how many messages were sent.
 fn fill(notifier: &Notifier, message: &Message) -> u64 {
     let mut queued = 0;
     while notifier.try_send(message) == Ok(()) {
@@ -72,7 +72,7 @@ fn fill(notifier: &Notifier, message: &Message) -> u64 {
 }
 
 #[test]
-fn a_full_queue_is_waited_for_and_no_longer_than_told() {
+fn waits_for_a_full_queue_until_the_deadline() {
     let name = name("full");
     let manager = bind(&name);
     let notifier = open(&name);
@@ -101,7 +101,7 @@ fn counts_what_was_sent_once() {
     let notifier = open(&name);
     let ready = message(Assignment::Ready);
     let queued = fill(&notifier, &ready);
-    // What is tried again has not failed yet.
+    // A message that can be sent again has not failed yet.
     assert_eq!(notifier.send(&ready, Instant::now()), Err(Errno::EAGAIN));
     assert_eq!(notifier.counts(), (queued, 0));
     assert_eq!(next(&manager), "READY=1\n");
@@ -129,11 +129,11 @@ fn a_barrier_is_reached_when_the_manager_closes_its_end() {
     let name = name("barrier");
     let manager = bind(&name);
     let notifier = open(&name);
-    let (barrier, closed_then) = Barrier::new().unwrap();
-    let fds = [closed_then.as_fd()];
+    let (barrier, closed_by_systemd) = Barrier::new().unwrap();
+    let fds = [closed_by_systemd.as_fd()];
     let sent = notifier.send_with_fds(&message(Assignment::Barrier), &fds, Instant::now());
     assert_eq!(sent, Ok(()));
-    drop(closed_then);
+    drop(closed_by_systemd);
     let (text, fd) = receive_with_fd(&manager);
     assert_eq!(text, "BARRIER=1\n");
     assert_eq!(barrier.is_reached(), Ok(false));

@@ -5,20 +5,22 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Where the service manager listens.
+/// The address on which systemd listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Address {
     /// A path, or `@` and a name in the abstract namespace.
     Unix(UnixAddr),
-    /// `vsock:CID:PORT`: the host of a virtual machine. `vsock-stream:` and `vsock-seqpacket:` name the type of the socket.
+    /// `vsock:CID:PORT`: systemd on the host of this virtual machine. The forms `vsock-stream:` and `vsock-seqpacket:`
+    /// also set the socket type.
     Vsock(VsockAddr, Option<SockType>),
 }
 
-/// `sun_path` has 108 bytes, one of them for the NUL that ends a path or begins an abstract name.
+/// `sun_path` has 108 bytes. One of them is the NUL that ends a path or begins an abstract name: see unix(7).
 const LONGEST_NAME: usize = 107;
 
 impl Address {
-    /// Reads the value of `$NOTIFY_SOCKET`. `None` where it is none of these forms, or too long for a socket address.
+    /// Parses the value of `$NOTIFY_SOCKET`. Returns `None` for any other form, and for a name that is too long for a
+    /// socket address.
     pub fn parse(value: &[u8]) -> Option<Self> {
         match value {
             [b'@', name @ ..] if !name.is_empty() && name.len() <= LONGEST_NAME => {

@@ -1,8 +1,8 @@
-//! What this process has told the manager of its life.
+//! Which states of its lifecycle this process has reported to systemd.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What the manager may have been told so far.
+/// A state that this process may have reported to systemd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Announcement {
@@ -16,23 +16,24 @@ pub enum Announcement {
     Reloading = 8,
 }
 
-/// The [`Announcement`]s of this process. One byte, which is all that several copies of this library share.
+/// The set of [`Announcement`]s that this process has sent. It is one byte, and the only thing that several loaded
+/// copies of this library share.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub struct Announced(AtomicU8);
 
 impl Announced {
-    /// Nothing yet.
+    /// The empty set.
     pub const fn new() -> Self {
         Self(AtomicU8::new(0))
     }
 
-    /// As in a process that has announced nothing.
+    /// Clears the set.
     pub fn forget(&self) {
         self.0.store(0, Ordering::Release);
     }
 
-    /// Whether it was announced.
+    /// Whether this process has sent the announcement.
     pub fn has(&self, announcement: Announcement) -> bool {
         self.0.load(Ordering::Acquire) & announcement as u8 != 0
     }
@@ -42,7 +43,7 @@ impl Announced {
         if is(Announcement::Ready) && !is(Announcement::Reloading) {
             self.0.fetch_and(!(Announcement::Reloading as u8), Ordering::Release);
         }
-        // Mostly it was announced before, and looking costs less than writing.
+        // Most announcements are in the set already, and an atomic load costs less than an atomic write.
         if announcements & !self.0.load(Ordering::Acquire) != 0 {
             self.0.fetch_or(announcements, Ordering::Release);
         }

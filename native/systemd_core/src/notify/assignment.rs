@@ -1,4 +1,4 @@
-//! The assignments that sd_notify(3) knows, each with its rule.
+//! The assignments of sd_notify(3), each with the rule for its value.
 
 use crate::sockets::fd_name::FdName;
 
@@ -9,10 +9,10 @@ pub enum Assignment<'a> {
     Ready,
     /// `STOPPING=1`: shutdown begins.
     Stopping,
-    /// `RELOADING=1`, with the `MONOTONIC_USEC=` that `Type=notify-reload` asks for.
+    /// `RELOADING=1`, with the `MONOTONIC_USEC=` that `Type=notify-reload` requires.
     Reloading,
-    /// `STATUS=`: one line of UTF-8. Line breaks and NULs become spaces, bytes that are not
-    /// UTF-8 become U+FFFD, because the manager would drop the text otherwise.
+    /// `STATUS=`: one line of UTF-8. Line breaks and NULs become spaces, and bytes that are not UTF-8 become U+FFFD:
+    /// systemd would drop the text otherwise.
     Status(&'a [u8]),
     /// `ERRNO=`: 0 to 4095.
     Errno(u32),
@@ -24,29 +24,30 @@ pub enum Assignment<'a> {
     ExitStatus(u8),
     /// `MAINPID=`: a process of the unit.
     MainPid(i32),
-    /// `NOTIFYACCESS=`: who may notify from now on, as `NotifyAccess=` in systemd.service(5) has it.
+    /// `NOTIFYACCESS=`: which processes may send notifications from now on. See `NotifyAccess=` in systemd.service(5).
     NotifyAccess(&'static str),
-    /// `BARRIER=1`: close the descriptor that comes with the message. It must be the only assignment.
+    /// `BARRIER=1`: systemd closes the descriptor that is sent with the message. This must be the message's only
+    /// assignment.
     Barrier,
-    /// `WATCHDOG=1`: still alive.
+    /// `WATCHDOG=1`: the process is alive.
     Watchdog,
-    /// `WATCHDOG_USEC=`: a new `WatchdogSec=`, in microseconds.
+    /// `WATCHDOG_USEC=`: replaces `WatchdogSec=`, in microseconds.
     WatchdogUsec(u64),
     /// `EXTEND_TIMEOUT_USEC=`: more time to start, run or stop, in microseconds.
     ExtendTimeoutUsec(u64),
-    /// `RESTART_RESET=1`: forget how often the unit was restarted.
+    /// `RESTART_RESET=1`: systemd resets the unit's restart counter.
     RestartReset,
-    /// `FDSTORE=1`: keep the descriptors that come with the message.
+    /// `FDSTORE=1`: systemd stores the descriptors that are sent with the message.
     FdStore {
-        /// `FDNAME=`; the manager calls those without one `stored`.
+        /// `FDNAME=`. systemd names descriptors without it `stored`.
         name: Option<FdName<'a>>,
-        /// `FDPOLL=0` when false: also keep one that hangs up.
+        /// If false, `FDPOLL=0` is sent: systemd keeps a descriptor even after it hangs up.
         poll: bool,
     },
-    /// `FDSTOREREMOVE=1`: forget those of that name.
+    /// `FDSTOREREMOVE=1`: systemd removes the stored descriptors with this name.
     FdStoreRemove(FdName<'a>),
-    /// Any other. The key is sent in upper case; neither part may hold a line break or a NUL, but that
-    /// the rule of [`Assignment::Status`] is that of its key.
+    /// Any other assignment. The key is sent in upper case. Neither part may hold a line break or a NUL, except that
+    /// the value of the key `STATUS` follows the rule of [`Assignment::Status`].
     Custom {
         /// Not empty, without `=` and backslash.
         key: &'a [u8],

@@ -1,4 +1,4 @@
-//! One datagram to the service manager.
+//! One datagram to systemd.
 
 use super::announced::Announcement;
 use super::assignment::Assignment;
@@ -7,8 +7,7 @@ use nix::time::{ClockId, clock_gettime};
 use std::ops::Range;
 use std::time::Duration;
 
-/// A list of [`Assignment`]s, encoded. Every one ends with a newline, and no value can smuggle
-/// another one in.
+/// A list of encoded [`Assignment`]s. Each ends with a newline. No value can add another assignment.
 #[derive(Debug, Default)]
 pub struct Message {
     bytes: Vec<u8>,
@@ -16,17 +15,17 @@ pub struct Message {
     status: Option<Range<usize>>,
 }
 
-/// Why an assignment can't be part of a message, which it leaves as it was.
+/// Why [`Message::push`] rejects an assignment. The message stays unchanged.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Rejected {
-    /// The value breaks the rule written on its [`Assignment`].
+    /// The value breaks the rule documented at its [`Assignment`].
     InvalidValue,
     /// The message would be longer than [`Message::LONGEST`].
     TooLong,
 }
 
 impl Message {
-    /// The manager reads no more than this of a datagram, and loses the rest in silence.
+    /// systemd reads at most this many bytes of a datagram, and silently ignores the rest.
     pub const LONGEST: usize = 4096;
 
     /// A message without assignments.
@@ -34,7 +33,7 @@ impl Message {
         Self { bytes: Vec::with_capacity(256), announcements: 0, status: None }
     }
 
-    /// A message of one assignment. `EINVAL` or `EMSGSIZE` where that is rejected.
+    /// A message with one assignment. Fails with `EINVAL` or `EMSGSIZE` if the assignment is rejected.
     pub fn of(assignment: &Assignment<'_>) -> Result<Self, Errno> {
         let mut message = Self::new();
         match message.push(assignment) {
@@ -86,12 +85,12 @@ impl Message {
         }
     }
 
-    /// What goes over the socket.
+    /// The bytes of the datagram.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// True for a message without assignments, which need not be sent.
+    /// True for a message without assignments. It need not be sent.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -100,7 +99,7 @@ impl Message {
         self.announcements
     }
 
-    /// As it is sent, for [`decoded`].
+    /// The value of the last `STATUS=` in the message, with escapes. [`decoded`] removes them.
     pub(crate) fn encoded_status(&self) -> Option<&[u8]> {
         self.bytes.get(self.status.clone()?)
     }
@@ -156,7 +155,7 @@ impl Message {
         self.line(key, number.to_string().as_bytes())
     }
 
-    /// The manager takes a backslash for an escape, so that two stand for one.
+    /// systemd treats a backslash as an escape character, so each backslash is doubled.
     fn line(&mut self, key: &[u8], value: &[u8]) -> Result<(), Rejected> {
         let backslashes = value.iter().filter(|&&byte| byte == b'\\').count();
         if self.bytes.len() + key.len() + value.len() + backslashes + 2 > Self::LONGEST {
@@ -178,7 +177,7 @@ impl Message {
     }
 }
 
-/// A value as it was before the backslashes in it were doubled.
+/// Undoes the doubling of backslashes in a value.
 pub(crate) fn decoded(value: &[u8]) -> Vec<u8> {
     let mut escaped = false;
     let meant = value.iter().copied().filter(|&byte| {
@@ -256,7 +255,7 @@ mod tests {
         assert_eq!(status(b"caf\xe9").as_deref(), Ok("STATUS=caf\u{fffd}\n"));
     }
 
-    /// As the manager's splitting at line breaks does, to which a backslash is an escape.
+    /// Splits a datagram into lines as systemd does: a backslash escapes the next character.
     fn read_by_the_manager(bytes: &[u8]) -> Vec<Vec<u8>> {
         let (mut lines, mut line, mut rest) = (Vec::new(), Vec::new(), bytes.iter());
         while let Some(&byte) = rest.next() {

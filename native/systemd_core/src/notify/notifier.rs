@@ -1,4 +1,4 @@
-//! The way to the service manager.
+//! Sends notifications to systemd.
 
 use super::address::Address;
 use super::announced::{Announced, Announcement};
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Sends [`Message`]s to the service manager, from any thread.
+/// Sends [`Message`]s to systemd, from any thread.
 #[derive(Debug)]
 pub struct Notifier {
     transport: Transport,
@@ -33,7 +33,7 @@ enum Transport {
 }
 
 impl Notifier {
-    /// Only the socket can fail here. A manager that can't be reached shows when sending.
+    /// Fails only if the socket can't be opened. If systemd can't be reached, sending fails later.
     pub fn open(address: Address, announced: &'static Announced) -> Result<Self, Errno> {
         let transport = match address {
             Address::Unix(peer) => {
@@ -52,7 +52,7 @@ impl Notifier {
         })
     }
 
-    /// Sends by one system call that doesn't block. Any error may pass by [`Self::send`].
+    /// Sends with one non-blocking system call. After any error, [`Self::send`] may still succeed.
     pub fn try_send(&self, message: &Message) -> Result<(), Errno> {
         let Transport::Unix(socket) = &self.transport else { return Err(Errno::EAGAIN) };
         self.counted(socket.try_send(message.as_bytes()))?;
@@ -60,12 +60,12 @@ impl Notifier {
         Ok(())
     }
 
-    /// Sends, and waits until `deadline` while the manager's queue is full. `EAGAIN` when it still is.
+    /// Sends, and waits until `deadline` while the socket buffer is full. Fails with `EAGAIN` if it is still full then.
     pub fn send(&self, message: &Message, deadline: Instant) -> Result<(), Errno> {
         self.send_with_fds(message, &[], deadline)
     }
 
-    /// [`Self::send`] with descriptors, 252 at most on every libc.
+    /// [`Self::send`] with descriptors: at most 252, which every libc can send.
     pub fn send_with_fds(
         &self,
         message: &Message,
@@ -84,34 +84,36 @@ impl Notifier {
         Ok(())
     }
 
-    /// Whether it was announced, by any notifier that shares [`Announced`].
+    /// Whether any notifier that shares [`Announced`] has sent this announcement.
     pub fn has_announced(&self, announcement: Announcement) -> bool {
         self.announced.has(announcement)
     }
 
-    /// Whether the service is up, and neither reloads nor stops.
+    /// Whether the service has started, and is neither reloading nor stopping.
     pub(crate) fn is_running(&self) -> bool {
         self.has_announced(Announcement::Ready)
             && !self.has_announced(Announcement::Reloading)
             && !self.has_announced(Announcement::Stopping)
     }
 
-    /// The text of the last `STATUS=` that was sent through [`Notifier`].
+    /// The text of the last `STATUS=` that this notifier sent for a caller. Lines of this library's own threads don't
+    /// count.
     pub fn last_status(&self) -> Option<Vec<u8>> {
         self.encoded_status.lock().unwrap_or_else(PoisonError::into_inner).as_deref().map(decoded)
     }
 
-    /// How many datagrams were sent, and how many were given up.
+    /// How many datagrams were sent, and how many were given up on.
     pub fn counts(&self) -> (u64, u64) {
         (self.sent.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
 
-    /// Counts one that its sender has given up.
+    /// Counts a datagram that its sender has given up on.
     pub fn count_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// For threads of our own: sends now or not at all, and leaves [`Self::last_status`] alone.
+    /// For this library's threads. Sends without waiting (over vsock, it waits for at most 100 ms), and records neither
+    /// announcements nor [`Self::last_status`].
     pub(crate) fn send_now(&self, message: &Message) -> Result<(), Errno> {
         let result = self.counted(match &self.transport {
             Transport::Unix(socket) => socket.send_until(message.as_bytes(), &[], Instant::now()),
@@ -120,14 +122,14 @@ impl Notifier {
                 vsock::send_until(peer, *kind, message.as_bytes(), deadline)
             }
         });
-        // A full queue is tried again.
+        // The watchdog's thread retries after `EAGAIN`, so the message has not failed yet.
         if result.is_err_and(|errno| errno != Errno::EAGAIN) {
             self.count_failed();
         }
         result
     }
 
-    /// [`Self::send_now`] for a `STATUS=`, which nobody waits for.
+    /// [`Self::send_now`] for a `STATUS=`. Errors are ignored.
     pub(crate) fn send_status_now(&self, text: &[u8]) {
         let message = Message::of(&Assignment::Status(text));
         let _ = message.and_then(|message| self.send_now(&message));
@@ -151,18 +153,18 @@ impl Notifier {
     }
 }
 
-/// Is reached when the manager has processed all that was sent before: see sd_notify_barrier(3).
+/// Reached when systemd has processed all earlier notifications: see sd_notify_barrier(3).
 #[derive(Debug)]
 pub struct Barrier(PipeReader);
 
 impl Barrier {
-    /// With the descriptor that is to be sent with [`Assignment::Barrier`], and closed then.
+    /// Also returns the descriptor to send with [`Assignment::Barrier`]. The caller closes it after sending.
     pub fn new() -> Result<(Self, OwnedFd), Errno> {
         let (reader, writer) = pipe().map_err(errno_of)?;
         Ok((Self(reader), writer.into()))
     }
 
-    /// One system call that doesn't block.
+    /// Checks with one non-blocking system call.
     pub fn is_reached(&self) -> Result<bool, Errno> {
         match wait_for(self.0.as_fd(), PollFlags::POLLIN, Instant::now()) {
             Ok(()) => Ok(true),

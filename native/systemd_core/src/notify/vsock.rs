@@ -1,4 +1,4 @@
-//! Notifications from a virtual machine to the manager on its host.
+//! Notifications from a virtual machine to systemd on its host.
 
 use crate::socket::wait_for;
 use nix::errno::Errno;
@@ -10,7 +10,7 @@ use nix::sys::socket::{
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Instant;
 
-/// Sends one message on a connection of its own, which is how the host tells messages apart.
+/// Sends one message on its own connection: the host reads one message from each connection.
 pub fn send_until(
     peer: &VsockAddr,
     kind: Option<SockType>,
@@ -55,7 +55,7 @@ fn send_over(
             Err(errno) => return Err(errno),
         }
     }
-    // All of it is sent: a host that has closed its end by now has read it.
+    // The message is sent, so errors don't matter: a host that has closed its end by now has read it.
     let _ = shutdown(fd.as_raw_fd(), Shutdown::Write);
     Ok(())
 }

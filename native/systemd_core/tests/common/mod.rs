@@ -1,4 +1,4 @@
-//! What the tests of both sockets need.
+//! Helpers for the tests of the notifier and of the journal.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -7,7 +7,7 @@ use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 
-/// A datagram that comes with a descriptor.
+/// Receives a datagram with one descriptor.
 pub fn receive_with_fd(manager: &UnixDatagram) -> (String, OwnedFd) {
     let mut bytes = [0; 100];
     let mut data = [IoSliceMut::new(&mut bytes)];
@@ -17,7 +17,7 @@ pub fn receive_with_fd(manager: &UnixDatagram) -> (String, OwnedFd) {
             .unwrap();
     let (len, control) = (received.bytes, received.cmsgs().unwrap().next());
     let Some(ControlMessageOwned::ScmRights(fds)) = control else { panic!("{control:?}") };
-    // SAFETY: the kernel has just made this descriptor for us.
+    // SAFETY: the kernel has just opened this descriptor for this process.
     let fd = unsafe { OwnedFd::from_raw_fd(fds[0]) };
     (String::from_utf8(bytes[..len].to_vec()).unwrap(), fd)
 }

@@ -108,7 +108,7 @@ fn log<'a>(
         Err(not_encoded) => return not_encoded.encode(env),
     };
     let journald = &sink.journal;
-    let sent = if journald.jobs.are_waiting() {
+    let sent = if journald.jobs.has_pending() {
         Err(Errno::EAGAIN)
     } else {
         journald.journal.try_send(&entry)

@@ -1,4 +1,4 @@
-//! The byte that all copies of this library in a VM share.
+//! The byte that all loaded copies of this library share.
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 use systemd_core::Announced;
@@ -7,15 +7,15 @@ static ANNOUNCED: AtomicPtr<Announced> = AtomicPtr::new(std::ptr::null_mut());
 
 /// What this process has announced.
 pub fn announced() -> &'static Announced {
-    // SAFETY: what `share` has returned, before the VM could call any function of this library.
+    // SAFETY: `share` has stored a valid pointer before the VM can call any function of this library.
     unsafe { &*ANNOUNCED.load(Ordering::Acquire) }
 }
 
-/// The byte that a former copy has made, or a new one.
+/// Returns the byte that an earlier copy has allocated, or allocates it.
 ///
 /// # Safety
 ///
-/// It must be null, or what this function has returned, in any copy.
+/// `former` must be null, or a pointer that this function has returned in any copy of the library.
 pub unsafe fn share(former: *mut Announced) -> *mut Announced {
     let shared = if former.is_null() { Box::leak(Box::default()) } else { former };
     ANNOUNCED.store(shared, Ordering::Release);

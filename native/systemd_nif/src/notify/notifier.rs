@@ -1,4 +1,4 @@
-//! What `systemd:notify/1` sends with.
+//! The NIFs behind `systemd:notify/1` and `systemd:barrier/1`.
 
 use super::announced::announced;
 use super::states::{Refused, message};
@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use systemd_core::{Address, Announcement, Assignment, Barrier, Errno, Jobs, Message, Notifier};
 
-/// The socket to the manager, and who waits for it.
+/// The socket to systemd, and the notifications that wait for it.
 pub struct Manager {
     pub notifier: Arc<Notifier>,
     pub jobs: Arc<Jobs>,
@@ -19,19 +19,20 @@ pub struct Manager {
 
 impl Object for Manager {}
 
-/// The manager holds the other end. `None` once it was reached: the caller's garbage may wait long.
+/// systemd holds the other end of the pipe. `None` once the barrier was reached: this closes the descriptor without
+/// waiting for the caller's garbage collection.
 struct Held(Mutex<Option<Barrier>>);
 
 impl Object for Held {}
 
-/// `Anew` when the application starts: what was announced before doesn't count any more.
+/// `is_new_start` is true when the application starts. Earlier announcements don't count any more then.
 #[rustler::nif]
-fn open<'a>(env: Env<'a>, notify_socket: Binary<'a>, anew: bool) -> Term<'a> {
+fn open<'a>(env: Env<'a>, notify_socket: Binary<'a>, is_new_start: bool) -> Term<'a> {
     let Some(address) = Address::parse(notify_socket.as_slice()) else {
         return error(env, (atoms::invalid_notify_socket(), notify_socket));
     };
     let opened = Notifier::open(address, announced()).map(|notifier| {
-        if anew {
+        if is_new_start {
             announced().forget();
         }
         let jobs = Jobs::new("sd-notify");
@@ -40,7 +41,7 @@ fn open<'a>(env: Env<'a>, notify_socket: Binary<'a>, anew: bool) -> Term<'a> {
     result(env, opened)
 }
 
-/// By one system call that doesn't block; a reference when it takes more, see [`later`].
+/// Sends with one non-blocking system call. Returns a reference if the message must wait: see [`later`].
 #[rustler::nif]
 fn notify<'a>(
     env: Env<'a>,
@@ -55,7 +56,7 @@ fn notify<'a>(
         Err(Refused::Value(key)) => return error(env, (atoms::invalid_value(), key)),
         Err(Refused::TooLong) => return error(env, atoms::emsgsize()),
     };
-    let sent = if manager.jobs.are_waiting() {
+    let sent = if manager.jobs.has_pending() {
         Err(Errno::EAGAIN)
     } else {
         manager.notifier.try_send(&message)
@@ -65,7 +66,7 @@ fn notify<'a>(
     later(env, &manager.jobs, errno, move || notifier.send(&message, deadline))
 }
 
-/// Of this process, by whatever notifier.
+/// Whether any notifier of this process has sent the announcement.
 #[rustler::nif]
 fn has_announced(what: Term<'_>) -> NifResult<bool> {
     let announcement = choice(
@@ -81,7 +82,7 @@ fn has_announced(what: Term<'_>) -> NifResult<bool> {
     Ok(announced().has(announcement))
 }
 
-/// Counts one that the caller has given up.
+/// Counts a notification that the caller has given up on.
 #[rustler::nif]
 fn notify_failed(manager: Handle<Manager>) -> rustler::Atom {
     manager.notifier.count_failed();
@@ -99,22 +100,22 @@ fn notifier_info(env: Env<'_>, manager: Handle<Manager>) -> Term<'_> {
     (sent, failed, status).encode(env)
 }
 
-/// `{Barrier, Reference}`: that it was sent comes in a message, see [`later`].
+/// Returns `{Barrier, Reference}`. A message with the reference says whether the barrier was sent: see [`later`].
 #[rustler::nif]
 fn barrier<'a>(env: Env<'a>, manager: Handle<Manager>, timeout: u32) -> Term<'a> {
-    let (barrier, closed_then) = match Barrier::new() {
+    let (barrier, closed_by_systemd) = match Barrier::new() {
         Ok(barrier) => barrier,
         Err(errno) => return error(env, posix(env, errno)),
     };
     let (notifier, deadline) = (manager.notifier.clone(), deadline(timeout));
     let sent = later(env, &manager.jobs, Errno::EAGAIN, move || {
         let message = Message::of(&Assignment::Barrier)?;
-        notifier.send_with_fds(&message, &[closed_then.as_fd()], deadline)
+        notifier.send_with_fds(&message, &[closed_by_systemd.as_fd()], deadline)
     });
     (make(env, Arc::new(Held(Mutex::new(Some(barrier)))), None), sent).encode(env)
 }
 
-/// Whether the manager has come to the barrier.
+/// Whether systemd has reached the barrier.
 #[rustler::nif]
 fn barrier_reached<'a>(env: Env<'a>, barrier: Handle<Held>) -> Term<'a> {
     let mut barrier = barrier.0.lock().unwrap_or_else(PoisonError::into_inner);

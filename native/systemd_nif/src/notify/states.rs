@@ -1,4 +1,4 @@
-//! `systemd:state()` as assignments.
+//! Encodes `systemd:state()` as assignments.
 
 use crate::budget::Budget;
 use crate::chardata::{choice, is_atom, text, text_or_atom};
@@ -18,17 +18,17 @@ mod atoms {
     }
 }
 
-/// Why there is no message, with the term to blame.
+/// Why the states can't be encoded, with the offending term.
 pub enum Refused<'a> {
-    /// It is no `systemd:state()`.
+    /// The term is not a `systemd:state()`.
     State(Term<'a>),
     /// The value under this key breaks a rule of the protocol.
     Value(Term<'a>),
-    /// The manager would not read it to its end.
+    /// systemd would not read the whole message.
     TooLong,
 }
 
-/// One state, or a list of them.
+/// Encodes one state, or a list of states.
 pub fn message(states: Term<'_>) -> Result<Message, Refused<'_>> {
     let (mut message, mut budget) = (Message::new(), Budget::MESSAGE);
     if states.get_type() != TermType::List {
@@ -66,7 +66,7 @@ fn push<'a>(
     } else if is(atoms::varlinkerror()) {
         message.push(&Assignment::VarlinkError(&text_of(key, value, budget)?))
     } else if is(atoms::exit_status()) {
-        // Rustler's u8 would take 256 for 0.
+        // Rustler decodes 256 as the `u8` 0.
         let status = number::<u32>(value, budget).and_then(|status| u8::try_from(status).ok());
         message.push(&Assignment::ExitStatus(status.ok_or(no_value)?))
     } else if is(atoms::mainpid()) {
@@ -137,7 +137,7 @@ fn custom_value<'a>(
     }
 }
 
-/// Also as text.
+/// Decodes a number, which may be given as text.
 fn number<'a, N: Decoder<'a> + FromStr>(value: Term<'a>, budget: &mut Budget) -> Option<N> {
     value.decode().ok().or_else(|| {
         let text = text(value, budget).ok()?;
@@ -145,8 +145,8 @@ fn number<'a, N: Decoder<'a> + FromStr>(value: Term<'a>, budget: &mut Budget) ->
     })
 }
 
-/// `{Time, Unit}` with an `erlang:time_unit()`, rounded up. The VM's native unit is the
-/// nanosecond on Linux.
+/// Converts `{Time, Unit}`, with an `erlang:time_unit()`, and rounds up. On Linux the VM's native unit is the
+/// nanosecond.
 fn microseconds(value: Term<'_>, budget: &mut Budget) -> Option<u64> {
     let (time, unit) = value.decode::<(Term<'_>, Term<'_>)>().ok()?;
     let time = number::<u64>(time, budget)?;
