@@ -1,4 +1,4 @@
-//! `$WATCHDOG_USEC` and `$WATCHDOG_PID`, as sd_watchdog_enabled(3) defines them, and whom the manager means by a number.
+//! `$WATCHDOG_USEC` and `$WATCHDOG_PID`, see sd_watchdog_enabled(3), and which process systemd means by a PID.
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -7,20 +7,20 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// A variable that is set, but to nothing that the manager would set it to.
+/// The name of a variable that has a value which systemd never sets.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidVariable(pub &'static str);
 
-/// The time within which the manager expects a `WATCHDOG=1`.
+/// The time within which systemd expects a `WATCHDOG=1`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum WatchdogTimeout {
     /// From this process.
     Ours(Duration),
-    /// From another one.
+    /// From another process.
     Anothers(Duration),
 }
 
-/// What process `own_pid` learns from the two variables; `None` if the watchdog is off.
+/// Evaluates the two variables for process `own_pid`. Returns `None` if the watchdog is off.
 pub fn watchdog_timeout(
     usec: Option<&[u8]>,
     pid: Option<&[u8]>,
@@ -40,9 +40,9 @@ pub fn watchdog_timeout(
     }))
 }
 
-/// Whether the process that the manager has started, and calls `pid`, is process `own_pid`. With `PrivatePIDs=` in the
-/// unit that number is from outside of a namespace in which this process is the first, and no other process has that
-/// number when it is asked for the first time.
+/// Whether systemd means process `own_pid` by `pid`. With `PrivatePIDs=` in the unit, `pid` is from outside the PID
+/// namespace, and this process is number 1 inside. Then this accepts the first `pid` that no other process inside has,
+/// and afterwards only that one.
 pub fn is_meant(pid: u64, own_pid: u32) -> bool {
     static OUTSIDE: OnceLock<u64> = OnceLock::new();
     pid == u64::from(own_pid)
@@ -50,7 +50,7 @@ pub fn is_meant(pid: u64, own_pid: u32) -> bool {
             && (!is_another(pid) && OUTSIDE.set(pid).is_ok() || OUTSIDE.get() == Some(&pid))
 }
 
-/// The threads of this process have numbers as well.
+/// kill(2) also finds the threads of this process by their IDs. They are not other processes.
 fn is_another(pid: u64) -> bool {
     let Ok(number) = i32::try_from(pid) else { return true };
     kill(Pid::from_raw(number), None) != Err(Errno::ESRCH)
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_first_process_of_a_namespace() {
-        // The kernel has no such number.
+        // The kernel assigns no number as large as this.
         assert!(!is_meant(1 << 30, 2));
         assert!(!is_meant(1 << 40, 1));
         assert!(is_another(1));

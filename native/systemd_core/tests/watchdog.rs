@@ -1,4 +1,4 @@
-//! The watchdog's thread against a datagram socket in the manager's place.
+//! The watchdog's thread, with a datagram socket in the place of systemd's.
 
 #![allow(clippy::unwrap_used)]
 
@@ -78,7 +78,7 @@ fn pings_on_true_for_the_tick_that_was_asked() {
     let lab = start("pings", LONG);
     for tick in 1..=3 {
         assert_eq!(lab.asked(), Some(tick));
-        lab.watchdog.answer(tick, Verdict::Well);
+        lab.watchdog.answer(tick, Verdict::Healthy);
         assert_eq!(lab.received(LONG).as_deref(), Some("WATCHDOG=1\n"));
     }
 }
@@ -87,13 +87,13 @@ fn pings_on_true_for_the_tick_that_was_asked() {
 fn stays_silent_otherwise_and_asks_nothing_meanwhile() {
     let lab = start("silent", LONG);
     let tick = lab.asked().unwrap();
-    lab.watchdog.answer(tick + 1, Verdict::Well);
-    lab.watchdog.answer(tick - 1, Verdict::Well);
+    lab.watchdog.answer(tick + 1, Verdict::Healthy);
+    lab.watchdog.answer(tick - 1, Verdict::Healthy);
     assert_eq!(lab.received(SILENCE), None);
     assert!(lab.events.try_recv().is_err());
-    lab.watchdog.answer(tick, Verdict::NotWell);
+    lab.watchdog.answer(tick, Verdict::Unhealthy);
     assert_eq!(lab.asked(), Some(tick + 1));
-    lab.watchdog.answer(tick, Verdict::Well);
+    lab.watchdog.answer(tick, Verdict::Healthy);
     assert_eq!(lab.received(SILENCE), None);
 }
 
@@ -101,7 +101,7 @@ fn stays_silent_otherwise_and_asks_nothing_meanwhile() {
 fn says_what_it_sees_when_an_answer_is_overdue() {
     let lab = start("overdue", SILENCE);
     let tick = lab.asked().unwrap();
-    lab.watchdog.take_up(tick, vec![7, 0], 2, Vec::new());
+    lab.watchdog.received(tick, vec![7, 0], 2, Vec::new());
     lab.watchdog.checking(tick, "process x");
     let status = lab.received(LONG).unwrap();
     assert!(status.starts_with("STATUS=watchdog: VM unresponsive for "), "{status}");
@@ -112,7 +112,7 @@ fn says_what_it_sees_when_an_answer_is_overdue() {
         "{with_threads}"
     );
     assert_eq!(lab.event(), Some(Event::Overdue(tick)));
-    lab.watchdog.answer(tick, Verdict::Well);
+    lab.watchdog.answer(tick, Verdict::Healthy);
     assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=\n"));
     assert_eq!(lab.received(LONG).as_deref(), Some("WATCHDOG=1\n"));
 }
@@ -123,32 +123,36 @@ fn triggers_when_the_answer_is_overdue_for_good() {
     let tick = lab.asked().unwrap();
     lab.notify(&Assignment::Ready);
     assert!(lab.received(LONG).unwrap().starts_with("STATUS=watchdog: VM unresponsive"));
-    // What the threads do comes before it or after it.
-    let said: Vec<_> = std::iter::from_fn(|| lab.received(SILENCE * 2)).collect();
-    assert_eq!(said.iter().filter(|text| *text == "WATCHDOG=trigger\n").count(), 1, "{said:?}");
+    // The status line with the thread dump comes before or after the trigger.
+    let received: Vec<_> = std::iter::from_fn(|| lab.received(SILENCE * 2)).collect();
+    assert_eq!(
+        received.iter().filter(|text| *text == "WATCHDOG=trigger\n").count(),
+        1,
+        "{received:?}"
+    );
     assert_eq!(lab.event(), Some(Event::Overdue(tick)));
     assert_eq!(lab.event(), Some(Event::Hangs(tick)));
 }
 
 #[test]
-fn what_failed_is_the_status_until_all_is_well() {
+fn what_failed_is_the_status_until_the_vm_is_healthy() {
     let lab = start("failed", SILENCE * 4);
     lab.notify(&Assignment::Status(b"mine"));
     let answer = |verdict| lab.watchdog.answer(lab.asked().unwrap(), verdict);
     answer(Verdict::Failed("run_queue 812 > 500".to_owned()));
     assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=watchdog: run_queue 812 > 500\n"));
-    answer(Verdict::NotWell);
+    answer(Verdict::Unhealthy);
     lab.notify(&Assignment::Status(b"other"));
-    answer(Verdict::NotWell);
+    answer(Verdict::Unhealthy);
     assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=watchdog: run_queue 812 > 500\n"));
-    answer(Verdict::NotWell);
+    answer(Verdict::Unhealthy);
     let (overdue, _) = (lab.received(LONG).unwrap(), lab.received(LONG));
     let tick = lab.asked().unwrap();
     assert!(overdue.starts_with("STATUS=watchdog: VM unresponsive"), "{overdue}");
     assert_eq!(lab.event(), Some(Event::Overdue(tick)));
-    lab.watchdog.answer(tick, Verdict::NotWell);
+    lab.watchdog.answer(tick, Verdict::Unhealthy);
     assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=watchdog: run_queue 812 > 500\n"));
-    answer(Verdict::Well);
+    answer(Verdict::Healthy);
     assert_eq!(lab.received(LONG).as_deref(), Some("STATUS=other\n"));
     assert_eq!(lab.received(LONG).as_deref(), Some("WATCHDOG=1\n"));
 }
@@ -174,17 +178,17 @@ fn nothing_is_done_about_a_hang_while_the_service_does_not_run() {
     }
 }
 
-/// A ping that finds the manager's queue full is worth what its answer was worth.
+/// A ping that waits for room in the socket buffer must be dropped when its answer is outdated.
 #[test]
-fn a_ping_that_could_not_be_sent_is_forgotten_when_all_is_not_well_any_more() {
-    for (test, then) in [("not-well", Some(Verdict::NotWell)), ("silence", None)] {
+fn an_unsent_ping_is_dropped_when_the_vm_is_no_longer_healthy() {
+    for (test, then) in [("not-well", Some(Verdict::Unhealthy)), ("silence", None)] {
         let lab = start(test, SILENCE * 4);
         let other = message(&Assignment::Custom { key: b"X_A", value: b"1" });
         let mut queued = 0;
         while lab.notifier.try_send(&other) == Ok(()) {
             queued += 1;
         }
-        lab.watchdog.answer(lab.asked().unwrap(), Verdict::Well);
+        lab.watchdog.answer(lab.asked().unwrap(), Verdict::Healthy);
         assert_eq!(lab.event(), Some(Event::PingFailed(Errno::EAGAIN)));
         let tick = lab.asked().unwrap();
         match then {
@@ -194,10 +198,11 @@ fn a_ping_that_could_not_be_sent_is_forgotten_when_all_is_not_well_any_more() {
             }
             None => assert_eq!(lab.event(), Some(Event::Overdue(tick))),
         }
-        // It goes on asking, and nobody answers: with room at the manager it would send what it still owes.
-        let said: Vec<_> = std::iter::from_fn(|| lab.received(SILENCE)).collect();
-        assert_eq!(said.iter().filter(|text| *text == "X_A=1\n").count(), queued, "{test}");
-        assert!(!said.iter().any(|text| text == "WATCHDOG=1\n"), "{test}: {said:?}");
+        // The thread has asked again, and gets no answer. Now there is room again, and it would send a ping that it
+        // still held.
+        let received: Vec<_> = std::iter::from_fn(|| lab.received(SILENCE)).collect();
+        assert_eq!(received.iter().filter(|text| *text == "X_A=1\n").count(), queued, "{test}");
+        assert!(!received.iter().any(|text| text == "WATCHDOG=1\n"), "{test}: {received:?}");
     }
 }
 
@@ -215,11 +220,11 @@ fn a_hang_that_begins_in_a_reload_is_acted_upon_after_it() {
 }
 
 #[test]
-fn disabled_it_neither_asks_nor_pings() {
+fn neither_asks_nor_pings_while_disabled() {
     let lab = start("disabled", LONG);
     let tick = lab.asked().unwrap();
     lab.watchdog.disable();
-    lab.watchdog.answer(tick, Verdict::Well);
+    lab.watchdog.answer(tick, Verdict::Healthy);
     assert_eq!(lab.received(SILENCE), None);
     assert!(lab.events.try_recv().is_err());
     lab.watchdog.enable();

@@ -1,5 +1,5 @@
-//! The watchdog's thread, told everything in every order, by two threads at once. `tests/sanitize`
-//! runs this under the thread sanitizer.
+//! The watchdog's thread, with all its commands in every order, from two threads at once. `tests/sanitize` runs this
+//! under the thread sanitizer.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 use systemd_core::{Address, Event, Notifier, OnHang, Settings, Verdict, Watchdog};
 
-/// What is done with a running watchdog. Its owner's death is a `Stop` by the VM, and the end of the
-/// last reference is `Drop`.
+/// An operation on a running watchdog. When its owner dies, the VM calls `Stop`. When the last reference is gone, it is
+/// dropped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Step {
     AwaitQuestion,
@@ -37,7 +37,7 @@ const STEPS: [Step; 8] = [
     Step::Drop,
 ];
 
-/// Every order of every five of them.
+/// Every sequence of five different steps.
 fn orders() -> Vec<Vec<Step>> {
     let mut orders = vec![Vec::new()];
     for _ in 0..5 {
@@ -50,7 +50,7 @@ fn orders() -> Vec<Vec<Step>> {
     orders
 }
 
-/// That no answer counts: each comes behind a `Stop`, or behind a `Disable` without an `Enable`.
+/// Whether no answer counts: each comes after a `Stop`, or after a `Disable` without an `Enable`.
 fn is_silent(order: &[Step]) -> bool {
     let place = |step| order.iter().position(|&other| other == step).unwrap_or(usize::MAX);
     let answer = place(Step::Answer);
@@ -60,7 +60,7 @@ fn is_silent(order: &[Step]) -> bool {
 #[derive(Default)]
 struct Seen {
     asked: AtomicUsize,
-    answered_well: AtomicUsize,
+    answered_healthy: AtomicUsize,
 }
 
 struct Lab {
@@ -88,7 +88,7 @@ impl Lab {
         pings
     }
 
-    /// Each of two threads goes through the order, on the same watchdog.
+    /// Each of two threads runs all steps on the same watchdog.
     fn run(&self, order: &[Step], warn_after: Duration) {
         let seen = Arc::<Seen>::default();
         let settings = Settings {
@@ -98,12 +98,12 @@ impl Lab {
             on_hang: OnHang::Withhold,
             schedulers: 2,
         };
-        let told = seen.clone();
+        let seen_by_callback = seen.clone();
         let (running, ended) = channel::<()>();
         let watchdog = Watchdog::start(self.notifier.clone(), settings, move |event| {
             let _ = &running;
             if let Event::Tick(tick) = event {
-                let before = told.asked.swap(tick.try_into().unwrap(), SeqCst);
+                let before = seen_by_callback.asked.swap(tick.try_into().unwrap(), SeqCst);
                 assert_eq!(before + 1, usize::try_from(tick).unwrap());
             }
         })
@@ -120,11 +120,11 @@ impl Lab {
             }
             drop(watchdog);
         });
-        // The last reference is gone, and soon the thread with what it was given.
+        // The last reference is gone. This waits until the thread has ended and dropped its callback.
         assert!(ended.recv().is_err());
         let asked = seen.asked.load(SeqCst);
         let pings = self.pings();
-        assert!(pings <= asked.min(seen.answered_well.load(SeqCst)), "{order:?}");
+        assert!(pings <= asked.min(seen.answered_healthy.load(SeqCst)), "{order:?}");
         assert!(pings == 0 || !is_silent(order), "{order:?}");
         assert_eq!(self.pings(), 0, "{order:?}");
         assert_eq!(asked, seen.asked.load(SeqCst), "{order:?}");
@@ -146,13 +146,13 @@ fn go_through(order: &[Step], watchdog: Arc<Watchdog>, seen: &Seen) {
                 }
             }
             Step::Answer => {
-                running.take_up(tick, vec![1], 1, vec![1]);
+                running.received(tick, vec![1], 1, vec![1]);
                 running.checking(tick, "all");
                 running.ran(1);
-                seen.answered_well.fetch_add(1, SeqCst);
-                running.answer(tick, Verdict::Well);
+                seen.answered_healthy.fetch_add(1, SeqCst);
+                running.answer(tick, Verdict::Healthy);
             }
-            Step::AnswerWrongly => running.answer(tick + 1000, Verdict::Well),
+            Step::AnswerWrongly => running.answer(tick + 1000, Verdict::Healthy),
             Step::Fail => running.answer(tick, Verdict::Failed("x > y".to_owned())),
             Step::Disable => running.disable(),
             Step::Enable => running.enable(),
@@ -168,7 +168,7 @@ fn every_order() {
     let orders = orders();
     assert_eq!(orders.len(), 8 * 7 * 6 * 5 * 4);
     for (number, order) in orders.iter().enumerate() {
-        // Now and then the thread also reports, into the machine's journal where there is one.
+        // In some runs the thread also reports, to the machine's journal if there is one.
         let overdue = number.is_multiple_of(700);
         lab.run(
             order,

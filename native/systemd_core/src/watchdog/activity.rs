@@ -1,20 +1,20 @@
-//! How far the VM has got with the watchdog's question, as far as it has said.
+//! How far the VM has got with the watchdog's question, according to its own reports.
 
 use std::time::Instant;
 
-/// What was said last.
+/// The last reports.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     tick: u64,
     checking: String,
     run_queues: Vec<u64>,
-    taken_up: Option<Instant>,
+    received_at: Option<Instant>,
 }
 
 impl Activity {
-    pub(crate) fn take_up(&mut self, tick: u64, run_queues: Vec<u64>) {
-        let taken_up = Some(Instant::now());
-        *self = Self { tick, checking: String::new(), run_queues, taken_up };
+    pub(crate) fn received(&mut self, tick: u64, run_queues: Vec<u64>) {
+        let received_at = Some(Instant::now());
+        *self = Self { tick, checking: String::new(), run_queues, received_at };
     }
 
     pub(crate) fn check(&mut self, tick: u64, what: String) {
@@ -23,7 +23,7 @@ impl Activity {
         }
     }
 
-    /// What the VM checks for that tick, or an empty text.
+    /// What the VM checks for this tick, or an empty text.
     pub(crate) fn checking(&self, tick: u64) -> &str {
         if self.tick == tick { &self.checking } else { "" }
     }
@@ -36,11 +36,11 @@ impl Activity {
         }
     }
 
-    /// Their lengths, and how old those are.
+    /// The lengths of the run queues, and the age of that report.
     pub(crate) fn run_queues(&self) -> String {
-        let Some(taken_up) = self.taken_up else { return "unknown".to_owned() };
+        let Some(received_at) = self.received_at else { return "unknown".to_owned() };
         let lengths: Vec<_> = self.run_queues.iter().map(u64::to_string).collect();
-        format!("{} ({} ms ago)", lengths.join(" "), taken_up.elapsed().as_millis())
+        format!("{} ({} ms ago)", lengths.join(" "), received_at.elapsed().as_millis())
     }
 }
 
@@ -49,11 +49,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_counts_for_its_tick() {
+    fn a_report_counts_for_its_tick() {
         let mut activity = Activity::default();
         assert_eq!(activity.describe(1), "the watchdog process was not scheduled");
         assert_eq!(activity.run_queues(), "unknown");
-        activity.take_up(1, vec![3, 0, 1]);
+        activity.received(1, vec![3, 0, 1]);
         assert_eq!(activity.describe(1), "the watchdog process has the question");
         activity.check(1, "process x".to_owned());
         assert_eq!(activity.describe(1), "checking process x");
@@ -61,7 +61,7 @@ mod tests {
         activity.check(2, "process y".to_owned());
         assert_eq!(activity.describe(2), "the watchdog process was not scheduled");
         assert_eq!(activity.checking(1), "process x");
-        activity.take_up(2, Vec::new());
+        activity.received(2, Vec::new());
         assert_eq!(activity.checking(2), "");
     }
 }

@@ -1,4 +1,4 @@
-//! The watchdog's thread: what it is told, what is due when, and the pings.
+//! The watchdog's thread: its commands, its timers and the pings.
 
 use super::activity::Activity;
 use super::mlock::lock_code;
@@ -19,10 +19,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
-/// What the owner tells the thread, and what comes of a [`ThreadDump`].
+/// A command from the owner, or the result of a [`ThreadDump`].
 #[derive(Debug)]
 pub(super) enum Command {
-    TakeUp { tick: u64, run_queues: Vec<u64>, online: usize, busy: Vec<usize> },
+    Received { tick: u64, run_queues: Vec<u64>, online: usize, busy: Vec<usize> },
     Check { tick: u64, what: String },
     Answer { tick: u64, verdict: Verdict },
     DumpedForOverdue { tick: u64, threads: ThreadDump },
@@ -34,10 +34,10 @@ pub(super) enum Command {
     Stop,
 }
 
-/// How long `WATCHDOG=trigger` is tried while the manager's queue is full.
+/// How long sending `WATCHDOG=trigger` is retried while the socket buffer is full.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// While the manager's queue is full, sending is tried again after this long.
+/// The time between two attempts to send while the socket buffer is full.
 const RETRY: Duration = Duration::from_millis(5);
 
 struct Keeper {
@@ -56,25 +56,25 @@ struct Keeper {
     enabled: bool,
     tick: u64,
     next_tick: Instant,
-    /// The one that is outstanding.
+    /// The unanswered question.
     question: Option<Question>,
     /// The last report of an overdue answer.
     overdue_line: String,
-    /// For the report of an overdue answer.
+    /// A thread dump for the report of an overdue answer is under way.
     is_dumping: bool,
     owed: Option<Owed>,
     /// Why the last message was not sent.
     unsent: Option<Errno>,
 }
 
-/// What the manager's queue had no room for. It is dropped when it is too late, or not true any more.
+/// A message that did not fit into the socket buffer. It is dropped once it is too late or no longer true.
 #[derive(Debug, Clone, Copy)]
 struct Owed {
     assignment: Assignment<'static>,
     until: Instant,
 }
 
-/// `process` is the folder that proc(5) has of this process.
+/// `process` is the folder of this process in /proc: see proc(5).
 pub(super) fn start(
     process: PathBuf,
     notifier: Arc<Notifier>,
@@ -122,8 +122,8 @@ impl Keeper {
                 None => self.inbox.recv().map_err(RecvTimeoutError::from),
             };
             match received {
-                Ok(Command::TakeUp { tick, run_queues, online, busy }) => {
-                    self.activity.take_up(tick, run_queues);
+                Ok(Command::Received { tick, run_queues, online, busy }) => {
+                    self.activity.received(tick, run_queues);
                     let woken = self.schedulers.run(online, busy, Instant::now());
                     self.wake(woken);
                     self.see_end_of_stuck();
@@ -153,7 +153,7 @@ impl Keeper {
         let _ = self.events.send(event);
     }
 
-    /// Never while disabled: then nothing is asked and nothing is owed.
+    /// `None` while disabled: then there is no question, and nothing to send again.
     fn wake_at(&self) -> Option<Instant> {
         if !self.enabled {
             return None;
@@ -204,7 +204,7 @@ impl Keeper {
         match question.due(now, &self.deadlines, self.notifier.is_running()) {
             Due::Nothing => (),
             due @ (Due::Overdue | Due::StillOverdue) => {
-                // The last answer may not be true any more.
+                // The answer behind an unsent ping may no longer be true.
                 self.owed = None;
                 let lasts = question.lasts();
                 self.overdue_line =
@@ -241,7 +241,7 @@ impl Keeper {
         }
     }
 
-    /// In a thread of its own, because it may take long. False where there can be no such thread.
+    /// Runs in a thread of its own, because it may take long. Returns false if no thread can be started.
     fn dump_threads(&self, command: impl FnOnce(ThreadDump) -> Command + Send + 'static) -> bool {
         let (process, inbox) = (self.process.clone(), self.to_itself.clone());
         let dump = move || {
@@ -267,7 +267,7 @@ impl Keeper {
     fn dumped_for_stuck(&mut self, processes: &str, threads: &ThreadDump) {
         if self.stuck.is_looking() {
             self.stuck.report(&self.schedulers, &self.reporter, processes, threads);
-            // If `STATUS=` has the line of an earlier report, that is out of date.
+            // If `STATUS=` shows an earlier report, that is outdated.
             self.status.hide_stuck("watchdog: recovered");
         }
     }
@@ -282,14 +282,14 @@ impl Keeper {
         let Some(question) = self.question.take_if(|question| question.tick == tick) else {
             return;
         };
-        let well = verdict == Verdict::Well;
+        let healthy = verdict == Verdict::Healthy;
         self.owed = None;
         let report = question
             .is_reported()
-            .then(|| overdue::report_answer(&self.reporter, question.lasts(), well));
+            .then(|| overdue::report_answer(&self.reporter, question.lasts(), healthy));
         self.status.answered(verdict, report);
-        if well {
-            // As long as the manager would wait for it.
+        if healthy {
+            // After this time systemd has stopped waiting for the ping.
             let until = Instant::now() + self.settings.timeout;
             self.send(Owed { assignment: Assignment::Watchdog, until });
         }

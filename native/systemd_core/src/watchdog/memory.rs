@@ -1,17 +1,17 @@
-//! How much memory is in use, and how much there may be: see proc(5) and the kernel's pages on control groups. `root`
-//! is the folder that has their files: `/`, except in tests.
+//! Memory in use, and its limit: see proc(5) and the kernel's documentation of control groups. `root` is the folder
+//! above the kernel's files: `/`, except in tests.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// How much of this process is in memory, in bytes: its `VmRSS`.
+/// The resident memory of this process, `VmRSS`, in bytes.
 pub fn resident_memory(root: &Path) -> Option<u64> {
     number("VmRSS:", &read(&root.join("proc/self/status")))?.checked_mul(1024)
 }
 
-/// The files of a version of control groups.
+/// The file names of one version of control groups.
 struct Hierarchy {
     mount: &'static str,
     limit: &'static str,
@@ -33,11 +33,11 @@ const V2: Hierarchy = Hierarchy {
     cache: ["active_file", "inactive_file"],
 };
 
-/// Version 1 has a number of this size where there is no limit.
+/// Without a limit, version 1 reports a number above this.
 const NO_LIMIT: u64 = 1 << 62;
 
-/// What the nearest control group with a limit uses, and that limit, in bytes. The file cache isn't counted, because
-/// the kernel reclaims it before it runs out of memory.
+/// The memory in use by the nearest control group with a limit, and that limit, in bytes. The file cache isn't counted,
+/// because the kernel reclaims it before it runs out of memory.
 pub fn unit_memory(root: &Path) -> Option<(u64, u64)> {
     let groups = fs::read(root.join("proc/self/cgroup")).ok()?;
     let (hierarchy, path) = hierarchy(&groups)?;
@@ -55,7 +55,7 @@ pub fn unit_memory(root: &Path) -> Option<(u64, u64)> {
 }
 
 /// The hierarchy with the memory controller, and the path of this process's group below its mount. A controller is in
-/// one hierarchy only. If one of version 1 has it, that is it.
+/// only one hierarchy. So version 2 has it only if no hierarchy of version 1 has it.
 fn hierarchy(groups: &[u8]) -> Option<(Hierarchy, &Path)> {
     let group = |is_it: fn(&[u8], &[u8]) -> bool| {
         groups.split(|byte| *byte == b'\n').find_map(|line| {
@@ -71,7 +71,7 @@ fn hierarchy(groups: &[u8]) -> Option<(Hierarchy, &Path)> {
     v1.map(|path| (V1, path)).or(v2.map(|path| (V2, path)))
 }
 
-/// Where more is in use than there may be, both as a text.
+/// If `used` exceeds `most`, both as text.
 pub fn exceeded(used: u64, most: u64) -> Option<String> {
     (used > most).then(|| format!(" {} > {}", in_units(used), in_units(most)))
 }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    /// Files as the kernel has them, below a folder.
+    /// A folder with files like those of the kernel.
     struct Root(PathBuf);
 
     impl Root {
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(unit_memory(&root.0), Some((4880, 4000)));
         root.write(&[(SLICE, "max\n")]);
         assert_eq!(unit_memory(&root.0), None);
-        // What the nearest one uses can't be told, and that of another doesn't count in its place.
+        // The use of the nearest group is unknown. That of another group must not replace it.
         root.write(&[(OWN, "2000\n"), (SLICE, "4000\n")]);
         root.write(&[("sys/fs/cgroup/system.slice/my:app.service/memory.stat", "anon 1\n")]);
         assert_eq!(unit_memory(&root.0), None);

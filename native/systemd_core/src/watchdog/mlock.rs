@@ -1,22 +1,23 @@
 //! Locks this library's code in memory, see mlock(2).
 //!
 //! Above `MemoryHigh=` the kernel first reclaims the pages of programs. A thread that needs such a page sleeps for two
-//! seconds, and by then the kernel has reclaimed the page again. The thread that has to say why the service is killed
-//! would not get to its next instruction.
+//! seconds, and by then the kernel has reclaimed the page again. The watchdog's thread, which reports why the service
+//! is killed, would never reach its next instruction.
 
 use nix::sys::mman::mlock;
 use std::ffi::c_void;
 use std::fs;
 use std::ptr::NonNull;
 
-/// What the names of the files hold whose code this library's threads run. glibc has other names before 2.34.
+/// Parts of the names of the files with the code that this library's threads run. glibc before 2.34 has other file
+/// names.
 const FILES: &str = "/systemd_nif.so /ld- /ld64 /libc.so /libc-2 /libpthread /libgcc_s";
 
-/// Locks as much as `LimitMEMLOCK=` allows, of some 3 MB that are mostly shared with other processes.
+/// The code is some 3 MB, mostly shared with other processes. Locks as much of it as `LimitMEMLOCK=` allows.
 pub(crate) fn lock_code() {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let ours = |line: &&str| FILES.split(' ').any(|file| line.contains(file));
-    // Instructions first, in case the limit is low.
+    // Locks instructions first, in case the limit is low.
     for kind in ["r-x", "r--"] {
         for (start, length) in maps.lines().filter(ours).filter_map(|line| mapping(line, kind)) {
             // SAFETY: locking changes nothing in those pages, and they are never unmapped.

@@ -1,4 +1,4 @@
-//! The watchdog as its owner sees it, see sd_watchdog_enabled(3). [`keeper`] is the thread behind it.
+//! The watchdog's interface: see sd_watchdog_enabled(3). [`keeper`] is its thread.
 
 pub(crate) mod activity;
 pub(crate) mod keeper;
@@ -21,19 +21,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the thread says to its owner.
+/// A message from the thread to its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// Are you well? The owner answers by [`Watchdog::answer`] with this tick.
+    /// Asks whether the VM is healthy. The owner answers with [`Watchdog::answer`] and this tick.
     Tick(u64),
-    /// The answer to that tick is overdue, and the journal says so.
+    /// The answer to this tick is overdue. The journal already has an entry about it.
     Overdue(u64),
-    /// The service runs, and that answer is overdue for three quarters of the timeout. In a moment the thread does
-    /// what [`Settings::on_hang`] says.
+    /// The service runs, and this tick has had no answer for three quarters of the timeout. Shortly afterwards the
+    /// thread does what [`Settings::on_hang`] says.
     Hangs(u64),
-    /// For the process that is bound to the scheduler of that number: as soon as it runs, it calls [`Watchdog::ran`].
+    /// For the process that is bound to the scheduler with this number. As soon as it runs, it calls [`Watchdog::ran`].
     Wake(usize),
-    /// A scheduler is stuck. Which processes do not answer? The owner says so by [`Watchdog::found`].
+    /// A scheduler is stuck. The owner finds out which processes do not answer, and calls [`Watchdog::found`].
     Stuck,
     /// `WATCHDOG=1` could not be sent.
     PingFailed(Errno),
@@ -43,41 +43,40 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// The thread sends `WATCHDOG=1`.
-    Well,
-    /// It sends nothing.
-    NotWell,
-    /// It sends no ping, and this text as `STATUS=`, which stays until all is well again.
+    Healthy,
+    /// The thread sends nothing.
+    Unhealthy,
+    /// The thread sends no ping. It shows this text in `STATUS=` until the VM is healthy again.
     Failed(String),
 }
 
 /// What the thread does about a VM that hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnHang {
-    /// Nothing: the manager's timeout runs out.
+    /// Nothing: the timeout of systemd expires.
     Withhold,
-    /// It sends `WATCHDOG=trigger`, on which the manager acts as if the timeout had run out.
+    /// It sends `WATCHDOG=trigger`. systemd then acts as if the timeout had expired.
     Trigger,
-    /// It raises SIGABRT, for a core dump.
+    /// It aborts the VM with SIGABRT, for a core dump.
     Abort,
 }
 
-/// For [`Watchdog::start`].
+/// Settings for [`Watchdog::start`].
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// The manager's, from `WatchdogSec=`.
+    /// The timeout of systemd, from `WatchdogSec=`.
     pub timeout: Duration,
-    /// Between two questions.
+    /// The time between two questions.
     pub interval: Duration,
-    /// An answer that takes longer is overdue: the journal and `STATUS=` say so.
+    /// An answer that takes longer is overdue, and is reported in the journal and in `STATUS=`.
     pub warn_after: Duration,
-    /// For an answer that is still overdue after three quarters of the timeout.
+    /// What to do if there is no answer after three quarters of the timeout.
     pub on_hang: OnHang,
-    /// How many the VM has.
+    /// The number of the VM's schedulers.
     pub schedulers: usize,
 }
 
-/// A running watchdog. It pings only after [`Verdict::Well`] for the tick that it asked last. Dropping it ends the
-/// thread.
+/// A running watchdog. It pings only after [`Verdict::Healthy`] for its last tick. Dropping it ends the thread.
 #[derive(Debug)]
 pub struct Watchdog(Sender<Command>);
 
@@ -89,29 +88,30 @@ impl Drop for Watchdog {
 
 impl Watchdog {
     /// Starts the thread. It asks at once, and then every interval, but never while an answer is outstanding. A second
-    /// thread calls `tell`.
+    /// thread calls `on_event`.
     pub fn start(
         notifier: Arc<Notifier>,
         settings: Settings,
-        tell: impl FnMut(Event) + Send + 'static,
+        on_event: impl FnMut(Event) + Send + 'static,
     ) -> Result<Self, Errno> {
-        Self::start_in(PathBuf::from("/proc/self"), notifier, settings, tell)
+        Self::start_in(PathBuf::from("/proc/self"), notifier, settings, on_event)
     }
 
     fn start_in(
         process: PathBuf,
         notifier: Arc<Notifier>,
         settings: Settings,
-        tell: impl FnMut(Event) + Send + 'static,
+        on_event: impl FnMut(Event) + Send + 'static,
     ) -> Result<Self, Errno> {
-        // Not by the watchdog's thread: `tell` runs code of the VM, which is not locked in memory, see `mlock`.
-        let (events, said) = unbounded();
-        spawn("sd-tell", move || said.into_iter().for_each(tell))?;
+        // The watchdog's thread does not call `on_event`: that runs code of the VM, which is not locked in memory. See
+        // `mlock`.
+        let (events, inbox) = unbounded();
+        spawn("sd-tell", move || inbox.into_iter().for_each(on_event))?;
         keeper::start(process, notifier, settings, events).map(Self)
     }
 
     fn tell(&self, command: Command) {
-        // It fails after the thread has ended, when there is nothing left to do.
+        // This fails only after the thread has ended, and then there is nothing to do.
         let _ = self.0.send(command);
     }
 
@@ -120,13 +120,14 @@ impl Watchdog {
         self.tell(Command::Answer { tick, verdict });
     }
 
-    /// Says that the owner works on an answer. `run_queues` has the lengths of the VM's run queues, `online` is the
-    /// number of schedulers online, and `busy` has the numbers of those with something to run, without the owner's.
-    pub fn take_up(&self, tick: u64, run_queues: Vec<u64>, online: usize, busy: Vec<usize>) {
-        self.tell(Command::TakeUp { tick, run_queues, online, busy });
+    /// Reports that the owner has received the question. `run_queues` are the lengths of the VM's run queues. `online`
+    /// is the number of schedulers online. `busy` are the numbers of the schedulers that have something to run, without
+    /// the owner's.
+    pub fn received(&self, tick: u64, run_queues: Vec<u64>, online: usize, busy: Vec<usize>) {
+        self.tell(Command::Received { tick, run_queues, online, busy });
     }
 
-    /// Answers an [`Event::Wake`]: the scheduler of that number runs processes.
+    /// Answers an [`Event::Wake`]: the scheduler with this number runs processes.
     pub fn ran(&self, number: usize) {
         self.tell(Command::Ran(number));
     }
@@ -136,22 +137,22 @@ impl Watchdog {
         self.tell(Command::Found(processes.to_owned()));
     }
 
-    /// Says what is being checked for an answer.
+    /// Reports what is being checked for an answer.
     pub fn checking(&self, tick: u64, what: &str) {
         self.tell(Command::Check { tick, what: what.to_owned() });
     }
 
-    /// Asks again, at once.
+    /// Asks the next question at once, if it was disabled.
     pub fn enable(&self) {
         self.tell(Command::Enable);
     }
 
-    /// Neither asks nor pings until [`Watchdog::enable`].
+    /// Stops asking and pinging until [`Watchdog::enable`].
     pub fn disable(&self) {
         self.tell(Command::Disable);
     }
 
-    /// Ends asking and pinging for good, without waiting for the thread.
+    /// Ends the thread, without waiting for it.
     pub fn stop(&self) {
         self.tell(Command::Stop);
     }
@@ -167,7 +168,7 @@ mod tests {
     use std::os::unix::net::{SocketAddr, UnixDatagram};
     use std::sync::mpsc::channel;
 
-    /// As in a service above its `MemoryHigh=`, where the kernel puts a thread that opens a file to sleep.
+    /// Like a service above its `MemoryHigh=`, where the kernel puts a thread that opens a file to sleep.
     #[test]
     fn nothing_waits_for_what_is_read() {
         let name = format!("systemd-core-held-{}", std::process::id());
@@ -177,7 +178,7 @@ mod tests {
         let notifier = Arc::new(Notifier::open(address, Box::leak(Box::default())).unwrap());
         let process = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(process.join("task/1")).unwrap();
-        // Opening it waits for a writer.
+        // Opening a FIFO waits for a writer.
         mkfifo(&process.join("task/1/stat"), Mode::S_IRWXU).unwrap();
 
         let second = Duration::from_secs(1);
@@ -197,7 +198,7 @@ mod tests {
         assert!(bytes[..len].starts_with(b"STATUS=watchdog: VM unresponsive for "));
         assert_eq!(events.recv(), Ok(Event::Tick(1)));
         assert_eq!(events.recv(), Ok(Event::Overdue(1)));
-        watchdog.answer(1, Verdict::Well);
+        watchdog.answer(1, Verdict::Healthy);
         let len = manager.recv(&mut bytes).unwrap();
         assert_eq!(&bytes[..len], b"STATUS=\n");
         let len = manager.recv(&mut bytes).unwrap();

@@ -1,17 +1,17 @@
-//! The journal's entries on an answer that is overdue. The watchdog's thread writes them without the VM's help.
+//! Journal entries about an overdue answer. The watchdog's thread writes them without the VM's help.
 
 use super::activity::Activity;
 use crate::journal::Reporter;
 use std::time::Duration;
 
-/// `MESSAGE_ID=` of the entry on an answer that is overdue.
+/// `MESSAGE_ID=` of the entry about an overdue answer.
 const OVERDUE: &str = "60a1aff5e5b4472f808cf286e0bd5370";
-/// `MESSAGE_ID=` of the entry on an overdue answer that has come.
+/// `MESSAGE_ID=` of the entry about an overdue answer that has arrived.
 const ANSWERED: &str = "468203152ce647a19f6e7145fb69969c";
-/// `MESSAGE_ID=` of the entry that says what is done about a VM that hangs.
+/// `MESSAGE_ID=` of the entry about the action on a VM that hangs.
 const HANGS: &str = "575a2a16c73e487f9bc8d0f137a9b4ad";
 
-/// Writes the first entry, for which no file is opened, and returns its message.
+/// Writes the first entry, and returns its message. Opens no file, because that may block: see [`super::thread_dump`].
 pub(crate) fn report(to: &Reporter, overdue: Duration, tick: u64, seen: &Activity) -> String {
     let line = format!(
         "watchdog: VM unresponsive for {} ms; {}; run queues: {}",
@@ -30,8 +30,8 @@ pub(crate) fn report(to: &Reporter, overdue: Duration, tick: u64, seen: &Activit
 }
 
 /// Writes the entry, and returns its message.
-pub(crate) fn report_answer(to: &Reporter, lasted: Duration, well: bool) -> String {
-    let verdict = if well { "" } else { "; the check failed, and no ping is sent" };
+pub(crate) fn report_answer(to: &Reporter, lasted: Duration, healthy: bool) -> String {
+    let verdict = if healthy { "" } else { "; the check failed, and no ping is sent" };
     let line = format!("watchdog: VM responsive again after {} ms{verdict}", lasted.as_millis());
     let fields = [
         ("MESSAGE_ID", ANSWERED.to_owned()),

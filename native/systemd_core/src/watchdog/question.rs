@@ -1,4 +1,4 @@
-//! The question whose answer is outstanding, and what is due while none comes.
+//! The unanswered question, and the actions that are due while no answer comes.
 
 use std::time::{Duration, Instant};
 
@@ -18,26 +18,26 @@ struct Reported {
 
 #[derive(Debug)]
 enum Hang {
-    /// The owner is to be told at that time.
+    /// Notify the owner at this time.
     At(Instant),
-    /// The owner has been told. The thread acts at that time.
-    Told(Instant),
-    /// The thread has acted.
-    Over,
+    /// The owner was notified. The thread acts at this time.
+    Notified(Instant),
+    Acted,
 }
 
-/// How long no answer comes before something is done.
+/// How long there may be no answer before each action.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadlines {
     /// From the question to the first report.
     warn: Duration,
-    /// From the first report to the hang. A VM that was stopped as a whole has this time to answer.
+    /// From the first report to the hang. A VM that was stopped as a whole, and then continued, has this time to
+    /// answer.
     hang: Duration,
-    /// From telling the owner of the hang to acting on it.
+    /// From notifying the owner of the hang to acting on it.
     act: Duration,
 }
 
-/// What is to be done now.
+/// The next action.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Due {
     Nothing,
@@ -45,7 +45,7 @@ pub(crate) enum Due {
     Overdue,
     /// Another report.
     StillOverdue,
-    /// The owner gets [`super::Event::Hangs`], and can still end the VM in its own way.
+    /// The owner gets [`super::Event::Hangs`], and can still stop the VM in its own way.
     Hang,
     /// The thread does what is configured for a hang.
     Act,
@@ -53,11 +53,11 @@ pub(crate) enum Due {
 
 const BETWEEN_REPORTS: Duration = Duration::from_secs(60);
 
-/// While the service is not running, a hang is put off by this time.
+/// While the service is not running, a hang is postponed by this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Deadlines {
-    /// A hang is what lasts for three quarters of the manager's timeout.
+    /// The VM hangs if there is no answer for three quarters of the watchdog timeout.
     pub(crate) fn new(timeout: Duration, warn_after: Duration) -> Self {
         let hang = (timeout / 4 * 3).saturating_sub(warn_after);
         Self { warn: warn_after, hang, act: timeout / 20 }
@@ -87,13 +87,13 @@ impl Question {
         };
         let next = *last + BETWEEN_REPORTS;
         match hang {
-            Hang::At(when) | Hang::Told(when) => next.min(*when),
-            Hang::Over => next,
+            Hang::At(when) | Hang::Notified(when) => next.min(*when),
+            Hang::Acted => next,
         }
     }
 
-    /// One thing at a time: callers ask again. `runs` is false while the service starts, reloads or stops: then it may
-    /// have asked the manager for more time.
+    /// Returns one action. Callers call it again for the next one. `runs` is false while the service starts, reloads or
+    /// stops: it may have asked systemd for more time then.
     pub(crate) fn due(&mut self, now: Instant, deadlines: &Deadlines, runs: bool) -> Due {
         if now < self.wake_at(deadlines) {
             return Due::Nothing;
@@ -103,16 +103,16 @@ impl Question {
             return Due::Overdue;
         };
         match reported.hang {
-            Hang::At(when) | Hang::Told(when) if now >= when && !runs => {
+            Hang::At(when) | Hang::Notified(when) if now >= when && !runs => {
                 reported.hang = Hang::At(now + LOOK_AGAIN);
                 Due::Nothing
             }
             Hang::At(when) if now >= when => {
-                reported.hang = Hang::Told(now + deadlines.act);
+                reported.hang = Hang::Notified(now + deadlines.act);
                 Due::Hang
             }
-            Hang::Told(when) if now >= when => {
-                reported.hang = Hang::Over;
+            Hang::Notified(when) if now >= when => {
+                reported.hang = Hang::Acted;
                 Due::Act
             }
             _ => {
@@ -129,7 +129,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// What becomes of a question without an answer, second by second; the service reloads until then.
+    /// The actions on an unanswered question, second by second. The service reloads until the second `reloads`.
     fn story(deadlines: &Deadlines, seconds: u32, reloads: u32) -> Vec<(u32, &'static str)> {
         let start = Instant::now();
         let mut question = Question::new(1, start);

@@ -1,30 +1,32 @@
 //! Which schedulers of the VM to wake, and which are stuck.
 //!
-//! An idle VM moves its work to one run queue: see `+scl` in erl(1). When native code holds the scheduler of that
-//! queue, the others sleep, and nobody wakes them to take over the work. A message to a process that is bound to one of
-//! them does. Once that process has run, the scheduler has nothing else to do, and steals work. Such messages are sent
-//! while an answer is late, or a scheduler is stuck. A scheduler whose process does not run, while others do, is stuck.
+//! An idle VM moves its work to one run queue: see `+scl` in erl(1). When native code blocks the scheduler of that
+//! queue, the others sleep, and the VM does not wake them to take over the work. A message to a process that is bound
+//! to a sleeping scheduler wakes it. After that process has run, the scheduler has nothing else to do, and steals work.
+//! Such messages are sent while an answer is late or a scheduler is stuck. A scheduler is stuck if its process does not
+//! run although other schedulers run.
 
 use std::time::{Duration, Instant};
 
-/// An answer that takes longer is late. With a short interval, half of that interval counts.
+/// An answer that takes longer is late. With a short interval the limit is half of the interval.
 const LATE: Duration = Duration::from_millis(50);
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(100);
 
 /// A scheduler that has not run its process for this long is stuck, if others run.
 const STUCK: Duration = Duration::from_secs(1);
-/// Others run if one of them has run something this long ago. After a stop of the whole VM all go on, but not at once.
+/// Others run if one of them has run something at least this long ago. After a stop of the whole VM all schedulers
+/// continue, but not all at the same moment.
 const GRACE: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(crate) struct Schedulers {
     late: Duration,
-    /// The message that each has not run its process for yet. That of scheduler 1 is the first.
+    /// For each scheduler, the message that its process has not handled yet. Scheduler 1 is the first.
     sent: Vec<Option<Sent>>,
     last_round: Option<Instant>,
     /// Schedulers with higher numbers run nothing, see `schedulers_online` of erlang:system_flag/2.
     online: usize,
-    /// Those that had something to run when the VM last took up a question.
+    /// The schedulers that had something to run when the owner last received a question.
     busy: Vec<usize>,
 }
 
@@ -53,8 +55,8 @@ impl Schedulers {
         }
     }
 
-    /// When to wake schedulers next, so that they take the work of the others: while the answer to the question that
-    /// was `asked` then is late, or while one of them may be stuck.
+    /// When to wake schedulers next, so that they take over the work of others: while the answer to the question that
+    /// was sent at `asked` is late, or while a scheduler may be stuck.
     pub(crate) fn round_at(&self, asked: Option<Instant>) -> Option<Instant> {
         let late = asked.map(|asked| asked + self.late);
         let held_up = self.expected().filter(|(_, sent)| sent.others.is_some());
@@ -64,20 +66,20 @@ impl Schedulers {
         self.sent.iter().any(Option::is_none).then_some(next)
     }
 
-    /// The numbers of those to wake now: all that have run what they were sent before.
+    /// Returns the numbers of the schedulers to wake now: all that have handled their last message.
     pub(crate) fn round(&mut self, now: Instant) -> Vec<usize> {
         self.last_round = Some(now);
         (1..=self.sent.len()).filter(|&number| self.send(number, now)).collect()
     }
 
-    /// False while an earlier message is still there.
+    /// Returns false if the scheduler has not handled its last message.
     fn send(&mut self, number: usize, now: Instant) -> bool {
         let index = number.checked_sub(1);
         let sent = index.and_then(|index| self.sent.get_mut(index)).filter(|sent| sent.is_none());
         sent.map(|sent| *sent = Some(Sent { since: now, others: None })).is_some()
     }
 
-    /// That scheduler has run its process.
+    /// Records that the scheduler has run its process.
     pub(crate) fn ran(&mut self, number: usize, now: Instant) {
         if let Some(sent) = number.checked_sub(1).and_then(|index| self.sent.get_mut(index)) {
             *sent = None;
@@ -85,8 +87,8 @@ impl Schedulers {
         self.one_runs(now);
     }
 
-    /// The owner takes up a question on one scheduler, and the others in `busy` have something to run. Gives the
-    /// numbers of those to wake now: one that is busy the second time may be stuck.
+    /// Records that the owner runs on one scheduler, and that the others in `busy` have something to run. Returns the
+    /// numbers of the schedulers to wake now: one that is busy for the second time may be stuck.
     pub(crate) fn run(&mut self, online: usize, busy: Vec<usize>, now: Instant) -> Vec<usize> {
         self.online = online;
         let again: Vec<_> = busy.iter().copied().filter(|it| self.busy.contains(it)).collect();
@@ -108,13 +110,13 @@ impl Schedulers {
         numbered.filter_map(|(index, sent)| Some((index + 1, sent.as_ref()?)))
     }
 
-    /// When the next one will be stuck, without those in `known`.
+    /// When the next scheduler will be stuck, apart from those in `known`.
     pub(crate) fn stuck_at(&self, known: &[usize]) -> Option<Instant> {
         let others = self.expected().filter(|(number, _)| !known.contains(number));
         others.filter_map(|(_, sent)| sent.stuck_at()).min()
     }
 
-    /// The numbers of those that are stuck, and since when the first of them has run nothing.
+    /// The numbers of the stuck schedulers, and since when the first of them has run nothing.
     pub(crate) fn stuck(&self, now: Instant) -> Option<(Vec<usize>, Instant)> {
         let is_stuck = |sent: &Sent| sent.stuck_at().is_some_and(|at| now >= at);
         let stuck: Vec<_> = self.expected().filter(|(_, sent)| is_stuck(sent)).collect();
@@ -153,7 +155,7 @@ mod tests {
         schedulers.run(2, Vec::new(), start);
         schedulers.round(start);
         schedulers.ran(1, start);
-        // The question is answered, and the second one still runs nothing.
+        // The question is answered, but scheduler 2 still runs nothing.
         assert_eq!(schedulers.round_at(None), Some(start + BETWEEN_ROUNDS));
         assert_eq!(schedulers.round(start + BETWEEN_ROUNDS), [1]);
         schedulers.ran(1, start + BETWEEN_ROUNDS);
@@ -167,7 +169,7 @@ mod tests {
         let start = Instant::now();
         let mut schedulers = Schedulers::new(4, MILLISECOND * 300);
         schedulers.round(start);
-        // All are, or none: the VM as a whole has no answer.
+        // No scheduler runs: the whole VM does not answer, and none counts as stuck.
         assert_eq!(schedulers.stuck_at(&[]), None);
         schedulers.ran(1, start);
         schedulers.ran(3, start);
@@ -175,7 +177,7 @@ mod tests {
         assert_eq!(schedulers.stuck_at(&[]), Some(start + STUCK));
         assert_eq!(schedulers.stuck_at(&[2]), None);
         assert_eq!(schedulers.stuck(start + STUCK / 2), None);
-        // The fourth is not online.
+        // Scheduler 4 is not online.
         assert_eq!(schedulers.stuck(start + STUCK), Some((vec![2], start)));
         schedulers.run(1, Vec::new(), start + STUCK);
         assert_eq!(schedulers.stuck(start + STUCK), None);

@@ -1,4 +1,4 @@
-//! `STATUS=`: which of the watchdog's own lines takes the place of the user's text, and for how long.
+//! `STATUS=`: which of the watchdog's lines replaces the user's text, and for how long.
 
 use super::Verdict;
 use crate::notify::announced::Announcement;
@@ -6,14 +6,15 @@ use crate::notify::message::Message;
 use crate::notify::notifier::Notifier;
 use std::sync::Arc;
 
-/// In characters: so many fit into a message, whichever they are.
+/// In characters. Any text of this length fits into a message.
 const LONGEST: usize = Message::LONGEST / 5;
 
 pub(crate) struct Status {
     notifier: Arc<Notifier>,
-    /// What the last check has found. It stays until all is well.
+    /// The last failure of the check. It stays until the VM is healthy.
     failure: Option<String>,
-    /// The user's text when the failure was last shown. Once there is another one, that has replaced the failure.
+    /// The user's text when the failure was last shown. If the user's text has changed since, it has replaced the
+    /// failure.
     hidden: Option<Vec<u8>>,
     is_stuck_shown: bool,
 }
@@ -28,7 +29,7 @@ impl Status {
         self.notifier.send_status_now(text.as_bytes());
     }
 
-    /// Shows a line on stuck schedulers. A failure, which keeps the pings away, is more important.
+    /// Shows a line about stuck schedulers. A failure is more important, because it stops the pings.
     pub(crate) fn show_stuck(&mut self, line: &str) {
         self.is_stuck_shown = true;
         if self.failure.is_none() {
@@ -43,19 +44,19 @@ impl Status {
         }
     }
 
-    /// `report` is the line that says that the answer was overdue.
+    /// `report` is the line about the overdue answer, if it was overdue.
     pub(crate) fn answered(&mut self, verdict: Verdict, report: Option<String>) {
         let mut instead = report;
         match verdict {
-            Verdict::Well if self.failure.take().is_some() => {
+            Verdict::Healthy if self.failure.take().is_some() => {
                 instead.get_or_insert_with(|| "watchdog: recovered".to_owned());
             }
-            Verdict::NotWell
+            Verdict::Unhealthy
                 if self.failure.is_some() && self.notifier.last_status() != self.hidden =>
             {
                 instead.get_or_insert_default();
             }
-            Verdict::Well | Verdict::NotWell => (),
+            Verdict::Healthy | Verdict::Unhealthy => (),
             Verdict::Failed(text) => {
                 self.failure = Some(format!("watchdog: {text}"));
                 instead.get_or_insert_default();
@@ -73,8 +74,8 @@ impl Status {
         }
     }
 
-    /// Shows the failure, or else the user's text. If another notifier has sent that, it is not known here, and
-    /// `instead` takes its place.
+    /// Shows the failure, or else the user's text. If another notifier has sent the user's text, it is unknown here,
+    /// and `instead` replaces it.
     fn restore(&mut self, instead: &str) {
         let text = self.notifier.last_status();
         self.hidden.clone_from(&text);

@@ -1,28 +1,28 @@
-//! Schedulers that are stuck while others run: when to look at them, and what the journal and `STATUS=` say of them.
+//! Schedulers that are stuck while others run: when to examine them, and how the journal and `STATUS=` report them.
 
 use super::schedulers::Schedulers;
 use super::thread_dump::ThreadDump;
 use crate::journal::Reporter;
 use std::time::{Duration, Instant};
 
-/// `MESSAGE_ID=` of the entry on schedulers that are stuck.
+/// `MESSAGE_ID=` of the entry about stuck schedulers.
 const STUCK: &str = "7d3fee76a14c41a7996ec6e31d08820e";
-/// `MESSAGE_ID=` of the entry that says that they run again.
+/// `MESSAGE_ID=` of the entry about schedulers that run again.
 const RUNS_AGAIN: &str = "06d5c48f3496480bb38101d27d5c5855";
 
 /// The journal gets at most one entry on stuck schedulers in this time.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(60);
 
-/// Without a result, there is another look after this long.
+/// The shortest time between two examinations, because one may end without an entry.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct StuckSchedulers {
-    /// `STATUS=` tells of a scheduler that is stuck for longer.
+    /// `STATUS=` reports a scheduler that is stuck for longer than this.
     warn_after: Duration,
-    /// The VM and the kernel have been asked what the next entry needs.
+    /// An examination is under way: the VM and the kernel were asked for the details of the next entry.
     is_looking: bool,
-    /// What the last entry says, until those schedulers run again.
+    /// The last entry, until its schedulers run again.
     reported: Option<Reported>,
     last_report: Option<Instant>,
     last_look: Option<Instant>,
@@ -32,17 +32,17 @@ pub(crate) struct StuckSchedulers {
 struct Reported {
     numbers: Vec<usize>,
     since: Instant,
-    /// The line that `STATUS=` does not have yet, and when it is to have it.
+    /// The line to show in `STATUS=`, and when to show it.
     unshown: Option<(Instant, String)>,
 }
 
-/// What is to be done now.
+/// The next action.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Due {
     Nothing,
-    /// The VM and the kernel are to be asked, for [`StuckSchedulers::report`].
+    /// Ask the VM and the kernel, for [`StuckSchedulers::report`].
     Look,
-    /// `STATUS=` is to have this line.
+    /// Show this line in `STATUS=`.
     Show(String),
 }
 
@@ -79,13 +79,14 @@ impl StuckSchedulers {
         self.is_looking
     }
 
-    /// Ends a look, and reports no end.
+    /// Ends the examination. The end of the last report is not reported any more.
     pub(crate) fn forget(&mut self) {
         self.is_looking = false;
         self.reported = None;
     }
 
-    /// Ends a look: writes the entry, unless all run again. `processes` are those that do not answer the VM.
+    /// Ends the examination: writes the entry, unless all schedulers run again. `processes` are those that do not
+    /// answer the VM.
     pub(crate) fn report(
         &mut self,
         schedulers: &Schedulers,
@@ -112,7 +113,7 @@ impl StuckSchedulers {
         self.reported = Some(Reported { numbers, since, unshown });
     }
 
-    /// Once all that were reported run again: writes the entry, and returns its message.
+    /// If all reported schedulers run again, writes the entry, and returns its message.
     pub(crate) fn report_end(
         &mut self,
         schedulers: &Schedulers,

@@ -1,4 +1,4 @@
-//! What all threads of this process do, as an entry of the journal has it.
+//! The activity of all threads of this process, for an entry in the journal.
 
 use super::memory::resident_memory;
 use super::threads::{Group, Snapshot};
@@ -7,10 +7,10 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-/// `MESSAGE_ID=` of the entry that follows the one on an overdue answer.
+/// `MESSAGE_ID=` of the entry that follows the one about an overdue answer.
 const THREADS: &str = "87b9dbbc7e4249a2a1864625b23895f6";
 
-/// The CPU time that threads use in this time tells which of them run.
+/// The time between two snapshots. The CPU time that a thread uses in it shows whether the thread runs.
 const BETWEEN_SNAPSHOTS: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]

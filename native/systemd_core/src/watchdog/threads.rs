@@ -1,5 +1,5 @@
-//! What the threads of this process do, as the kernel tells it: see proc(5). It needs nothing of the VM, and works when
-//! all schedulers are stuck.
+//! The activity of this process's threads, as the kernel reports it: see proc(5). It needs no help of the VM, and works
+//! when all schedulers are stuck.
 
 use std::fmt::Write;
 use std::fs;
@@ -15,7 +15,7 @@ pub(crate) enum Group {
     Others,
 }
 
-/// All threads at one moment, in the order of their groups and numbers.
+/// All threads at one moment, sorted by group and number.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     taken: Instant,
@@ -29,12 +29,12 @@ struct Thread {
     id: u32,
     name: String,
     state: char,
-    /// The function of the kernel that it sleeps in; empty when unknown.
+    /// The kernel function that the thread sleeps in. Empty if unknown.
     place: String,
     cpu: Duration,
 }
 
-/// The unit of CPU times, see `CLK_TCK` in proc(5): Linux shows all programs 100 a second.
+/// The unit of CPU times: Linux reports 100 ticks per second to all programs. See `CLK_TCK` in proc(5).
 const CLOCK_TICK: Duration = Duration::from_millis(10);
 
 impl Snapshot {
@@ -47,7 +47,7 @@ impl Snapshot {
     }
 
     /// One line for each thread of a group: its name, its state, where it sleeps, and the CPU time that it has used
-    /// since the snapshot before.
+    /// since the earlier snapshot.
     pub(crate) fn details(&self, group: Group, before: &Self) -> String {
         let mut lines = String::new();
         for thread in self.threads.iter().filter(|thread| thread.group == group) {
@@ -61,7 +61,7 @@ impl Snapshot {
         lines
     }
 
-    /// Such as `1-3 running, 4 stuck in hrtimer_nanosleep`, by the numbers that the VM has given them.
+    /// For example `1-3 running, 4 stuck in hrtimer_nanosleep`. The numbers are those in the thread names.
     pub(crate) fn summary(&self, group: Group, before: &Self) -> String {
         let passed = self.taken.duration_since(before.taken);
         let mut kinds = Vec::<(String, Vec<u32>)>::new();
@@ -99,7 +99,7 @@ impl Thread {
 
     fn activity(&self, cpu: Duration, passed: Duration) -> String {
         match self.state {
-            // A clock tick that has only begun is not counted.
+            // The kernel does not count a clock tick that has only begun.
             'R' if cpu + CLOCK_TICK < passed / 10 => "waiting for a CPU".to_owned(),
             'R' => "running".to_owned(),
             'S' if self.waits_for_work() => "waiting".to_owned(),
@@ -115,7 +115,7 @@ impl Thread {
         if self.place.is_empty() { String::new() } else { format!(" in {}", self.place) }
     }
 
-    /// A thread that waits for a lock sleeps in the same places, and looks the same.
+    /// A thread that waits for a lock sleeps in the same functions, and can't be told apart.
     fn waits_for_work(&self) -> bool {
         let place = self.place.as_str();
         place.is_empty() || ["futex", "poll", "select"].iter().any(|wait| place.contains(wait))
@@ -129,13 +129,13 @@ struct Stat<'a> {
 }
 
 impl<'a> Stat<'a> {
-    /// The name stands in parentheses and may hold any character, so the last closing one ends it.
+    /// The name is in parentheses and may hold any character, so the last closing parenthesis ends it.
     fn parse(stat: &'a str) -> Option<Self> {
         let (head, tail) = stat.rsplit_once(')')?;
         let (_, name) = head.split_once('(')?;
         let mut fields = tail.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
-        // The 14th and the 15th of all: in user mode, and in the kernel.
+        // Fields 14 and 15, `utime` and `stime`: CPU time in user mode and in the kernel.
         let user: u64 = fields.nth(10)?.parse().ok()?;
         let system: u64 = fields.next()?.parse().ok()?;
         Some(Self {
@@ -146,7 +146,7 @@ impl<'a> Stat<'a> {
     }
 }
 
-/// The VM numbers its threads in front (`10_dirty_io_sch`, cut to 15 bytes by the kernel), or from OTP 26 on behind
+/// Thread names begin with a number (`10_dirty_io_sch`, cut to 15 bytes by the kernel). From OTP 26 on they end with it
 /// (`erts_dios_10`).
 fn group_and_number(name: &str) -> (Group, u32) {
     for (old, new, group) in [
@@ -162,7 +162,7 @@ fn group_and_number(name: &str) -> (Group, u32) {
     (Group::Others, 0)
 }
 
-/// Sorted numbers as `1-3 5`.
+/// Formats sorted numbers as `1-3 5`.
 fn ranges(numbers: &[u32]) -> String {
     let parts: Vec<_> = numbers
         .chunk_by(|one, next| one + 1 == *next)
@@ -186,7 +186,7 @@ mod tests {
         let stat = "12 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 300 45 18 19";
         let Stat { name, state, cpu } = Stat::parse(stat).unwrap();
         assert_eq!((name, state, cpu), ("a) b (c", 'S', Duration::from_millis(3450)));
-        // After 497 days of it the ticks no longer fit into 32 bits.
+        // After 497 days of CPU time the ticks no longer fit into 32 bits.
         let stat = "12 (old) S 1 2 3 4 5 6 7 8 9 10 5000000000 1 18 19";
         assert_eq!(Stat::parse(stat).unwrap().cpu, Duration::from_millis(50_000_000_010));
         assert!(Stat::parse("garbage").is_none());

@@ -1,4 +1,4 @@
-//! The thread behind `systemd:watchdog/1`.
+//! The NIFs behind `systemd:watchdog/1`.
 
 use crate::budget::Budget;
 use crate::chardata::choice;
@@ -21,8 +21,8 @@ impl Object for Watchdog {
     }
 }
 
-/// What sd_watchdog_enabled(3) makes of the two variables: `{ok, Usec}`, `{another, Usec}` where another process is
-/// to ping, or `undefined`.
+/// Evaluates the two variables of sd_watchdog_enabled(3). Returns `{ok, Usec}`, `{another, Usec}` if another process
+/// must ping, or `undefined`.
 #[rustler::nif]
 fn watchdog_usec<'a>(env: Env<'a>, usec_variable: Term<'a>, pid: Term<'a>) -> Term<'a> {
     let usec = |timeout: Duration| u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
@@ -36,8 +36,8 @@ fn watchdog_usec<'a>(env: Env<'a>, usec_variable: Term<'a>, pid: Term<'a>) -> Te
     }
 }
 
-/// Starts the thread, which sends `{systemd_watchdog, tick, Tick}` and the like to the caller, and ends with it; and
-/// `{systemd_watchdog, wake, Number}` to the process that is bound to a scheduler.
+/// Starts the thread. It sends `{systemd_watchdog, tick, Tick}` and similar messages to the caller, and ends when the
+/// caller does. It sends `{systemd_watchdog, wake, Number}` to the process that is bound to that scheduler.
 #[rustler::nif]
 fn watchdog_start<'a>(
     env: Env<'a>,
@@ -68,8 +68,8 @@ fn watchdog_start<'a>(
     };
     let caller = env.pid();
     let mut mailbox = OwnedEnv::new();
-    let tell = move |event| {
-        // The thread ends with the caller.
+    let on_event = move |event| {
+        // Sending fails only after the caller has ended, and then the thread ends too.
         let _ = mailbox.send_and_clear(receiver(event, &bound).unwrap_or(&caller), |env| {
             let (what, about) = match event {
                 Event::Tick(tick) => (atoms::tick(), tick.encode(env)),
@@ -82,11 +82,11 @@ fn watchdog_start<'a>(
             (atoms::systemd_watchdog(), what, about).encode(env)
         });
     };
-    let watchdog = Watchdog::start(manager.notifier.clone(), settings, tell);
+    let watchdog = Watchdog::start(manager.notifier.clone(), settings, on_event);
     Ok(result(env, watchdog.map(|watchdog| make(env, Arc::new(watchdog), Some(&caller)))))
 }
 
-/// The process on a scheduler that is to be woken.
+/// For [`Event::Wake`], the process that is bound to the scheduler.
 fn receiver(event: Event, bound: &[LocalPid]) -> Option<&LocalPid> {
     match event {
         Event::Wake(number) => bound.get(number.checked_sub(1)?),
@@ -94,8 +94,8 @@ fn receiver(event: Event, bound: &[LocalPid]) -> Option<&LocalPid> {
     }
 }
 
-/// The lengths are for the report of an answer that is overdue; `online` is how many schedulers are to run, and `busy`
-/// has the numbers of those that have something to run.
+/// `run_queues` are the lengths for the report of an overdue answer. `online` is the number of schedulers online.
+/// `busy` are the numbers of the schedulers that have something to run.
 #[rustler::nif]
 fn watchdog_take_up(
     watchdog: Handle<Watchdog>,
@@ -109,7 +109,7 @@ fn watchdog_take_up(
     let lengths = lengths.into_iter().map(|length| length.decode()).collect::<NifResult<_>>()?;
     let busy = budget.list(busy).map_err(|_| Error::BadArg)?;
     let busy = busy.into_iter().map(|number| number.decode()).collect::<NifResult<_>>()?;
-    watchdog.take_up(tick, lengths, online, busy);
+    watchdog.received(tick, lengths, online, busy);
     Ok(atoms::ok())
 }
 
@@ -131,12 +131,12 @@ fn watchdog_found(watchdog: Handle<Watchdog>, processes: &str) -> Atom {
     atoms::ok()
 }
 
-/// `true`, `false`, or what has failed, as a text for `STATUS=`.
+/// `answer` is `true`, `false`, or a failure as a text for `STATUS=`.
 #[rustler::nif]
 fn watchdog_answer(watchdog: Handle<Watchdog>, tick: u64, answer: Term<'_>) -> NifResult<Atom> {
     let verdict = match answer.decode() {
-        Ok(true) => Verdict::Well,
-        Ok(false) => Verdict::NotWell,
+        Ok(true) => Verdict::Healthy,
+        Ok(false) => Verdict::Unhealthy,
         Err(_) => Verdict::Failed(answer.decode()?),
     };
     watchdog.answer(tick, verdict);
@@ -158,8 +158,8 @@ fn watchdog_order(watchdog: Handle<Watchdog>, what: Term<'_>) -> NifResult<Atom>
     Ok(atoms::ok())
 }
 
-/// For the check `{memory, Limit}`: `true`; by what it is exceeded, as a text; or `unknown` where the system doesn't say
-/// it, also where the unit has no limit.
+/// For the check `{memory, Limit}`. Returns `true`, or a text with both numbers if the limit is exceeded, or `unknown`
+/// if the system doesn't report the memory in use or the unit has no limit.
 #[rustler::nif(schedule = "DirtyIo")]
 fn memory<'a>(env: Env<'a>, limit: Term<'a>) -> NifResult<Term<'a>> {
     let root = Path::new("/");
@@ -180,7 +180,7 @@ fn memory<'a>(env: Env<'a>, limit: Term<'a>) -> NifResult<Term<'a>> {
     })
 }
 
-/// A job that does nothing: one that is done tells that the pool runs what it is given.
+/// A job that does nothing. If it returns, the pool of dirty schedulers runs its jobs.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn dirty_cpu() -> Atom {
     atoms::ok()
