@@ -1,4 +1,4 @@
-//! The journal against a datagram socket in journald's place.
+//! The journal, with a datagram socket in the place of journald's.
 
 #![allow(clippy::unwrap_used)]
 
@@ -36,7 +36,7 @@ fn next(journald: &UnixDatagram) -> String {
 }
 
 #[test]
-fn whether_or_not_somebody_listens() {
+fn whether_or_not_journald_listens() {
     let path = path("listens");
     let _ = std::fs::remove_file(&path);
     let journal = Journal::new(&path).unwrap();
@@ -45,7 +45,7 @@ fn whether_or_not_somebody_listens() {
         let sent = journal.send(&entry("x"), Instant::now() + Duration::from_secs(5));
         (sent, started.elapsed() < Duration::from_secs(1))
     };
-    // What was never there is not waited for.
+    // Nobody waits for a socket that has never existed.
     assert_eq!(journal.try_send(&entry("x")), Err(Errno::ENOTCONN));
     assert_eq!(send(), (Err(Errno::ENOENT), true));
     let journald = bind(&path);
@@ -62,7 +62,7 @@ fn what_is_too_large_for_a_datagram_goes_in_a_sealed_memfd() {
     let journald = bind(&path);
     let journal = Journal::new(&path).unwrap();
     let large = entry(&"a".repeat(10_000_000));
-    // Not by a thread that must not be held up.
+    // Not with `try_send`, because copying it takes too long.
     assert_eq!(journal.try_send(&large), Err(Errno::EMSGSIZE));
     assert_eq!(journal.send(&large, Instant::now()), Ok(()));
     let (datagram, fd) = receive_with_fd(&journald);
@@ -77,7 +77,7 @@ fn what_is_too_large_for_a_datagram_goes_in_a_sealed_memfd() {
 }
 
 #[test]
-fn a_full_queue_is_waited_for_and_no_longer_than_told() {
+fn waits_for_a_full_queue_until_the_deadline() {
     let path = path("journal-full");
     let journald = bind(&path);
     let journal = Journal::new(&path).unwrap();
@@ -102,7 +102,7 @@ fn a_full_queue_is_waited_for_and_no_longer_than_told() {
 }
 
 #[test]
-fn a_missing_socket_is_waited_for_once() {
+fn waits_once_for_a_missing_socket() {
     let path = path("missing");
     let journald = bind(&path);
     let journal = Journal::new(&path).unwrap();
@@ -116,7 +116,7 @@ fn a_missing_socket_is_waited_for_once() {
     };
     assert_eq!(timed(), (Err(Errno::ENOENT), true));
     assert_eq!(timed(), (Err(Errno::ENOENT), false));
-    // Back again, it is as it was before.
+    // Once journald is back, senders wait again.
     let journald = bind(&path);
     assert_eq!(timed(), (Ok(()), false));
     assert_eq!(next(&journald), "MESSAGE=x\n");

@@ -1,4 +1,4 @@
-//! One entry for the journal, in the native protocol of systemd-journald.service(8).
+//! One journal entry, in the native protocol of systemd-journald.service(8).
 
 use super::field_name::FieldName;
 use super::timestamp;
@@ -7,10 +7,10 @@ use nix::unistd::Uid;
 use std::io::Write;
 use std::sync::LazyLock;
 
-/// A list of fields, encoded. Values may hold any bytes.
+/// A list of encoded fields. Values may hold any bytes.
 ///
-/// It never has more fields, nor more bytes, than journald takes: those that don't fit are left out, and
-/// [`Entry::finish`] says how many.
+/// An entry never has more fields or more bytes than journald accepts. Other fields are left out, and [`Entry::finish`]
+/// adds their number.
 #[derive(Debug)]
 pub struct Entry {
     bytes: Vec<u8>,
@@ -27,7 +27,7 @@ impl Default for Entry {
 }
 
 impl Entry {
-    /// journald takes 1,024 fields, with some forty of its own and those of `LogExtraFields=`.
+    /// journald accepts 1,024 fields, including about forty of its own and those of `LogExtraFields=`.
     const MOST_FIELDS: usize = 960;
 
     /// Room for `N_FIELDS_DROPPED=`, and for journald's own fields.
@@ -55,8 +55,8 @@ impl Entry {
         self.end(start);
     }
 
-    /// Adds a field with the value that `write` appends, unless that is nothing. When `write`
-    /// fails the entry stays as it was.
+    /// Adds a field with the value that `write` appends, unless the value is empty. If `write` fails, the entry stays
+    /// unchanged.
     pub fn push_with<E>(
         &mut self,
         name: &FieldName,
@@ -83,14 +83,14 @@ impl Entry {
         self.end(start);
     }
 
-    /// Adds a field with a time in microseconds since 1970, as RFC 3339 has it, in UTC.
+    /// Adds a field with a time in microseconds since 1970, in the format of RFC 3339, in UTC.
     pub fn push_time(&mut self, name: &FieldName, usec: i64) {
         let start = self.begin(name);
         timestamp::write(&mut self.bytes, usec);
         self.end(start);
     }
 
-    /// `MESSAGE=`, without the line breaks at its end.
+    /// Adds `MESSAGE=`, without line breaks at its end.
     pub fn push_message<E>(
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -101,7 +101,7 @@ impl Entry {
         while self.bytes.len() > start.value && self.bytes.ends_with(b"\n") {
             self.bytes.pop();
         }
-        // An entry without a message is no line in journalctl.
+        // journalctl shows no line for an entry without a message.
         if self.bytes.len() == start.value {
             self.bytes.push(b'\n');
             self.fields += 1;
@@ -112,8 +112,8 @@ impl Entry {
         Ok(())
     }
 
-    /// Says with `N_FIELDS_DROPPED=` how many fields were left out. `EMSGSIZE` where the message was one of them,
-    /// because without it the entry is no line.
+    /// Adds `N_FIELDS_DROPPED=` if fields were left out. Fails with `EMSGSIZE` if the message was one of them, because
+    /// journalctl shows no line for such an entry.
     pub fn finish(&mut self) -> Result<(), Errno> {
         if self.without_message {
             return Err(Errno::EMSGSIZE);
@@ -125,8 +125,9 @@ impl Entry {
         Ok(())
     }
 
-    /// As much of it as fits into any datagram: of the first field, which is the message, at most a half of that;
-    /// then the fields that fit. `N_BYTES_CUT=` says how much of the message is missing, and `CUT_BECAUSE=` why.
+    /// A shortened copy that fits into any datagram. The first field, which is the message, gets at most half of the
+    /// space. The other fields are copied if they fit. `N_BYTES_CUT=` is the number of bytes missing from the message,
+    /// and `CUT_BECAUSE=` is the reason.
     pub(crate) fn cut(&self, because: Errno) -> Self {
         const MOST: usize = 48 * 1024;
         let name = |name: &str| FieldName::from_any(name.as_bytes());
@@ -149,7 +150,7 @@ impl Entry {
         entry
     }
 
-    /// What goes over the socket.
+    /// The bytes of the entry.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -161,7 +162,7 @@ impl Entry {
         Start { name: start, value: self.bytes.len() }
     }
 
-    /// `NAME=value`, or with line breaks in the value `NAME`, its length, and the value.
+    /// Writes `NAME=value`. If the value has line breaks, writes `NAME`, its length, and the value.
     fn end(&mut self, start: Start) {
         let value = self.bytes.get(start.value..).unwrap_or_default();
         if value.is_empty() {
@@ -183,8 +184,8 @@ impl Entry {
     }
 }
 
-/// How large an entry journald takes from this process. From systemd 260 on it is less for all users but root;
-/// which version reads it can't be known here.
+/// The size of an entry that journald accepts from this process. From systemd 260 on it is smaller for all users but
+/// root. The version of the running journald is not known here.
 fn most_bytes() -> usize {
     const MIB: usize = 1024 * 1024;
     static MOST: LazyLock<usize> =
@@ -230,7 +231,7 @@ mod tests {
         FieldName::parse(name.as_bytes()).unwrap()
     }
 
-    /// What journald makes of an entry.
+    /// Parses an entry as journald does.
     fn parsed(mut bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut fields = Vec::new();
         while !bytes.is_empty() {

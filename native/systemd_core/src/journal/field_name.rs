@@ -1,15 +1,15 @@
 //! The names of journal fields, see systemd.journal-fields(7).
 
-/// A name that journald takes from a client: upper-case ASCII letters, digits and underscores,
-/// a letter first, 64 characters at most. It drops any other field in silence.
+/// A name that journald accepts from a client: upper-case ASCII letters, digits and underscores, with a letter first,
+/// and at most 64 characters. journald silently drops fields with other names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldName(Vec<u8>);
 
 impl FieldName {
     const LONGEST: usize = 64;
 
-    /// A valid name as it is, others made valid: letters become upper-case, what else is not
-    /// allowed becomes an underscore, and an `X` is put before what is no letter.
+    /// Keeps a valid name, and makes any other name valid: letters become upper-case, other invalid bytes become
+    /// underscores, and a name that does not begin with a letter gets the prefix `X`.
     pub fn from_any(name: &[u8]) -> Self {
         let prefix = match name.first() {
             Some(first) if first.is_ascii_alphabetic() => b"".as_slice(),
@@ -23,7 +23,7 @@ impl FieldName {
         Self(made_valid.take(Self::LONGEST).collect())
     }
 
-    /// `None` where more than upper-case letters would be needed to make the name valid.
+    /// Returns `None` if the name needs more than upper-case letters to be valid.
     pub fn parse(name: &[u8]) -> Option<Self> {
         let valid = Self::from_any(name);
         valid.0.eq_ignore_ascii_case(name).then_some(valid)

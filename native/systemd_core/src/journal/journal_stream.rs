@@ -5,13 +5,14 @@ use nix::sys::stat::fstat;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
-/// Whether that descriptor is the stream to the journal that the variable names by its device and inode, or is
-/// connected to where journald takes such streams: the variable names only one of two.
+/// Whether the descriptor is a stream to journald: the one whose device and inode the variable names, or one that is
+/// connected to journald's socket for streams. If standard output and standard error are two streams, the variable
+/// names only one.
 pub fn is_journal_stream(fd: impl AsFd, journal_stream: &[u8]) -> bool {
     is_named(&fd, journal_stream) || peer_is_journald(&fd)
 }
 
-/// Of `StandardError=journal+console`, for one. `LogNamespace=` has journald listen in a folder of its own.
+/// An example is `StandardError=journal+console`. With `LogNamespace=`, another journald listens in its own folder.
 fn peer_is_journald(fd: impl AsFd) -> bool {
     getpeername::<UnixAddr>(fd.as_fd().as_raw_fd())
         .is_ok_and(|peer| peer.path().is_some_and(is_stdout_of_journald))

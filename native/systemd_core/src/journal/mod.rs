@@ -1,4 +1,4 @@
-//! The way to journald, see systemd-journald.service(8).
+//! Sends log entries to journald: see systemd-journald.service(8).
 
 pub(crate) mod entry;
 pub(crate) mod field_name;
@@ -19,13 +19,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Sends [`Entry`]s to journald, from any thread. Its socket is opened when it is first needed, and connected
-/// whenever it must be, so that a journald which is not there yet hinders nothing.
+/// Sends [`Entry`]s to journald, from any thread. Opens its socket on first use, and connects when necessary. So
+/// journald need not run yet.
 #[derive(Debug)]
 pub struct Journal {
     peer: UnixAddr,
     socket: OnceCell<Socket>,
-    /// Nobody has been reached yet, or somebody has waited in vain for a socket to be there.
+    /// True until the first entry was sent, and again after a sender has waited for a missing socket until its
+    /// deadline.
     lost: AtomicBool,
 }
 
@@ -33,22 +34,22 @@ impl Journal {
     /// Where journald listens.
     pub const PATH: &str = "/run/systemd/journal/socket";
 
-    /// Longer entries are not for a thread that must not be held up by copying them.
+    /// Copying a longer entry takes too long for a thread that must not be delayed.
     const LONGEST_AT_ONCE: usize = 64 * 1024;
 
-    /// As much as sd_journal_send(3) asks for.
-    const UNDER_WAY: usize = 8 * 1024 * 1024;
+    /// The size of the send buffer that sd_journal_send(3) requests.
+    const SEND_BUFFER: usize = 8 * 1024 * 1024;
 
-    /// A socket that isn't there yet is tried again after this long.
+    /// The time between two attempts to connect to a missing socket.
     const RETRY: Duration = Duration::from_millis(10);
 
-    /// Fails only where that can be no address.
+    /// Fails only if `path` can't be a socket address.
     pub fn new(path: &Path) -> Result<Self, Errno> {
         let peer = UnixAddr::new(path)?;
         Ok(Self { peer, socket: OnceCell::new(), lost: AtomicBool::new(true) })
     }
 
-    /// Whether it is that to this path.
+    /// Whether this sends to `path`.
     pub fn is_at(&self, path: &Path) -> bool {
         self.peer.path() == Some(path)
     }
@@ -56,19 +57,19 @@ impl Journal {
     fn socket(&self) -> Result<&Socket, Errno> {
         self.socket.get_or_try_init(|| {
             let socket = Socket::open(self.peer)?;
-            socket.reserve(Self::UNDER_WAY);
-            // Where nobody listens yet, sending connects again.
+            socket.reserve(Self::SEND_BUFFER);
+            // If nothing listens yet, `send` connects again.
             let _ = socket.connect();
             Ok(socket)
         })
     }
 
-    /// Whether somebody listens: connecting once more, which doesn't block, is nothing that senders feel.
+    /// Whether journald listens. Connects again, which doesn't block and doesn't disturb senders.
     pub fn is_reachable(&self) -> bool {
         self.socket().and_then(Socket::connect).is_ok()
     }
 
-    /// Sends by one system call that doesn't block. Any error may pass by [`Self::send`].
+    /// Sends with one non-blocking system call. After any error, [`Self::send`] may still succeed.
     pub fn try_send(&self, entry: &Entry) -> Result<(), Errno> {
         if entry.as_bytes().len() > Self::LONGEST_AT_ONCE {
             return Err(Errno::EMSGSIZE);
@@ -78,24 +79,25 @@ impl Journal {
         Ok(())
     }
 
-    /// Sends, and waits until `deadline` while journald's queue is full or its socket is missing. What is too large
-    /// for a datagram goes in a sealed memfd, or is cut where there can be none.
+    /// Sends, and waits until `deadline` while journald's socket buffer is full or its socket is missing. An entry that
+    /// is too large for a datagram is sent in a sealed memfd, or is cut if there can be no memfd.
     ///
-    /// `EAGAIN` when the queue still is full. Nobody waits for a missing socket that was never there, nor once
-    /// somebody has done so in vain, until it is there again.
+    /// Fails with `EAGAIN` if the socket buffer is still full at the deadline. Does not wait for a missing socket that
+    /// was never reached. After one sender has waited for a missing socket until its deadline, others don't wait for it
+    /// until an entry was sent again.
     pub fn send(&self, entry: &Entry, deadline: Instant) -> Result<(), Errno> {
         let socket = self.socket()?;
-        let mut instead = None;
+        let mut fallback = None;
         let mut reconnected = false;
         loop {
-            match send_as(socket, entry, instead.as_ref()) {
+            match send_as(socket, entry, fallback.as_ref()) {
                 Ok(()) => {
                     self.reached();
                     return Ok(());
                 }
                 Err(Errno::EINTR) => (),
-                Err(errno) if is_too_large(errno) && instead.is_none() => {
-                    instead = Some(Instead::of(entry));
+                Err(errno) if is_too_large(errno) && fallback.is_none() => {
+                    fallback = Some(Fallback::of(entry));
                 }
                 Err(Errno::EAGAIN) => {
                     wait_for(socket.as_fd(), PollFlags::POLLOUT, deadline)?;
@@ -123,16 +125,16 @@ impl Journal {
     }
 }
 
-/// What goes in the place of an entry that is too large for a datagram.
-enum Instead {
+/// What is sent in place of an entry that is too large for a datagram.
+enum Fallback {
     Sealed(OwnedFd),
     Cut(Entry),
 }
 
-impl Instead {
-    /// No memfd can be had where a seccomp filter refuses it, under `vm.memfd_noexec=2` in some kernels, above
-    /// `LimitFSIZE=`, or without a descriptor to spare. A file, as libsystemd has in its place, would not get to
-    /// journald from a unit whose `/dev` or `/tmp` is its own.
+impl Fallback {
+    /// There can be no memfd if a seccomp filter forbids it, under `vm.memfd_noexec=2` in some kernels, above
+    /// `LimitFSIZE=`, or if no descriptor is free. libsystemd then uses a file. That does not work for a unit with a
+    /// private `/dev` or `/tmp`, where journald can't open the file.
     fn of(entry: &Entry) -> Self {
         let file = memfd::with("journal-entry", entry.as_bytes());
         match file.and_then(|file| memfd::seal(&file).map(|()| file)) {
@@ -142,15 +144,16 @@ impl Instead {
     }
 }
 
-fn send_as(socket: &Socket, entry: &Entry, instead: Option<&Instead>) -> Result<(), Errno> {
-    match instead {
+fn send_as(socket: &Socket, entry: &Entry, fallback: Option<&Fallback>) -> Result<(), Errno> {
+    match fallback {
         None => socket.try_send(entry.as_bytes()),
-        Some(Instead::Sealed(file)) => socket.send_with_fds(&[], &[file.as_fd()]),
-        Some(Instead::Cut(entry)) => socket.try_send(entry.as_bytes()),
+        Some(Fallback::Sealed(file)) => socket.send_with_fds(&[], &[file.as_fd()]),
+        Some(Fallback::Cut(entry)) => socket.try_send(entry.as_bytes()),
     }
 }
 
-/// For threads that log without anybody's help. Open from the start, so that mostly no descriptor is needed later.
+/// For threads that log without the VM. The socket is opened at the start, so that usually no descriptor is needed
+/// later.
 #[derive(Debug)]
 pub(crate) struct Reporter(Journal);
 
@@ -165,7 +168,7 @@ impl Reporter {
         Ok(Self(journal))
     }
 
-    /// `MESSAGE=` at a syslog priority, and more fields. Never blocks.
+    /// Writes `MESSAGE=` with a syslog priority, and more fields. Never blocks.
     pub(crate) fn write(&self, priority: i64, message: &str, more: &[(&str, String)]) {
         let mut entry = Entry::default();
         entry.push_number(&FieldName::from_any(b"PRIORITY"), priority);
@@ -173,12 +176,12 @@ impl Reporter {
         for (name, value) in more {
             entry.push(&FieldName::from_any(name.as_bytes()), value.as_bytes());
         }
-        // Nobody is left to complain to.
+        // There is no other place to report an error.
         let _ = self.0.send(&entry, Instant::now());
     }
 }
 
-/// As sd_journal_send(3) has it, `ENOBUFS` says so too.
+/// sd_journal_send(3) also treats `ENOBUFS` as too large.
 fn is_too_large(errno: Errno) -> bool {
     matches!(errno, Errno::EMSGSIZE | Errno::ENOBUFS)
 }

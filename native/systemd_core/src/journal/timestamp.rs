@@ -1,15 +1,15 @@
-//! Times as RFC 3339 has them, in UTC.
+//! Formats times as RFC 3339 does, in UTC.
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// The time that is `usec` microseconds after the beginning of 1970, as RFC 3339 has it, in UTC.
+/// The time `usec` microseconds after the beginning of 1970, in the format of RFC 3339, in UTC.
 pub fn rfc3339(usec: i64) -> Vec<u8> {
     let mut bytes = Vec::new();
     write(&mut bytes, usec);
     bytes
 }
 
-/// Appends the time that is `usec` microseconds after the beginning of 1970.
+/// Appends the time `usec` microseconds after the beginning of 1970.
 pub fn write(bytes: &mut Vec<u8>, usec: i64) {
     let (seconds, fraction) = (usec.div_euclid(1_000_000), usec.rem_euclid(1_000_000));
     let (year, month, day) = date(seconds.div_euclid(DAY));
@@ -29,7 +29,7 @@ pub fn write(bytes: &mut Vec<u8>, usec: i64) {
     }
 }
 
-/// The last `digits` digits of a number.
+/// Appends the last `digits` digits of a number.
 fn push(bytes: &mut Vec<u8>, number: i64, digits: u32) {
     let mut unit = 10_i64.pow(digits);
     let mut rest = number.unsigned_abs();

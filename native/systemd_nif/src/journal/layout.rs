@@ -1,4 +1,4 @@
-//! Which fields an event of `logger` becomes.
+//! Encodes an event of `logger` as an entry with fields.
 
 use super::value;
 use crate::budget::Budget;
@@ -14,12 +14,12 @@ mod atoms {
         emergency, alert, critical, error, warning, notice, info, debug,
         // functions, and a list of atoms, in the metadata
         mfa, initial_call, domain,
-        // what logger keeps in the metadata for its own use
+        // metadata for the internal use of logger
         gl, report_cb, error_logger, erl_level, crash_reason, logger_formatter,
     }
 }
 
-/// The `fields` and `metadata` of a handler, made ready for many events.
+/// The options `fields` and `metadata` of a handler, prepared for many events.
 pub struct Layout {
     fields: Vec<(FieldName, Source)>,
     rest: Option<Rest>,
@@ -27,9 +27,9 @@ pub struct Layout {
 
 /// For `metadata => all | scalars`.
 struct Rest {
-    /// The keys that are fields of their own, or none.
+    /// The keys that have fields of their own, or get none.
     left_out: Vec<Atom>,
-    /// Only numbers, atoms, pids, ports, references and text.
+    /// Whether to include only numbers, atoms, pids, ports, references and text.
     scalars: bool,
 }
 
@@ -38,11 +38,11 @@ enum Source {
     Level,
     Priority,
     Time,
-    /// A key of the metadata, or the way through maps in it.
+    /// A key of the metadata, or a path through maps in it.
     Metadata(Vec<Atom>),
 }
 
-/// An event of `logger`, formatted.
+/// A formatted event of `logger`.
 pub struct Event<'a> {
     level: Term<'a>,
     metadata: Term<'a>,
@@ -58,23 +58,23 @@ impl<'a> Decoder<'a> for Event<'a> {
     }
 }
 
-/// Why an event is no entry.
+/// Why an event can't be encoded.
 pub enum NotEncoded<'a> {
-    /// The values under these paths in the metadata are to be formatted first.
+    /// The values at these paths in the metadata must be formatted first.
     Compound(Vec<Vec<Term<'a>>>),
-    /// It is beyond the budget.
+    /// The event exceeds the budget.
     TooLong,
-    /// The message is no chardata.
+    /// The message is not chardata.
     InvalidMessage,
-    /// journald would not take it.
+    /// journald would not accept the entry.
     TooLarge,
-    /// It is no event at all.
+    /// The term is not an event.
     NoEvent,
 }
 
 impl Layout {
-    /// From `[{Name, level | priority | time | {literal, Binary} | [Metakey]}]` and `all | scalars | [Metakey]`, which
-    /// the Erlang side has checked.
+    /// Decodes `[{Name, level | priority | time | {literal, Binary} | [Metakey]}]` and `all | scalars | [Metakey]`. The
+    /// Erlang side has checked both.
     pub fn new(fields: Term<'_>, metadata: Term<'_>) -> Option<Self> {
         let (mut layout, mut budget) = (Self { fields: Vec::new(), rest: None }, Budget::HANDLER);
         for field in budget.list(fields).ok()? {
@@ -103,8 +103,8 @@ impl Layout {
         Some(layout)
     }
 
-    /// `texts` are those of the compound values, in the order in which they are come upon: an answer to
-    /// [`NotEncoded::Compound`].
+    /// Encodes an event. `texts` are the formatted compound values, in the order in which this function meets them: the
+    /// answer to [`NotEncoded::Compound`].
     pub fn entry<'a>(
         &self,
         event: &Event<'a>,
@@ -162,7 +162,7 @@ impl Layout {
             let metadata = MapIterator::new(event.metadata).ok_or(NotEncoded::NoEvent)?;
             for (key, value) in metadata {
                 values.spend()?;
-                // Each is compared with the names of all fields.
+                // Each key is compared with the names of all fields.
                 values.budget.cells(self.fields.len() / Budget::NAMED)?;
                 if left_out.iter().any(|&atom| atom == key) {
                     continue;
@@ -186,6 +186,7 @@ impl Layout {
         )
     }
 
+    /// The name of the field for a key. If it is `MESSAGE`, or the name of a configured field, it gets the prefix `X_`:
     /// `priority` in the metadata is not the `PRIORITY=` of the entry.
     fn free_name(&self, key: &[u8]) -> FieldName {
         let name = FieldName::from_any(key);
@@ -230,7 +231,7 @@ fn logger_keys() -> Vec<Atom> {
     ]
 }
 
-/// An entry in the making.
+/// An entry under construction.
 struct Values<'a> {
     entry: Entry,
     budget: Budget,
@@ -298,15 +299,16 @@ impl From<Rejected> for NotEncoded<'_> {
     }
 }
 
-/// What the native library can't always write itself, and is a scalar.
+/// Whether a value is a scalar although this library can't always write it: a large integer, or an atom that is not
+/// Latin-1.
 fn is_named_or_numbered(value: Term<'_>) -> bool {
     value.is_integer() || value.is_atom()
 }
 
-/// The text of a key of the metadata, which is an atom or text.
+/// The text of a key of the metadata. The key is an atom or text.
 fn name_of(key: Term<'_>, budget: &mut Budget) -> Result<Vec<u8>, Rejected> {
     match chardata::text_or_atom(key, budget) {
-        // Rustler reads no atom that is not Latin-1.
+        // Rustler can't read atoms that are not Latin-1.
         Err(_) if key.is_atom() => Ok(format!("{key:?}").into_bytes()),
         name => name.map(Cow::into_owned),
     }
@@ -320,7 +322,7 @@ fn time(metadata: Term<'_>) -> Option<i64> {
     metadata.map_get(atoms::time()).ok()?.decode().ok()
 }
 
-/// As syslog(3) numbers the levels.
+/// The number of a level in syslog(3).
 fn priority(level: Term<'_>) -> Option<i64> {
     choice(
         level,

@@ -1,4 +1,4 @@
-//! What `systemd_journal_h` logs with.
+//! The NIFs behind `systemd_journal_h`.
 
 pub(crate) mod layout;
 pub(crate) mod value;
@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use systemd_core::{Entry, Errno, Jobs, Journal, is_journal_stream, rfc3339};
 
-/// What a handler of `logger` needs to log.
+/// The state of a handler of `logger`.
 struct Sink {
     journal: Arc<Journald>,
     layout: Layout,
@@ -26,28 +26,28 @@ struct Sink {
 
 impl Object for Sink {}
 
-/// The way to journald, who waits for it, and what did not get through it. It outlives a handler's configuration.
+/// The socket to journald, the entries that wait for it, and the drop counts. It outlives a handler's configuration.
 struct Journald {
     journal: Journal,
     jobs: Arc<Jobs>,
     sent: AtomicU64,
     dropped: Mutex<Dropped>,
-    /// Since the last entry that was sent it was said why there is no journal.
+    /// Whether it was logged that there is no journal, since the last entry was sent.
     missing: AtomicBool,
 }
 
-/// Times are those of the events, in microseconds since 1970.
+/// The drop counts. Times are those of the events, in microseconds since 1970.
 #[derive(Default)]
 struct Dropped {
     count: u64,
-    /// Also those that an entry has counted.
+    /// Includes the events in drop counts that were logged.
     total: u64,
     first: i64,
     last: i64,
-    teller: Option<LocalPid>,
+    reporter: Option<LocalPid>,
 }
 
-/// With the socket of the sink before, if that is one to the same path.
+/// Creates a sink. Uses the socket of `before`, if `before` is a sink to the same path.
 #[rustler::nif]
 fn journal_sink<'a>(
     env: Env<'a>,
@@ -66,14 +66,14 @@ fn journal_sink<'a>(
     Ok(result(env, journal.map(|journal| make(env, Arc::new(Sink { journal, layout }), None))))
 }
 
-/// There is no journal: whether this is the first that is heard of it.
+/// Records that there is no journal. Returns whether this is the first call since the last entry was sent.
 #[rustler::nif]
 fn journal_missing(sink: Handle<Sink>) -> bool {
     !sink.journal.missing.swap(true, Ordering::Relaxed)
 }
 
-/// By one system call that doesn't block; a reference when it takes more, see [`later`], and `again` when it is too much
-/// for a normal scheduler. The event is `{Level, Metadata, Message, More}`.
+/// Sends with one non-blocking system call. Returns a reference if the entry must wait, see [`later`], and `again` if
+/// the event is too large for a normal scheduler. The event is `{Level, Metadata, Message, More}`.
 #[rustler::nif]
 fn journal_log<'a>(
     env: Env<'a>,
@@ -121,10 +121,10 @@ fn log<'a>(
     later(env, &sink.journal.jobs, errno, move || journald.send(&entry, deadline))
 }
 
-/// Counts an event that did not get through: whether there is nobody yet to tell of it.
+/// Counts a dropped event. Returns whether no process is reporting drops yet.
 #[rustler::nif]
 fn journal_drop<'a>(env: Env<'a>, sink: Handle<Sink>, time: Term<'a>) -> bool {
-    // What is no time for the kernel is none for us.
+    // A time that is not a 64-bit integer counts as 0.
     let time = time.decode().unwrap_or_default();
     let mut dropped = sink.journal.dropped();
     if dropped.count == 0 {
@@ -135,36 +135,37 @@ fn journal_drop<'a>(env: Env<'a>, sink: Handle<Sink>, time: Term<'a>) -> bool {
     dropped.total += 1;
     dropped.first = dropped.first.min(time);
     dropped.last = dropped.last.max(time);
-    !dropped.teller.is_some_and(|teller| teller.is_alive(env))
+    !dropped.reporter.is_some_and(|reporter| reporter.is_alive(env))
 }
 
-/// Makes the caller the one who tells, unless there is one.
+/// Makes the caller the process that logs drop counts, unless there is one. Returns whether it is.
 #[rustler::nif]
 fn journal_teller(env: Env<'_>, sink: Handle<Sink>) -> bool {
     let mut dropped = sink.journal.dropped();
-    if dropped.count == 0 || dropped.teller.is_some_and(|teller| teller.is_alive(env)) {
+    if dropped.count == 0 || dropped.reporter.is_some_and(|reporter| reporter.is_alive(env)) {
         return false;
     }
-    dropped.teller = Some(env.pid());
+    dropped.reporter = Some(env.pid());
     true
 }
 
-/// `{Count, Last, From, To}`: from the first to the last, which is a number for [`journal_told`].
+/// Returns `{Count, Last, From, To}`. `From` and `To` are the times of the first and the last event as text. `Last` is
+/// the latter as a number, for [`journal_told`].
 #[rustler::nif]
 fn journal_dropped<'a>(env: Env<'a>, sink: Handle<Sink>) -> Term<'a> {
     let Dropped { count, first, last, .. } = *sink.journal.dropped();
     (count, last, binary(env, &rfc3339(first)), binary(env, &rfc3339(last))).encode(env)
 }
 
-/// That many have been told of, up to that time: how many there are that have not. When there are
-/// none, the caller is no teller any more.
+/// Records that the caller has logged `count` drops, up to the time `last`. Returns the number of drops that are not
+/// logged yet. If it is 0, the caller no longer logs them.
 #[rustler::nif]
 fn journal_told(sink: Handle<Sink>, count: u64, last: i64) -> u64 {
     let mut dropped = sink.journal.dropped();
     dropped.count = dropped.count.saturating_sub(count);
     dropped.first = last;
     if dropped.count == 0 {
-        dropped.teller = None;
+        dropped.reporter = None;
     }
     dropped.count
 }
@@ -206,7 +207,7 @@ impl Journald {
     }
 }
 
-/// Whether standard output (1) or standard error (2) is the stream of that `JOURNAL_STREAM`, or another one to
+/// Whether standard output (1) or standard error (2) is the stream that `JOURNAL_STREAM` names, or another stream to
 /// journald.
 #[rustler::nif]
 fn is_journal(fd: u32, journal_stream: Binary<'_>) -> bool {

@@ -1,4 +1,4 @@
-//! Any term as the value of a journal field.
+//! Writes terms as values of journal fields.
 
 use crate::budget::Budget;
 use crate::chardata::{self, is_printable};
@@ -11,9 +11,9 @@ mod atoms {
     rustler::atoms! { undefined, nil }
 }
 
-/// Appends what says the same to a human: text as it is, numbers and pids as Erlang writes them, modules as their
-/// language does. Text is a binary in UTF-8 or a list of code points that is not empty, all of it printable.
-/// Appends nothing for `undefined` and `nil`. What has parts is an invalid value: `io_lib` knows how to write it.
+/// Appends a term in a form for people: text unchanged, numbers and pids as Erlang writes them, modules as their
+/// language writes them. Text is a binary in UTF-8 or a non-empty list of code points, and all of it is printable.
+/// Appends nothing for `undefined` and `nil`. A compound term is an invalid value: `io_lib` formats those.
 pub fn append(bytes: &mut Vec<u8>, term: Term<'_>, budget: &mut Budget) -> Result<(), Rejected> {
     match term.get_type() {
         TermType::Atom => append_atom(bytes, term),
@@ -46,7 +46,7 @@ fn append_atom(bytes: &mut Vec<u8>, term: Term<'_>) -> Result<(), Rejected> {
     append_name(bytes, term).map(drop)
 }
 
-/// The name of an atom, of an Elixir module as Elixir writes it: which is what it returns.
+/// Appends the name of an atom. Elixir modules are written as in Elixir. Returns whether the atom is one.
 fn append_name(bytes: &mut Vec<u8>, atom: Term<'_>) -> Result<bool, Rejected> {
     let start = bytes.len();
     if !immediate::append(bytes, atom) {
@@ -77,7 +77,7 @@ fn append_binary(
     }
 }
 
-/// What was appended of one that is no text is the caller's to take away.
+/// Appends a string. If the list is not text, the caller must remove what was appended.
 fn append_string(
     bytes: &mut Vec<u8>,
     list: Term<'_>,
@@ -96,7 +96,7 @@ fn append_string(
     if is_text { Ok(()) } else { Err(Rejected::InvalidValue) }
 }
 
-/// Appends a list of atoms, with dots.
+/// Appends a list of atoms, joined with dots.
 pub fn append_path(
     bytes: &mut Vec<u8>,
     list: Term<'_>,
@@ -116,7 +116,7 @@ pub fn append_path(
     Ok(())
 }
 
-/// Appends `{M, F, A}` as the module's language writes it.
+/// Appends `{M, F, A}` in the syntax of the module's language.
 pub fn append_function(bytes: &mut Vec<u8>, tuple: Term<'_>) -> Result<(), Rejected> {
     let (module, function, arity): (Term<'_>, Term<'_>, u32) =
         tuple.decode().map_err(|_| Rejected::InvalidValue)?;
