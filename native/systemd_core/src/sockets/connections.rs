@@ -1,4 +1,4 @@
-//! Which connections of a listener still matter, as the kernel knows it.
+//! Which connections of a listener still have requests, according to the kernel.
 
 use super::listener::for_each_fd;
 use crate::raw_fd::borrow;
@@ -13,25 +13,25 @@ use std::time::Duration;
 nix::ioctl_read_bad!(unread, FIONREAD, c_int);
 nix::ioctl_read_bad!(unsent, TIOCOUTQ, c_int);
 
-/// How long a connection is waited for of which the kernel can't tell whether there is a request.
+/// How long to wait for a connection if the kernel can't tell whether it has a request.
 const UNCLEAR: Duration = Duration::from_secs(2);
 
-/// How long one is waited for that is used again after an answer.
+/// How long to wait for a connection on which the client sends another request after each answer.
 const LONGEST_USE: Duration = Duration::from_secs(5);
 
-/// So long after the listener was taken away every connection that came by it has its TLS handshake behind it.
+/// This long after the listener was taken away, every connection that it has accepted has completed its TLS handshake.
 const LONGEST_HANDSHAKE: Duration = Duration::from_millis(500);
 
 /// Connections of this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Connections {
-    /// That neither side has closed.
+    /// Connections that are open. The peer may already have closed its side.
     pub open: u32,
-    /// Those with a request that is not answered, or of which nobody can tell.
+    /// Connections with an unanswered request, or for which the kernel can't tell.
     pub with_request: u32,
 }
 
-/// Those that came by the listening sockets `listeners`, which were taken away so long ago.
+/// Counts the connections that the sockets `listeners` have accepted. `since` is the time since they were taken away.
 pub fn connections(listeners: &[RawFd], since: Duration) -> Result<Connections, Errno> {
     let addresses: Vec<_> =
         listeners.iter().map(|&fd| Local::of(fd)).collect::<Result<_, _>>()?;
@@ -48,12 +48,12 @@ pub fn connections(listeners: &[RawFd], since: Duration) -> Result<Connections, 
     Ok(found)
 }
 
-/// How many connections wait for a listening TCP socket to accept them, see tcp(7).
+/// How many connections wait in the accept queue of a listening TCP socket: see tcp(7).
 pub(super) fn queue_length(listener: RawFd) -> u32 {
     TcpInfo::of(listener).map_or(0, |info| info.unacked)
 }
 
-/// What getsockname(2) says.
+/// A local address, from getsockname(2).
 enum Local {
     Inet(IpAddr, u16),
     Unix(UnixAddr),
@@ -82,7 +82,7 @@ impl Local {
     }
 }
 
-/// `None` where it is no connection, or none any more.
+/// Whether a connection has a request. `None` if the descriptor is not a connection, or not an open one.
 fn has_request(fd: RawFd, local: &Local, since: Duration) -> Option<bool> {
     let is_listening = getsockopt(&borrow(fd).ok()?, sockopt::AcceptConn).ok()?;
     if is_listening {
@@ -90,7 +90,7 @@ fn has_request(fd: RawFd, local: &Local, since: Duration) -> Option<bool> {
     }
     let bytes = |ask: unsafe fn(c_int, *mut c_int) -> nix::Result<c_int>| {
         let mut count = 0;
-        // SAFETY: both write a number there.
+        // SAFETY: both ioctls write a number to `count`.
         unsafe { ask(fd, &raw mut count) }.map_or(0, |_| count)
     };
     let tcp = match local {
@@ -107,18 +107,18 @@ fn has_request(fd: RawFd, local: &Local, since: Duration) -> Option<bool> {
     })
 }
 
-/// `struct tcp_info` of linux/tcp.h as far as Linux 4.6 fills it in; that of libc is shorter.
+/// The part of `struct tcp_info` in linux/tcp.h that Linux 4.6 and later fill in. The struct in libc is shorter.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 struct TcpInfo {
     state: u8,
     options: [u8; 7],
     sizes: [u32; 4],
-    /// Of a listening socket: the length of its queue.
+    /// For a listening socket, the length of its accept queue.
     unacked: u32,
     losses: [u32; 4],
-    /// In milliseconds, as the next three, and by the kernel's clock: what falls into one of its ticks, of 4 ms mostly,
-    /// has the same number.
+    /// This field and the next three are ages in milliseconds. The kernel's clock counts in ticks, usually of 4 ms, so
+    /// events within one tick have the same age.
     last_data_sent: u32,
     last_ack_sent: u32,
     last_data_recv: u32,
@@ -130,7 +130,7 @@ struct TcpInfo {
     bytes_received: u64,
     segs_out: u32,
     segs_in: u32,
-    /// What the VM has queued is behind these.
+    /// Data in the VM's own send queue follows these bytes.
     notsent_bytes: u32,
     min_rtt: u32,
     data_segs_in: u32,
@@ -141,7 +141,7 @@ impl TcpInfo {
     fn of(fd: RawFd) -> Result<Self, Errno> {
         let mut info = MaybeUninit::<Self>::zeroed();
         let mut length = size_of::<Self>() as libc::socklen_t;
-        // SAFETY: the kernel writes no more than `length` bytes, and any bytes are a `TcpInfo`.
+        // SAFETY: the kernel writes at most `length` bytes, and any bytes are a valid `TcpInfo`.
         let info = unsafe {
             let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
             let result =
@@ -152,12 +152,13 @@ impl TcpInfo {
         Ok(info)
     }
 
-    /// `TCP_ESTABLISHED`, or `TCP_CLOSE_WAIT`, where the peer has closed its side and may wait for an answer.
+    /// True for `TCP_ESTABLISHED`, and for `TCP_CLOSE_WAIT`: the peer has closed its side, but may wait for an answer.
     fn is_open(&self) -> bool {
         matches!(self.state, 1 | 8)
     }
 
-    /// Since the listener was taken away, and goes on to be used: whenever it ends, it takes a request along.
+    /// Whether the connection has had an answer since the listener was taken away, and its client still uses it.
+    /// Waiting longer does not help: whenever such a connection ends, it may lose a request.
     fn was_answered(&self, since: Duration) -> bool {
         let sent = Duration::from_millis(self.last_data_sent.into());
         self.data_segs_out > 0 && since > LONGEST_USE && sent + LONGEST_HANDSHAKE < since
@@ -165,12 +166,13 @@ impl TcpInfo {
 
     fn has_request(&self) -> bool {
         let (sent, received) = (self.last_data_sent, self.last_data_recv);
-        // A connection has both times from its beginning.
+        // Both times are set from the start of the connection, even without any data.
         let has_received = self.bytes_received > 0;
         if has_received && (self.data_segs_out == 0 || received < sent) {
             return true;
         }
-        // Within one tick, and the peer has acknowledged nothing since; or it has only come, and is about to ask.
+        // Unclear if both fall into one tick and the peer has acknowledged nothing since, or if a new connection has
+        // sent nothing yet.
         let is_unclear = !has_received || received == sent && self.last_ack_recv == received;
         is_unclear && Duration::from_millis(received.into()) < UNCLEAR
     }
@@ -204,7 +206,7 @@ mod tests {
             let listener = TcpListener::bind(address).unwrap();
             assert_eq!(of(&listener, NOW), (0, 0));
             let (mut client, mut server) = pair(&listener);
-            // About to ask.
+            // The client is about to send a request.
             assert_eq!(of(&listener, NOW), (1, 1));
             client.write_all(b"request").unwrap();
             assert_eq!(of(&listener, NOW), (1, 1));
@@ -215,7 +217,7 @@ mod tests {
             server.write_all(b"answer").unwrap();
             let _ = client.read(&mut [0; 100]).unwrap();
             assert_eq!(of(&listener, NOW), (1, 0));
-            // On the same connection.
+            // A second request on the same connection.
             sleep(Duration::from_millis(50));
             client.write_all(b"request").unwrap();
             let _ = server.read(&mut [0; 100]).unwrap();
@@ -233,7 +235,7 @@ mod tests {
         assert_eq!(of(&listener, NOW), (1, 0));
     }
 
-    /// So fast that the kernel's clock has not gone on, and then one that takes long.
+    /// Requests that are so fast that the kernel's clock does not advance, and then one with a slow answer.
     #[test]
     fn asked_again_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -255,7 +257,7 @@ mod tests {
         assert_eq!(of(&listener, NOW), (1, 0));
     }
 
-    /// By one who does not leave.
+    /// By a client that keeps its connection open.
     #[test]
     fn asked_again_after_an_answer() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

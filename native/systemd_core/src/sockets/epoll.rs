@@ -1,4 +1,4 @@
-//! A descriptor whose file is replaced while somebody waits for it by epoll(7), as the VM does.
+//! Replaces the file of a descriptor that is registered with epoll(7), as the VM's descriptors are.
 
 use super::listener::{for_each_fd, inode};
 use crate::raw_fd::{borrow, duplicate, replace_file};
@@ -12,18 +12,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Where a descriptor is registered, and for what.
+/// An epoll instance in which a descriptor is registered, and its events.
 struct Registration {
     epoll: Epoll,
     event: EpollEvent,
 }
 
-/// Makes the number a descriptor of `by`. Whoever waits for the number goes on waiting, for `by`.
+/// Makes `number` a descriptor of the file of `by`. A thread that waits for the number in epoll then waits for `by`.
 ///
-/// epoll knows a file by its address and its number. When a number gets another file, `EPOLL_CTL_MOD` of that number fails, and the
-/// VM never polls the number again, whatever file it has later. So the new file is registered under the number first, by a thread
-/// that has a table of descriptors of its own. The old file stays registered, for no events, because a thread of the VM may have
-/// looked it up just before: see [`forget`].
+/// epoll identifies a registration by the file's address and the descriptor number. When a number gets another file,
+/// `EPOLL_CTL_MOD` of that number fails, and the VM never polls the number again, whatever file it has later. So the
+/// new file is first registered under the number, by a thread with a descriptor table of its own. The old file stays
+/// registered, but for no events, because a thread of the VM may have looked it up just before: see [`forget`].
 pub(super) fn replace(number: RawFd, by: BorrowedFd<'_>) -> Result<(), Errno> {
     let before = duplicate(number)?;
     let registered = registrations(number, inode(&before)?)?;
@@ -35,7 +35,7 @@ pub(super) fn replace(number: RawFd, by: BorrowedFd<'_>) -> Result<(), Errno> {
         replace_file(number, by)?;
         let _ = elsewhere(number, before.as_raw_fd(), &registered, disarm);
     } else {
-        // Where no thread can be had, or `unshare` is forbidden, there is a moment in which the VM may fail.
+        // Without a thread, or if `unshare` is forbidden, the VM's `EPOLL_CTL_MOD` may fail for a moment.
         let _ = each(&registered, number, delete);
         replace_file(number, by)?;
         let _ = each(&registered, number, add);
@@ -43,12 +43,14 @@ pub(super) fn replace(number: RawFd, by: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Deletes what `replace` has left registered for a file that has its number again, before anybody waits for it.
+/// Deletes the registration that `replace` has left for a file that has got its number back. Call this before the VM
+/// waits for the file.
 pub(super) fn forget(number: RawFd) -> Result<(), Errno> {
     each(&registrations(number, inode(borrow(number)?)?)?, number, delete)
 }
 
-/// Changes what is registered for `file` under that number, and says whether it could.
+/// Changes the registrations of `file` under `number`, in a thread with a descriptor table of its own. Returns whether
+/// that worked.
 fn elsewhere(
     number: RawFd,
     file: RawFd,
@@ -70,7 +72,7 @@ type Change = fn(&Registration, BorrowedFd<'_>) -> Result<(), Errno>;
 
 fn add(at: &Registration, fd: BorrowedFd<'_>) -> Result<(), Errno> {
     match at.epoll.add(fd, at.event) {
-        // It had the number before, or a thread came no further.
+        // The file had this number before, or an earlier attempt has failed halfway.
         Err(Errno::EEXIST) => at.epoll.modify(fd, &mut at.event.clone()),
         result => result,
     }
@@ -88,7 +90,7 @@ fn each(registered: &[Registration], number: RawFd, change: Change) -> Result<()
     registered.iter().try_for_each(|at| change(at, borrow(number)?))
 }
 
-/// In all of this process. See `/proc/pid/fdinfo` in proc(5).
+/// The registrations in all epoll instances of this process: see `/proc/pid/fdinfo` in proc(5).
 fn registrations(number: RawFd, inode: u64) -> Result<Vec<Registration>, Errno> {
     let mut found = Vec::new();
     for_each_fd(|fd| {
@@ -105,7 +107,7 @@ fn registrations(number: RawFd, inode: u64) -> Result<Vec<Registration>, Errno> 
     Ok(found)
 }
 
-/// From a line such as `tfd: 26 events: 40000019 data: 7fb70000001a pos:0 ino:32c7c6a sdev:f`.
+/// Parses a line such as `tfd: 26 events: 40000019 data: 7fb70000001a pos:0 ino:32c7c6a sdev:f`.
 fn event(line: &str, number: RawFd, inode: u64) -> Option<EpollEvent> {
     let value = |key| line.split_once(key)?.1.split_whitespace().next();
     let hex = |key| u64::from_str_radix(value(key)?, 16).ok();
@@ -127,7 +129,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn who_waits_notices_nothing() {
+    fn waiting_threads_notice_nothing() {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
         let (number, mut peer) = UnixStream::pair().unwrap();
         let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, 7);

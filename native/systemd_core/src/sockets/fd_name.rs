@@ -1,20 +1,20 @@
-//! Names of descriptors in the manager's store, see `FDNAME=` in sd_notify(3).
+//! Names of descriptors in systemd's store: see `FDNAME=` in sd_notify(3).
 
-/// 1 to 255 printable ASCII characters but `:`, which separates names in `$LISTEN_FDNAMES`.
+/// A name of 1 to 255 printable ASCII characters, without `:`, which separates names in `$LISTEN_FDNAMES`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FdName<'a>(&'a [u8]);
 
 impl<'a> FdName<'a> {
     const LONGEST: usize = 255;
 
-    /// `None` for what the manager would refuse, or give back without a name.
+    /// Returns `None` for a name that systemd would reject, or would not return with the descriptor.
     pub fn parse(name: &'a [u8]) -> Option<Self> {
         let legal = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b':';
         let fits = (1..=Self::LONGEST).contains(&name.len());
         (fits && name.iter().all(legal)).then_some(Self(name))
     }
 
-    /// The name as it was given.
+    /// The bytes of the name.
     pub fn as_bytes(self) -> &'a [u8] {
         self.0
     }

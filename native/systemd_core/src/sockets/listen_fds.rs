@@ -1,4 +1,4 @@
-//! The descriptors that the manager hands over, as sd_listen_fds(3) defines them.
+//! The descriptors that systemd passes to this process: see sd_listen_fds(3).
 
 use super::socket_info::socket_info;
 use crate::environment::{is_meant, positive};
@@ -16,23 +16,23 @@ use std::sync::{Mutex, PoisonError};
 
 const FIRST: RawFd = 3;
 
-/// No more of those that are closed are looked for.
+/// The search ends after this many closed descriptors.
 const MOST_CLOSED: usize = 100;
 
 /// A descriptor with its name, if it has one.
 pub type Named<'a> = (RawFd, Option<&'a [u8]>);
 
-/// What is there, and what is wrong with the variables, in words.
+/// The passed descriptors, and what is wrong with the variables.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct HandedOver<'a> {
-    /// In their order.
+    /// In the order of their numbers.
     pub fds: Vec<Named<'a>>,
-    /// A line for the log each.
+    /// Lines for the log.
     pub complaints: Vec<String>,
 }
 
-/// Checks that they are open, and makes them close-on-exec. They stay open for as long as this
-/// process runs, but for a connection that was handed out: see [`hand_out`].
+/// Checks that the descriptors are open, and makes them close-on-exec. They stay open for as long as this process runs,
+/// except for a connection that was handed out: see [`hand_out`].
 pub fn listen_fds<'a>(
     fds: Option<&[u8]>,
     pid: Option<&[u8]>,
@@ -102,7 +102,8 @@ fn numbers(
             "LISTEN_PID={pid} is not this process ({own_pid}). A script in ExecStart= must exec the VM{private}"
         ));
     }
-    // Of systemd 259 and later. With PrivatePIDs= systemd 262 names the process that has made the namespace.
+    // systemd 259 and later set LISTEN_PIDFDID. With PrivatePIDs=, systemd 262 sets it to the ID of the process that
+    // has created the namespace.
     if own_pid != 1
         && let Some(id) = pidfd_id
         && let Some(own) = own_pidfd_id()
@@ -118,7 +119,7 @@ fn numbers(
         .ok_or_else(|| invalid("LISTEN_FDS", fds))
 }
 
-/// Whether the manager handed something over under that number when it started this process.
+/// Whether systemd has passed a descriptor with this number to this process.
 pub(crate) fn is_handed_over(fd: RawFd) -> bool {
     let variables = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID"].map(std::env::var_os);
     let [fds, pid, pidfd_id] =
@@ -127,9 +128,9 @@ pub(crate) fn is_handed_over(fd: RawFd) -> bool {
         .is_some_and(|numbers| numbers.contains(&fd))
 }
 
-/// To be asked by one who has a descriptor of his own of the same socket: he may keep it if this is
-/// `Ok`. A connection that the manager handed over ends when it is closed, so that the one of that
-/// number is closed for the first who asks, and is `ENOTSOCK` for the others.
+/// For a caller that has its own descriptor of the same socket. It may keep that one if this returns `Ok`. A connection
+/// ends only when all its descriptors are closed. So for a connection that systemd has passed, the first call closes
+/// the descriptor `fd`, and later calls fail with `ENOTSOCK`.
 pub fn hand_out(fd: RawFd) -> Result<(), Errno> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     if !is_handed_over(fd) {
@@ -139,14 +140,14 @@ pub fn hand_out(fd: RawFd) -> Result<(), Errno> {
     if socket_info(fd)?.is_connection() { release(fd) } else { Ok(()) }
 }
 
-/// Closes a handed-over descriptor. `/dev/null` takes its place, because `$LISTEN_FDS` goes on to
-/// name that number: no other file may come by it.
+/// Closes a passed descriptor, and puts `/dev/null` in its place. `$LISTEN_FDS` still includes the number, so no other
+/// file may get it.
 pub(crate) fn release(fd: RawFd) -> Result<(), Errno> {
     let null = File::open("/dev/null").map_err(errno_of)?;
     replace_file(fd, null)
 }
 
-/// True for one that was released.
+/// Makes a passed descriptor close-on-exec. Returns true if it was released before: see [`release`].
 fn adopt(fd: RawFd) -> Result<bool, Errno> {
     let fd = borrow(fd)?;
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
@@ -189,7 +190,7 @@ mod tests {
         }
     }
 
-    /// A process of the same number, later or in another namespace.
+    /// Another process with the same PID, later or in another namespace.
     #[test]
     fn meant_for_another_process_of_that_number() {
         let complaint = |id: &str| {

@@ -1,4 +1,4 @@
-//! Taking a listening socket away from whoever accepts on it.
+//! Takes a listening socket away from the server that accepts on it.
 
 use super::connections::queue_length;
 use super::epoll;
@@ -21,13 +21,13 @@ use std::time::{Duration, Instant};
 /// A listening socket that was taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TakenAway {
-    /// A descriptor of it that nobody accepts on. It stays open until it is given back or closed.
+    /// A descriptor of the socket on which nobody accepts. It stays open until it is given back or closed.
     pub fd: RawFd,
-    /// By which it is known: the number alone says nothing.
+    /// Identifies the socket. The descriptor number alone does not.
     pub inode: u64,
-    /// That of the socket in its place.
+    /// The inode of the socket in its place.
     pub decoy: u64,
-    /// The manager has handed it over, and has it still.
+    /// Whether systemd has passed the socket. systemd still holds it then.
     pub is_handed_over: bool,
 }
 
@@ -84,7 +84,8 @@ fn take_away_if(fd: RawFd, is_handed_over: impl Fn(RawFd) -> bool) -> Result<Tak
 }
 
 impl TakenAway {
-    /// It has its number again, which is the decoy's or nobody's. `EBADF` where another file has come by one of the two.
+    /// Gives the socket its number `fd` again. The number must be the decoy's, or free. Fails with `EBADF` if another
+    /// file has got one of the two numbers.
     pub fn give_back(self, fd: RawFd) -> Result<(), Errno> {
         let is_free = borrow(fd).and_then(fstat) == Err(Errno::EBADF);
         if !is_inode(self.fd, self.inode) || !(is_free || is_inode(fd, self.decoy)) {
@@ -95,20 +96,20 @@ impl TakenAway {
         self.close()
     }
 
-    /// Closes it, which ends a socket that nobody else has.
+    /// Closes the descriptor. This ends the socket if nothing else holds it.
     pub fn close(self) -> Result<(), Errno> {
         if !is_inode(self.fd, self.inode) {
             return Err(Errno::EBADF);
         }
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
         taken.retain(|before| before.inode != self.inode);
-        // SAFETY: the inode says that it is the one that `take_away` has left open, which nobody else knows.
+        // SAFETY: the inode shows that this is the descriptor that `take_away` has left open, and nothing else owns it.
         drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
         Ok(())
     }
 }
 
-/// The listening TCP sockets of this process on that port.
+/// The listening TCP sockets of this process on this port.
 pub fn listening_on(port: u16) -> Result<Vec<RawFd>, Errno> {
     let mut found = Vec::new();
     for_each_fd(|fd| {
@@ -122,7 +123,7 @@ pub fn listening_on(port: u16) -> Result<Vec<RawFd>, Errno> {
     Ok(found)
 }
 
-/// Calls with the number of each descriptor of this process.
+/// Calls `call` with the number of each descriptor of this process.
 pub(super) fn for_each_fd(mut call: impl FnMut(RawFd)) -> Result<(), Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut directory = Dir::open("/proc/self/fd", flags, Mode::empty())?;
@@ -139,7 +140,7 @@ pub(super) fn for_each_fd(mut call: impl FnMut(RawFd)) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Sockets have a file system of their own, in which no two have the same.
+/// The inode of a socket. Sockets have a file system of their own, so it is unique among them.
 pub(super) fn inode(fd: impl AsFd) -> Result<u64, Errno> {
     let stat = fstat(fd)?;
     let kind = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT;
@@ -150,7 +151,7 @@ fn is_inode(fd: RawFd, of: u64) -> bool {
     borrow(fd).and_then(inode) == Ok(of)
 }
 
-/// Those of a socket's descriptors.
+/// The numbers of this process's descriptors of a socket.
 fn numbers(of: u64) -> Result<Vec<RawFd>, Errno> {
     let mut found = Vec::new();
     for_each_fd(|fd| {
@@ -257,7 +258,7 @@ mod tests {
             accepted.read_exact(&mut text).unwrap();
             assert_eq!(&text, b"hello");
 
-            // In the next life of the VM.
+            // Again, as after a restart of the VM.
             let again = take_away(&listener);
             assert!(is_refused(listener.accept()));
             assert_eq!(again.give_back(listener.as_raw_fd()), Ok(()));

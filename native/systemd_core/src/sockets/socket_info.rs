@@ -1,4 +1,4 @@
-//! What a descriptor is, asked of the kernel.
+//! Describes descriptors, as the kernel knows them.
 
 use crate::errno::errno_of;
 use crate::raw_fd::{borrow, duplicate};
@@ -20,30 +20,30 @@ pub struct SocketInfo {
     pub kind: SockType,
     /// `SO_ACCEPTCONN`
     pub is_listening: bool,
-    /// Whether it has a peer.
+    /// Whether the socket has a peer.
     pub is_connected: bool,
     /// The local address, with its family.
     pub address: LocalAddress,
 }
 
-/// What getsockname(2) says.
+/// A local address, from getsockname(2).
 #[derive(Debug, PartialEq, Eq)]
 pub enum LocalAddress {
     /// `AF_INET` or `AF_INET6`
     Inet(SocketAddr),
-    /// `AF_UNIX`: a path, a NUL and an abstract name, or nothing.
+    /// `AF_UNIX`: a path, or a NUL and an abstract name, or empty.
     Unix(Vec<u8>),
 }
 
 impl SocketInfo {
-    /// Of the kind that has one peer, and ends with it.
+    /// Whether the socket is of a kind that has one peer, and ends with it.
     pub fn is_connection(&self) -> bool {
         matches!(self.kind, SockType::Stream | SockType::SeqPacket) && !self.is_listening
     }
 }
 
-/// `ENOTSOCK` for anything but a socket, `EAFNOSUPPORT` for one of another family, `EBADF` for one
-/// that is not open.
+/// Describes a socket. Fails with `ENOTSOCK` for another kind of file, with `EAFNOSUPPORT` for a socket of another
+/// family, and with `EBADF` for a descriptor that is not open.
 pub fn socket_info(fd: RawFd) -> Result<SocketInfo, Errno> {
     let borrowed = borrow(fd)?;
     Ok(SocketInfo {
@@ -64,7 +64,7 @@ fn local_address(fd: RawFd) -> Result<LocalAddress, Errno> {
     v4.or_else(v6).map(LocalAddress::Inet).ok_or(Errno::EAFNOSUPPORT)
 }
 
-/// The standard library knows paths of the full 108 bytes too.
+/// The standard library also reads paths that fill all 108 bytes.
 fn unix_address(fd: RawFd) -> Result<LocalAddress, Errno> {
     let address = UnixDatagram::from(duplicate(fd)?).local_addr().map_err(errno_of)?;
     Ok(LocalAddress::Unix(match (address.as_pathname(), address.as_abstract_name()) {
@@ -128,12 +128,12 @@ mod tests {
         let prefix = format!("/tmp/systemd-core-{}-", std::process::id());
         let path = format!("{prefix:n<108}");
         let datagram = UnixDatagram::unbound().unwrap();
-        // Neither the standard library nor nix makes such an address.
+        // Neither the standard library nor nix can create such an address.
         let mut address = libc::sockaddr_un { sun_family: 1, sun_path: [0; 108] };
         for (to, from) in address.sun_path.iter_mut().zip(path.bytes()) {
             *to = from as libc::c_char;
         }
-        // SAFETY: the pointer and the length are those of the address.
+        // SAFETY: the pointer and the length are those of `address`.
         let bound = unsafe {
             libc::bind(
                 datagram.as_raw_fd(),

@@ -1,10 +1,10 @@
-//! State that outlives this process: each piece under a name, in a sealed memfd. The manager's store has one
-//! descriptor of it, this process another.
+//! State that outlives this process. Each term has a name, and is in a sealed memfd. systemd's descriptor store holds
+//! one descriptor of it, and this process another one.
 //!
-//! That other one belongs to the process, and not to this library: it outlives a restart of the VM in place and an
-//! upgrade, and is found by the name of its file in `/proc/self/fd`. Its number says nothing, because others may have
-//! closed it, another copy of this library among them: it is touched only after its file was found to be the one that
-//! was recorded. A file that is on its way to the manager is not sealed yet, and so nobody finds it.
+//! The second descriptor belongs to the process and not to this library: it outlives an upgrade, and a restart of the
+//! VM in place. It is found by the name of its file in `/proc/self/fd`. Its number alone identifies nothing, because
+//! other code may have closed it, also another copy of this library. So it is used only after a check that it still has
+//! the recorded file. A file that is being sent to systemd is not sealed yet, so nobody finds it.
 
 use super::fd_name::FdName;
 use super::listen_fds::{is_handed_over, release};
@@ -24,20 +24,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const PREFIX: &str = "systemd-term:";
 
-/// One at a time.
+/// Serializes all operations on stored terms.
 static TERMS: Mutex<()> = Mutex::new(());
 
-/// A descriptor, and the file that it was seen to be of.
+/// A descriptor, and the file that it had when it was found.
 #[derive(Debug, Clone, Copy)]
 struct Kept {
     fd: RawFd,
     file: Identity,
 }
 
-/// The device and the inode.
+/// Device and inode of a file.
 type Identity = (libc::dev_t, libc::ino_t);
 
-/// A term on its way to the manager.
+/// A term that is being sent to systemd.
 #[derive(Debug)]
 pub struct Incoming {
     file: OwnedFd,
@@ -45,26 +45,26 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// `EINVAL` for a name of more than 236 bytes.
+    /// Fails with `EINVAL` for a name of more than 236 bytes: memfd_create(2) allows 249, and the prefix has 13.
     pub fn new(name: FdName<'_>, bytes: &[u8]) -> Result<Self, Errno> {
         let file =
             memfd::with(&format!("{PREFIX}{}", String::from_utf8_lossy(name.as_bytes())), bytes)?;
         Ok(Self { file, before: None })
     }
 
-    /// To be called before it is sent, and fails in its place.
+    /// Finds the descriptor of an earlier term. Called before sending, so that nothing is sent if it fails.
     pub fn find_before(&mut self, name: FdName<'_>) -> Result<(), Errno> {
         let _guard = lock();
         self.before = find(name)?;
         Ok(())
     }
 
-    /// What is to be sent.
+    /// The descriptor to send.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
 
-    /// The manager has it: [`fetch`] finds it from now on.
+    /// Called after the term was sent to systemd. [`fetch`] finds it from now on.
     pub fn keep(self) -> Result<(), Errno> {
         let _guard = lock();
         match self.before.filter(Kept::is_there) {
@@ -80,7 +80,8 @@ impl Incoming {
         Ok(())
     }
 
-    /// The manager has removed the one before, and not taken this one: [`fetch`] finds neither from now on.
+    /// Called if systemd has removed the earlier term but did not receive this one. [`fetch`] finds neither from now
+    /// on.
     pub fn give_up(self) {
         let _guard = lock();
         if let Some(before) = self.before {
@@ -89,7 +90,7 @@ impl Incoming {
     }
 }
 
-/// What was kept last under that name, by this process or by the one before it.
+/// Returns the term that this process, or the one before it, has last kept under this name.
 pub fn fetch(name: FdName<'_>) -> Result<Option<Vec<u8>>, Errno> {
     let file = {
         let _guard = lock();
@@ -98,10 +99,10 @@ pub fn fetch(name: FdName<'_>) -> Result<Option<Vec<u8>>, Errno> {
     file.map(|file| read(file.into())).transpose()
 }
 
-/// [`fetch`] finds nothing from now on.
+/// Removes the term from this process: [`fetch`] finds nothing from now on.
 pub fn forget(name: FdName<'_>) -> Result<(), Errno> {
     let _guard = lock();
-    // The manager may have handed over several of one name.
+    // systemd may have passed several descriptors with one name.
     while let Some(kept) = find(name)? {
         kept.discard()?;
     }
@@ -128,7 +129,7 @@ impl Kept {
     }
 }
 
-/// The one with the lowest number: the manager hands the newest of a name over first.
+/// Finds the descriptor with the lowest number: of several with one name, systemd passes the newest first.
 fn find(name: FdName<'_>) -> Result<Option<Kept>, Errno> {
     let file = [b"/memfd:", PREFIX.as_bytes(), name.as_bytes(), b" (deleted)"].concat();
     let is_it =
@@ -146,8 +147,8 @@ fn find(name: FdName<'_>) -> Result<Option<Kept>, Errno> {
     Ok(numbers.min().and_then(|fd| Some(Kept { fd, file: identity(fd).ok()? })))
 }
 
-/// Sealed, or handed over; and open for writing as memfd_create(2) does it: one that somebody has opened to read it
-/// isn't.
+/// Whether the file is sealed or was passed by systemd, and is open for reading and writing, as memfd_create(2) opens
+/// it. The descriptor of a program that has opened the file only to read it doesn't count.
 fn is_kept(fd: RawFd) -> bool {
     let Ok(file) = borrow(fd) else { return false };
     let access = fcntl(file, FcntlArg::F_GETFL).map(OFlag::from_bits_truncate);
@@ -233,7 +234,7 @@ mod tests {
     fn a_number_that_is_another_file_by_now_is_left_alone() {
         kept("taken", b"one");
         let (stays, gone) = (incoming("taken", b"two"), incoming("taken", b"three"));
-        // As another copy of this library would have cleared it, and somebody else have got the number.
+        // As if another copy of this library had closed the descriptor, and other code had got its number.
         let fd = number("taken").unwrap();
         replace_file(fd, File::open("/dev/null").unwrap()).unwrap();
         let stranger = identity(fd);

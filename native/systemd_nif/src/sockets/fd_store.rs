@@ -1,4 +1,4 @@
-//! The manager's descriptor store.
+//! The NIFs for systemd's descriptor store.
 
 use crate::budget::Budget;
 use crate::chardata::text_or_atom;
@@ -13,10 +13,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use systemd_core::stored_term::{self, Incoming};
 use systemd_core::{Assignment, Errno, FdName, Message, duplicate};
 
-/// With one message the kernel passes 253 (`SCM_MAX_FD`), and musl 252: its sendmsg(2) takes 1,024 bytes of control data.
+/// The kernel passes at most 253 descriptors with one message (`SCM_MAX_FD`), and musl 252: its sendmsg(2) accepts
+/// 1,024 bytes of control data.
 const MOST_OF_A_MESSAGE: usize = 252;
 
-/// A name as the protocol has it: from an atom or `unicode:chardata()`.
+/// Converts a name, which is an atom or `unicode:chardata()`, to the protocol's form.
 #[rustler::nif]
 fn fd_name<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
     match text_of(env, name) {
@@ -25,14 +26,14 @@ fn fd_name<'a>(env: Env<'a>, name: Term<'a>) -> Term<'a> {
     }
 }
 
-/// Its text, for [`FdName::parse`]; or what the caller is told.
+/// The text of a name, for [`FdName::parse`], or the error for the caller.
 fn text_of<'a>(env: Env<'a>, name: Term<'a>) -> Result<Cow<'a, [u8]>, Term<'a>> {
     let text = text_or_atom(name, &mut Budget::MESSAGE.clone()).unwrap_or_default();
     let refused = || error(env, (atoms::invalid_fd_name(), name));
     FdName::parse(&text).map(drop).ok_or_else(refused).map(|()| text)
 }
 
-/// Stores all of them, or none where one is not open: `[Fd | {Fd, Name}]`. The manager has a name for those without.
+/// Stores `[Fd | {Fd, Name}]`, or nothing if one of them is not open. systemd names the descriptors that have no name.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_fds<'a>(
     env: Env<'a>,
@@ -61,10 +62,11 @@ fn store_fds<'a>(
     }))
 }
 
-/// Those of each name, or without one.
+/// The descriptors with each name, and those without one.
 type Named<'a> = BTreeMap<Option<Cow<'a, [u8]>>, Vec<OwnedFd>>;
 
-/// Descriptors of our own, whatever becomes of the numbers that they were given by; or what the caller is told.
+/// Duplicates the descriptors, so that nothing depends on the caller's numbers any more. If that fails, returns the
+/// error for the caller.
 fn named<'a>(env: Env<'a>, fds: Vec<Term<'a>>) -> Result<Named<'a>, Term<'a>> {
     let mut named = Named::new();
     for term in fds {
@@ -81,7 +83,7 @@ fn named<'a>(env: Env<'a>, fds: Vec<Term<'a>>) -> Result<Named<'a>, Term<'a>> {
     Ok(named)
 }
 
-/// Removes those of these names, and what [`store_term`] keeps under them.
+/// Removes the stored descriptors with these names, and the terms that [`store_term`] keeps under them.
 #[rustler::nif(schedule = "DirtyIo")]
 fn clear_fds<'a>(
     env: Env<'a>,
@@ -107,8 +109,8 @@ fn clear_fds<'a>(
     }))
 }
 
-/// Puts it into the store in the place of an older one, and keeps it here. There is no one message for both: a manager
-/// that takes the first and not the second has neither, and so have we.
+/// Stores a term in place of an earlier one, and keeps it in this process. No single message does both. If systemd
+/// receives the message that removes, but not the one that stores, it has neither term, and this process keeps neither.
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_term<'a>(
     env: Env<'a>,
@@ -129,7 +131,7 @@ fn store_term<'a>(
     let (notifier, until) = (manager.notifier.clone(), deadline(timeout));
     later(env, &manager.jobs, Errno::EAGAIN, move || {
         let name = FdName::parse(&name).ok_or(Errno::EINVAL)?;
-        // What is sent must not fail to be kept.
+        // A term that was sent must also be kept, so what can fail comes first.
         incoming.find_before(name)?;
         notifier.send(&Message::of(&Assignment::FdStoreRemove(name))?, until)?;
         let store = Message::of(&Assignment::FdStore { name: Some(name), poll: true })?;

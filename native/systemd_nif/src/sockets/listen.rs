@@ -1,4 +1,4 @@
-//! What the manager handed over, and what it is.
+//! The NIFs for descriptors that systemd has passed.
 
 use crate::{atoms, binary, done, environment, error, posix};
 use rustler::{Encoder, Env, NifResult, Term};
@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use systemd_core::{LocalAddress, SockType, SocketInfo};
 
-/// What the variables of sd_listen_fds(3) stand for, and what is wrong with them: `{[{Fd, Name | false}], [Text]}`.
+/// Evaluates the variables of sd_listen_fds(3). Returns `{[{Fd, Name | false}], [Complaint]}`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn listen_fds<'a>(
     env: Env<'a>,
@@ -25,7 +25,7 @@ fn listen_fds<'a>(
     (fds, handed_over.complaints).encode(env)
 }
 
-/// A `systemd:fd_info()`.
+/// Returns `{ok, systemd:fd_info()}`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn socket_info<'a>(env: Env<'a>, fd: RawFd) -> NifResult<Term<'a>> {
     match systemd_core::socket_info(fd) {
@@ -49,7 +49,7 @@ fn encode<'a>(env: Env<'a>, fd: RawFd, info: &SocketInfo) -> NifResult<Term<'a>>
         }
         LocalAddress::Inet(SocketAddr::V6(address)) => {
             let [a, b, c, d, e, f, g, h] = address.ip().segments();
-            // Rustler has tuples of seven at most.
+            // Rustler encodes tuples of at most seven elements.
             let ip = rustler::types::tuple::make_tuple(
                 env,
                 &[a, b, c, d, e, f, g, h].map(|segment| segment.encode(env)),
@@ -73,7 +73,8 @@ fn encode<'a>(env: Env<'a>, fd: RawFd, info: &SocketInfo) -> NifResult<Term<'a>>
     )
 }
 
-/// Whether one who has opened it may keep it. `enotsock` when another one was first.
+/// Returns whether a caller that has opened the descriptor may keep it. It is `{error, enotsock}` if another caller was
+/// first.
 #[rustler::nif(schedule = "DirtyIo")]
 fn hand_out<'a>(env: Env<'a>, fd: RawFd) -> Term<'a> {
     done(env, systemd_core::hand_out(fd))

@@ -1,4 +1,4 @@
-//! What `systemd:drainer/2` drains with.
+//! The NIFs behind `systemd:drainer/2`.
 
 use crate::budget::Budget;
 use crate::{done, result};
@@ -36,7 +36,8 @@ fn listening_on(env: Env<'_>, port: u16) -> Term<'_> {
     result(env, systemd_core::listening_on(port))
 }
 
-/// `{ok, {Open, WithRequest}}`, of the listeners with these descriptors, which were taken away so long ago.
+/// Returns `{ok, {Open, WithRequest}}` for the connections of these listeners. They were taken away `millis`
+/// milliseconds ago.
 #[rustler::nif(schedule = "DirtyIo")]
 fn connections<'a>(env: Env<'a>, listeners: Term<'a>, millis: u32) -> NifResult<Term<'a>> {
     let mut budget = Budget::NORMAL;
