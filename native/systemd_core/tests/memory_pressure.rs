@@ -1,4 +1,4 @@
-//! The thread that watches memory pressure, on each kind of file that the protocol has.
+//! The thread that watches memory pressure, with each kind of file in the protocol.
 
 #![allow(clippy::unwrap_used)]
 
@@ -46,12 +46,12 @@ impl Drop for Named {
     }
 }
 
-type Said = Receiver<Pressure>;
+type Events = Receiver<Pressure>;
 
-fn start(path: &Path, data: &[u8]) -> Result<(MemoryPressure, Said), Errno> {
-    let (tell, said) = channel();
+fn start(path: &Path, data: &[u8]) -> Result<(MemoryPressure, Events), Errno> {
+    let (tell, events) = channel();
     let tell = move |pressure| tell.send(pressure).unwrap_or_default();
-    Ok((MemoryPressure::start(path.to_owned(), data.to_vec(), tell)?, said))
+    Ok((MemoryPressure::start(path.to_owned(), data.to_vec(), tell)?, events))
 }
 
 fn refused(path: &Path) -> Errno {
@@ -59,8 +59,8 @@ fn refused(path: &Path) -> Errno {
 }
 
 fn refused_with(path: &Path, data: &[u8]) -> Errno {
-    let (_watch, said) = start(path, data).unwrap();
-    match said.recv_timeout(LONG) {
+    let (_watch, events) = start(path, data).unwrap();
+    match events.recv_timeout(LONG) {
         Ok(Pressure::Failed(errno)) => errno,
         other => panic!("{other:?}"),
     }
@@ -73,64 +73,64 @@ fn accepted(listener: &UnixListener) -> UnixStream {
 }
 
 #[test]
-fn a_fifo_is_told_of_once_until_it_is_done() {
+fn a_fifo_is_reported_once_until_the_owner_is_done() {
     let fifo = Named::fifo("fifo");
-    let (watch, said) = start(&fifo.0, b"").unwrap();
-    // No writer yet, nor any more: neither is an event.
+    let (watch, events) = start(&fifo.0, b"").unwrap();
+    // A FIFO that has no writer yet, or none any more, is no event.
     for _ in 0..2 {
-        assert_eq!(said.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
+        assert_eq!(events.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
         let mut writer = fifo.writer();
         writer.write_all(b"some").unwrap();
-        assert_eq!(said.recv_timeout(LONG), Ok(Pressure::Felt));
+        assert_eq!(events.recv_timeout(LONG), Ok(Pressure::Felt));
         for _ in 0..3 {
             writer.write_all(b"more").unwrap();
         }
-        assert_eq!(said.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
+        assert_eq!(events.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
         watch.done();
-        assert_eq!(said.recv_timeout(LONG), Ok(Pressure::Felt));
+        assert_eq!(events.recv_timeout(LONG), Ok(Pressure::Felt));
         watch.done();
     }
 }
 
-/// It comes back to the one who has written it.
+/// A FIFO returns the data to the process that has written it.
 #[test]
 fn the_data_is_no_event_of_a_fifo() {
     let fifo = Named::fifo("data");
-    let (_watch, said) = start(&fifo.0, b"some 200000 2000000\0").unwrap();
-    assert_eq!(said.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
+    let (_watch, events) = start(&fifo.0, b"some 200000 2000000\0").unwrap();
+    assert_eq!(events.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
 }
 
 #[test]
-fn done_more_often_than_asked_is_done_once() {
+fn extra_calls_of_done_have_no_effect() {
     let fifo = Named::fifo("often");
-    let (watch, said) = start(&fifo.0, b"").unwrap();
+    let (watch, events) = start(&fifo.0, b"").unwrap();
     for _ in 0..100_000 {
         watch.done();
     }
     let mut writer = fifo.writer();
     writer.write_all(b"some").unwrap();
-    assert_eq!(said.recv_timeout(LONG), Ok(Pressure::Felt));
-    assert_eq!(said.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
+    assert_eq!(events.recv_timeout(LONG), Ok(Pressure::Felt));
+    assert_eq!(events.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
 }
 
 #[test]
 fn a_socket_gets_the_data_and_ends_with_its_end() {
     let (named, listener) = Named::listener("socket");
-    let (watch, said) = start(&named.0, b"some 200000 2000000\0").unwrap();
+    let (watch, events) = start(&named.0, b"some 200000 2000000\0").unwrap();
     let mut peer = accepted(&listener);
     let mut data = [0; 20];
     peer.read_exact(&mut data).unwrap();
     assert_eq!(&data, b"some 200000 2000000\0");
     peer.write_all(&[7; 5]).unwrap();
-    assert_eq!(said.recv_timeout(LONG), Ok(Pressure::Felt));
+    assert_eq!(events.recv_timeout(LONG), Ok(Pressure::Felt));
     drop(peer);
-    assert_eq!(said.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
+    assert_eq!(events.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
     watch.done();
-    assert_eq!(said.recv_timeout(LONG), Ok(Pressure::Closed));
-    assert_eq!(said.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
+    assert_eq!(events.recv_timeout(LONG), Ok(Pressure::Closed));
+    assert_eq!(events.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
 }
 
-/// The kernel takes a trigger and keeps it; without one there is nothing to wait for, and poll says so.
+/// The kernel accepts a trigger and keeps it. Without one there is nothing to wait for, and poll(2) reports an error.
 #[test]
 fn the_kernels_own_file() {
     let psi = Path::new("/proc/pressure/memory");
@@ -138,12 +138,12 @@ fn the_kernels_own_file() {
         eprintln!("this kernel has no {}", psi.display());
         return;
     }
-    let (_watch, said) = start(psi, b"some 1900000 2000000\0").unwrap();
-    assert_eq!(said.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
+    let (_watch, events) = start(psi, b"some 1900000 2000000\0").unwrap();
+    assert_eq!(events.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
     assert_eq!(refused_with(psi, b"no trigger\0"), Errno::EINVAL);
-    let (_watch, said) = start(psi, b"").unwrap();
-    assert_eq!(said.recv_timeout(LONG), Ok(Pressure::Closed));
-    assert_eq!(said.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
+    let (_watch, events) = start(psi, b"").unwrap();
+    assert_eq!(events.recv_timeout(LONG), Ok(Pressure::Closed));
+    assert_eq!(events.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
 }
 
 #[test]
@@ -162,27 +162,27 @@ fn what_is_none_of_the_three() {
     assert_eq!(refused(&socket.0), Errno::ECONNREFUSED);
 }
 
-/// Whether it sleeps in `poll`, or waits for its owner, and whether it is dropped or stopped.
+/// In all four cases: the thread sleeps in `poll` or waits for its owner, and the watch is dropped or stopped.
 #[test]
 fn ends_at_once() {
     for press in [false, true] {
         for stop in [false, true] {
             let fifo = Named::fifo(&format!("ends-{press}-{stop}"));
-            let (watch, said) = start(&fifo.0, b"").unwrap();
+            let (watch, events) = start(&fifo.0, b"").unwrap();
             if press {
                 fifo.writer().write_all(b"some").unwrap();
-                assert_eq!(said.recv_timeout(LONG), Ok(Pressure::Felt));
+                assert_eq!(events.recv_timeout(LONG), Ok(Pressure::Felt));
             } else {
-                assert_eq!(said.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
+                assert_eq!(events.recv_timeout(SILENCE), Err(RecvTimeoutError::Timeout));
             }
             let since = Instant::now();
             if stop {
                 watch.stop();
-                assert_eq!(said.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
+                assert_eq!(events.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
                 watch.done();
             }
             drop(watch);
-            assert_eq!(said.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
+            assert_eq!(events.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
             assert!(since.elapsed() < LONG);
         }
     }

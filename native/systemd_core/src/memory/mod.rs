@@ -1,4 +1,4 @@
-//! The thread that watches what `$MEMORY_PRESSURE_WATCH` names, see "Memory Pressure Handling in systemd".
+//! The thread that watches the file in `$MEMORY_PRESSURE_WATCH`: see "Memory Pressure Handling in systemd".
 
 use crate::errno::errno_of;
 use crate::worker::spawn;
@@ -17,48 +17,48 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-/// What the thread says to its owner.
+/// A message from the thread to its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pressure {
-    /// It could not be opened. The thread has ended.
+    /// The file could not be opened. The thread has ended.
     Failed(Errno),
-    /// Memory is short. Said again only after [`MemoryPressure::done`].
+    /// Memory is short. The next message comes only after [`MemoryPressure::done`].
     Felt,
-    /// The other side has closed it, or the control group is gone. The thread has ended.
+    /// The peer has closed the file, or the control group is gone. The thread has ended.
     Closed,
 }
 
 /// A running watch. Dropping it ends the thread.
 #[derive(Debug)]
 pub struct MemoryPressure {
-    /// Its end of file is the thread's end.
+    /// End of file on this socket ends the thread.
     control: UnixStream,
 }
 
 impl MemoryPressure {
-    /// Starts the thread, which opens or connects to `path`, writes `data` there, calls `tell`, and otherwise sleeps.
-    /// It fails with `EINVAL` where `path` is none of the three kinds of the protocol.
+    /// Starts the thread. It opens `path` or connects to it, writes `data` there, and calls `on_pressure` for each
+    /// event. If `path` is none of the protocol's three kinds of file, it sends [`Pressure::Failed`] with `EINVAL`.
     pub fn start(
         path: PathBuf,
         data: Vec<u8>,
-        mut tell: impl FnMut(Pressure) + Send + 'static,
+        mut on_pressure: impl FnMut(Pressure) + Send + 'static,
     ) -> Result<Self, Errno> {
         let (control, inbox) = UnixStream::pair().map_err(errno_of)?;
         spawn("sd-pressure", move || match Watched::open(&path, &data) {
-            Ok(watched) => run(watched, inbox, tell),
-            Err(errno) => tell(Pressure::Failed(errno)),
+            Ok(watched) => run(watched, inbox, on_pressure),
+            Err(errno) => on_pressure(Pressure::Failed(errno)),
         })?;
         Ok(Self { control })
     }
 
-    /// What was to be done about [`Pressure::Felt`] is done. What came meanwhile is said once.
+    /// Ends the handling of a [`Pressure::Felt`]. All events since then become one message.
     pub fn done(&self) {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        // Where there is no room for another byte, or no thread, none is needed.
+        // If there is no room for another byte, or no thread, no byte is needed.
         let _ = send(self.control.as_raw_fd(), &[0], flags);
     }
 
-    /// Ends the watch for good, without waiting for the thread.
+    /// Ends the thread, without waiting for it.
     pub fn stop(&self) {
         let _ = self.control.shutdown(Shutdown::Both);
     }
@@ -66,7 +66,7 @@ impl MemoryPressure {
 
 struct Watched {
     file: File,
-    /// A kernel's PSI file, which is never read.
+    /// Whether this is a PSI file of the kernel. It is never read.
     is_psi: bool,
 }
 
@@ -84,25 +84,25 @@ impl Watched {
         } else {
             return Err(Errno::EINVAL);
         };
-        // Any other file would only be overwritten.
+        // Writing to any other regular file would overwrite it.
         if is_psi && !is_of_the_kernel(&file)? {
             return Err(Errno::EINVAL);
         }
         file.write_all(data).map_err(errno_of)?;
         if kind.is_fifo() {
-            // It would come back as an event: as much is taken out again.
+            // A FIFO would return the data as an event, so this reads it back at once.
             let _ = file.read_exact(&mut vec![0; data.len()]);
         }
         Ok(Self { file, is_psi })
     }
 
-    /// Nothing where there was nothing but a signal, or somebody else has read it.
+    /// Returns `None` if a signal has interrupted the read, or another process has read the data.
     fn look(&mut self, events: PollFlags) -> Option<Pressure> {
         if self.is_psi {
             let pressed = events == PollFlags::POLLPRI;
             return Some(if pressed { Pressure::Felt } else { Pressure::Closed });
         }
-        // What is left after this much is said afterwards.
+        // Data beyond this size becomes another event.
         match self.file.read(&mut [0; 1 << 16]) {
             Ok(0) => Some(Pressure::Closed),
             Ok(_) => Some(Pressure::Felt),
@@ -121,7 +121,7 @@ fn connected(path: &Path) -> Result<File, Errno> {
     Ok(File::from(fd))
 }
 
-/// For writing too: without a writer a FIFO would be at its end.
+/// Opens it for writing too: a FIFO without a writer would be at its end of file.
 fn opened(path: &Path) -> Result<File, Errno> {
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let mut options = OpenOptions::new();
@@ -133,16 +133,16 @@ fn is_of_the_kernel(file: &File) -> Result<bool, Errno> {
     Ok(kind == CGROUP2_SUPER_MAGIC || kind == PROC_SUPER_MAGIC)
 }
 
-fn run(mut watched: Watched, mut inbox: UnixStream, mut tell: impl FnMut(Pressure)) {
+fn run(mut watched: Watched, mut inbox: UnixStream, mut on_pressure: impl FnMut(Pressure)) {
     while let Some(pressure) = wait(&mut watched, &mut inbox) {
-        tell(pressure);
+        on_pressure(pressure);
         if pressure == Pressure::Closed || !is_done(&mut inbox) {
             return;
         }
     }
 }
 
-/// Until the next event; nothing where the watch is over.
+/// Waits for the next event. Returns `None` when the watch has ended.
 fn wait(watched: &mut Watched, inbox: &mut UnixStream) -> Option<Pressure> {
     let events = if watched.is_psi { PollFlags::POLLPRI } else { PollFlags::POLLIN };
     loop {
@@ -154,20 +154,21 @@ fn wait(watched: &mut Watched, inbox: &mut UnixStream) -> Option<Pressure> {
             Ok(_) | Err(Errno::EINTR) => (),
             Err(_) => return Some(Pressure::Closed),
         }
-        let [told, seen] = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
-        // It was told twice that it's done, or is to end.
-        if !told.is_empty() && !is_done(inbox) {
+        let [inbox_events, file_events] =
+            fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        // The owner has called `done` more often than necessary, or has ended the watch.
+        if !inbox_events.is_empty() && !is_done(inbox) {
             return None;
         }
-        if !seen.is_empty()
-            && let Some(pressure) = watched.look(seen)
+        if !file_events.is_empty()
+            && let Some(pressure) = watched.look(file_events)
         {
             return Some(pressure);
         }
     }
 }
 
-/// Waits until the owner is done; false where it is gone.
+/// Waits until the owner is done. Returns false if the owner is gone.
 fn is_done(inbox: &mut UnixStream) -> bool {
     inbox.read_exact(&mut [0]).is_ok()
 }

@@ -1,4 +1,4 @@
-//! The thread behind the config key `memory_pressure`.
+//! The NIFs behind the config key `memory_pressure`.
 
 use crate::handle::{Handle, Object, make};
 use crate::{atoms, error, posix, result};
@@ -15,29 +15,29 @@ impl Object for MemoryPressure {
     }
 }
 
-/// Starts the thread, which sends `{systemd_memory_pressure, pressure}` to the caller, and ends with it; or sends
-/// `{systemd_memory_pressure, closed}` or `{systemd_memory_pressure, {error, Posix}}`, and then ends.
+/// Starts the thread. It sends `{systemd_memory_pressure, pressure}` to the caller, and ends when the caller does. It
+/// also ends after it has sent `{systemd_memory_pressure, closed}` or `{systemd_memory_pressure, {error, Posix}}`.
 #[rustler::nif]
 fn memory_pressure_start<'a>(env: Env<'a>, path: Binary<'a>, data: Binary<'a>) -> Term<'a> {
     let caller = env.pid();
     let mut mailbox = OwnedEnv::new();
-    let tell = move |pressure| {
-        // The thread ends with the caller.
+    let on_pressure = move |pressure| {
+        // Sending fails only after the caller has ended, and then the thread ends too.
         let _ = mailbox.send_and_clear(&caller, |env| {
-            let said = match pressure {
+            let message = match pressure {
                 Pressure::Felt => atoms::pressure().encode(env),
                 Pressure::Closed => atoms::closed().encode(env),
                 Pressure::Failed(errno) => error(env, posix(env, errno)),
             };
-            (atoms::systemd_memory_pressure(), said).encode(env)
+            (atoms::systemd_memory_pressure(), message).encode(env)
         });
     };
     let path = PathBuf::from(OsStr::from_bytes(path.as_slice()));
-    let watch = MemoryPressure::start(path, data.as_slice().to_vec(), tell);
+    let watch = MemoryPressure::start(path, data.as_slice().to_vec(), on_pressure);
     result(env, watch.map(|watch| make(env, Arc::new(watch), Some(&caller))))
 }
 
-/// The thread may tell of the next one.
+/// Lets the thread report the next event.
 #[rustler::nif]
 fn memory_pressure_done(watch: Handle<MemoryPressure>) -> rustler::Atom {
     watch.done();
