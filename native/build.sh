@@ -1,16 +1,16 @@
 #!/bin/sh
-# Puts the native library into priv/. Mix and rebar3 both come here. It is the first of these that can be had: the
-# file that SYSTEMD_NIF_PATH names, a prebuilt one of the package, one that cargo builds.
+# Puts the native library into priv/. Mix and rebar3 both run this. It uses the first of these that is available: the
+# file in SYSTEMD_NIF_PATH, the package's prebuilt library, a library that cargo builds.
 set -eu
 cd "$(dirname "$0")/.."
 
-# A build for another machine says which by these variables, as Nerves and rustler_precompiled have them.
+# A cross build sets TARGET_OS, TARGET_ARCH and TARGET_ABI: the names are those of Nerves and rustler_precompiled.
 os=${TARGET_OS:-$(uname -s | tr A-Z a-z)}
 
-# Elsewhere the application does nothing, and needs no native part to do it.
+# On other systems the application does nothing, and needs no native library.
 [ "$os" = linux ] || exit 0
 
-# Renamed into place, because a running VM may have the old one mapped.
+# Renames the file into place, because a running VM may have the old one mapped.
 use() {
     if ! cmp -s "$1" priv/systemd_nif.so; then
         mkdir -p priv
@@ -40,7 +40,8 @@ libc() {
     esac
 }
 
-# A kernel of 64 bits has it right only for a system that is one too.
+# uname reports the machine of the kernel. A 32-bit system on a 64-bit kernel gets a suffix, so that it matches no
+# 64-bit library.
 machine() {
     [ "$(getconf LONG_BIT 2>/dev/null)" != 32 ] || bits=.32
     echo "$(uname -m)${bits-}"
@@ -55,7 +56,7 @@ else
 fi
 prebuilt=$target/systemd_nif-$version.so
 
-# Why no prebuilt one can be taken; nothing where one can.
+# Prints why the prebuilt library can't be used, or nothing if it can.
 misfit() {
     if ! cd native/prebuilt 2>/dev/null; then
         echo "these are the sources, and not a package, which has some."
@@ -73,15 +74,15 @@ misfit=$(misfit)
 
 if command -v cargo >/dev/null; then
     [ ! -d native/prebuilt ] || echo "systemd: cargo builds the native library, because $misfit" >&2
-    # A library for musl is one only where that is linked as one, too.
+    # On musl, Rust links the C library statically by default, and then it can't build a shared library.
     case $target in *musl*) export RUSTFLAGS="${RUSTFLAGS-} -C target-feature=-crt-static" ;; esac
-    # It is in a folder of its own where cargo's configuration names a target, and so cargo is asked for it.
+    # cargo prints the library's path, because that depends on the target in cargo's configuration.
     if built=$(cargo build --quiet --release --locked --package systemd_nif $cross \
         --target-dir "${CARGO_TARGET_DIR:-target}" --message-format json-render-diagnostics); then
         built=$(printf '%s\n' "$built" | sed -n 's|.*"\([^"]*/libsystemd_nif\.so\)".*|\1|p' | tail -n 1)
         [ -z "$built" ] || use "$built"
     fi
-    build="cargo could not, see above. It needs Rust 1.91 or later, and a linker for C."
+    build="cargo failed, see above. It needs Rust 1.91 or later and a C linker."
 else
     build="there is no cargo in PATH. Install Rust 1.91 or later, see https://rustup.rs."
 fi

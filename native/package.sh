@@ -1,19 +1,19 @@
 #!/bin/bash
-# Makes the package as it is published: _build/package/systemd-VERSION, with a native library for each TARGET, and
-# the same as a .tar.gz. package.sh [TARGET...]
+# Builds the package for publication: _build/package/systemd-VERSION, with a native library for each TARGET, and the
+# same as a .tar.gz. Usage: package.sh [TARGET...]
 #
-# It comes out the same on any machine and in any folder: nothing of them is in it, and SOURCE_DATE_EPOCH, or the time of
-# the last commit, is the time of its files.
+# The result is the same on any machine and in any folder. It contains no paths of them, and its files have the time
+# SOURCE_DATE_EPOCH, or the time of the last commit.
 #
-# Zig links for any machine, and for glibc 2.17. Rust's own library is built for it as well, small, and without what prints
-# backtraces, which would be half of the size, and places in the source.
+# Zig links for any machine, and for glibc 2.17. Rust's standard library is built too: optimized for size, without the
+# code that prints backtraces, which would be half of the size, and without source locations.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Not in a rust-toolchain.toml, which whoever builds this as a dependency would have to follow.
+# This is not in a rust-toolchain.toml, because that would also apply to users who build this project as a dependency.
 export RUSTUP_TOOLCHAIN=1.95.0
 if ! rustup toolchain install "$RUSTUP_TOOLCHAIN" --profile minimal --component rust-src --no-self-update >/dev/null 2>&1; then
-    echo "package: rustup can't install Rust $RUSTUP_TOOLCHAIN with the source of its library" >&2
+    echo "package: rustup can't install Rust $RUSTUP_TOOLCHAIN with the source of its standard library (rust-src)" >&2
     exit 1
 fi
 if ! [ -x _build/zig/bin/cargo-zigbuild ]; then
@@ -22,7 +22,7 @@ if ! [ -x _build/zig/bin/cargo-zigbuild ]; then
     _build/zig/bin/pip install --quiet --disable-pip-version-check cargo-zigbuild==0.24.1 ziglang==0.17.1
 fi
 
-# What a stable compiler takes with RUSTC_BOOTSTRAP only: -Zbuild-std.
+# A stable compiler accepts -Zbuild-std only with RUSTC_BOOTSTRAP.
 build() {
     local flags=-Zlocation-detail=none with_libc=$1
     flags+=" --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$(rustc --print sysroot)=/rust"

@@ -1,4 +1,4 @@
-//! The library is never unmapped: threads of its own may be running in it, see src/library.rs.
+//! Keeps the library from being unmapped, because its threads may be running: see src/library.rs.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,10 +1,10 @@
-//! How much of a term a call may look at.
+//! Limits how much of its terms a call may read.
 
 use rustler::Term;
 use systemd_core::{Message, Rejected};
 
-/// What is left of it. Each element of a list or of a map costs a cell or more, each text its bytes, before anybody looks
-/// at it.
+/// The remaining budget. Each element of a list or a map costs a cell or more, and each text costs its bytes. The cost
+/// is deducted before the element or the text is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
     cells: usize,
@@ -12,15 +12,15 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// More than any message to the manager can hold.
+    /// More than any message to systemd can hold.
     pub const MESSAGE: Self = Self { cells: 8 * 1024, bytes: 2 * Message::LONGEST };
-    /// What takes a normal scheduler well below a millisecond.
+    /// Takes a normal scheduler well below a millisecond.
     pub const NORMAL: Self = Self { cells: 8 * 1024, bytes: 64 * 1024 };
-    /// For the configuration of a handler: more fields than an entry has.
+    /// For the configuration of a handler. An entry can't have this many fields.
     pub const HANDLER: Self = Self { cells: 16 * 1024, bytes: 64 * 1024 };
-    /// For dirty schedulers.
+    /// No limit, for dirty schedulers.
     pub const NONE: Self = Self { cells: usize::MAX, bytes: usize::MAX };
-    /// An element that is looked up by a name, or gets one, for what else it takes.
+    /// The cells for an element that is looked up by a name or gets one, because that takes longer.
     pub const NAMED: usize = 16;
 
     pub fn cells(&mut self, cells: usize) -> Result<(), Rejected> {

@@ -1,11 +1,11 @@
-//! `unicode:chardata()` and atoms as bytes.
+//! Converts `unicode:chardata()` and atoms to bytes.
 
 use crate::budget::Budget;
 use rustler::{Atom, Binary, Term, TermType};
 use std::borrow::Cow;
 use systemd_core::Rejected;
 
-/// A binary as it is, a list flattened. Code points become UTF-8.
+/// Returns a binary unchanged, and flattens a list. Code points become UTF-8.
 pub fn text<'a>(term: Term<'a>, budget: &mut Budget) -> Result<Cow<'a, [u8]>, Rejected> {
     match term.get_type() {
         TermType::Binary => binary(term, budget).map(Cow::Borrowed),
@@ -17,7 +17,7 @@ pub fn text<'a>(term: Term<'a>, budget: &mut Budget) -> Result<Cow<'a, [u8]>, Re
     }
 }
 
-/// The name of an atom, or what [`text`] takes.
+/// The name of an atom, or the [`text`] of any other term.
 pub fn text_or_atom<'a>(term: Term<'a>, budget: &mut Budget) -> Result<Cow<'a, [u8]>, Rejected> {
     if term.is_atom() {
         let name = term.atom_to_string().map_err(|_| Rejected::InvalidValue)?;
@@ -72,7 +72,7 @@ fn append_list(bytes: &mut Vec<u8>, list: Term<'_>, budget: &mut Budget) -> Resu
     }
 }
 
-/// As `io_lib:printable_unicode_list/1` has it.
+/// Whether a code point is printable, by the rules of `io_lib:printable_unicode_list/1`.
 pub fn is_printable(point: u32) -> bool {
     matches!(
         point,
@@ -96,12 +96,12 @@ pub fn binary<'a>(term: Term<'a>, budget: &mut Budget) -> Result<&'a [u8], Rejec
     Ok(binary.as_slice())
 }
 
-/// True for the atom of that name.
+/// Whether `term` is this atom.
 pub fn is_atom(term: Term<'_>, atom: Atom) -> bool {
     atom == term
 }
 
-/// What stands beside the atom that it is.
+/// Returns the value that is paired with the atom `term`.
 pub fn choice<T, const N: usize>(term: Term<'_>, choices: [(Atom, T); N]) -> Option<T> {
     choices.into_iter().find_map(|(atom, choice)| is_atom(term, atom).then_some(choice))
 }

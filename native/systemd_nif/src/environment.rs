@@ -1,4 +1,4 @@
-//! Variables of the environment.
+//! The NIFs for environment variables and PIDs.
 
 use crate::budget::Budget;
 use crate::chardata::text;
@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::parent_id;
 
-/// One that the process was started with, which outlives `os:unsetenv/1` and `init:restart/0`;
+/// Returns a variable that the process was started with. It outlives `os:unsetenv/1` and `init:restart/0`. Returns
 /// `false` if it was not set.
 #[rustler::nif]
 fn initial_env<'a>(env: Env<'a>, name: Binary<'a>) -> Term<'a> {
@@ -18,19 +18,19 @@ fn initial_env<'a>(env: Env<'a>, name: Binary<'a>) -> Term<'a> {
     }
 }
 
-/// The inode of this process's pidfd; `false` where that is not its own.
+/// Returns the inode of this process's pidfd, or `false` if the kernel does not give each process its own inode.
 #[rustler::nif(schedule = "DirtyIo")]
 fn pidfd_id(env: Env<'_>) -> Term<'_> {
     systemd_core::own_pidfd_id().map_or_else(|| false.encode(env), |id| id.encode(env))
 }
 
-/// One that is not set is `false`, as `os:getenv/1` has it.
+/// Decodes the value of a variable. `false` stands for one that is not set, as in `os:getenv/1`.
 pub fn value(variable: Term<'_>) -> Option<&[u8]> {
     variable.decode::<Binary<'_>>().ok().map(|value| value.as_slice())
 }
 
-/// What the process whose number the manager gives as a text is to this one: `own`; `parent`, which has started it, or
-/// takes in orphans; or `other`.
+/// Returns which process systemd means by a PID, which is given as text: `own`, `parent` or `other`. The parent has
+/// started this process, or adopts orphans.
 #[rustler::nif]
 fn relation(pid: Term<'_>) -> Atom {
     let pid = text(pid, &mut Budget::MESSAGE.clone()).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Terms that stand for what is made here, all of one resource type: see "Resource objects" in erl_nif(3).
+//! Terms that refer to objects of this library. All have one resource type: see "Resource objects" in erl_nif(3).
 //!
-//! Rustler's own resources can't be had: it registers their types once only, and not again when the module is loaded
-//! anew.
+//! Rustler's own resources don't work here: it registers their types only once, and not again when the module is loaded
+//! again.
 
 use rustler::codegen_runtime::{ErlNifEnv, c_void};
 use rustler::sys::{
@@ -18,9 +18,9 @@ use std::ptr::{null, null_mut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// What a term can stand for.
+/// An object that a term can refer to.
 pub trait Object: Any + Send + Sync {
-    /// The owner has ended.
+    /// Called when the owner has ended.
     fn owner_is_gone(&self) {}
 }
 
@@ -29,10 +29,10 @@ struct Memory(Arc<dyn Object>);
 
 static TYPE: AtomicPtr<ErlNifResourceType> = AtomicPtr::new(null_mut());
 
-/// To be called while the VM loads this library: a type of this copy's own, or the one that it has already, with all
-/// that is of it.
+/// Registers the resource type. Called while the VM loads this library. Creates a type for this copy of the library. If
+/// the copy has one already, takes that over with all its resources.
 pub fn register(env: *mut ErlNifEnv) -> bool {
-    // The address of a static is this copy's alone, because no copy is ever unmapped.
+    // The address of a static is unique to this copy, because no copy is ever unmapped.
     let Ok(name) = CString::new(format!("systemd@{:p}", &raw const TYPE)) else { return false };
     let init = ErlNifResourceTypeInit {
         dtor: destructor as *const _,
@@ -41,7 +41,7 @@ pub fn register(env: *mut ErlNifEnv) -> bool {
     };
     let flags =
         [ErlNifResourceFlags::ERL_NIF_RT_CREATE, ErlNifResourceFlags::ERL_NIF_RT_TAKEOVER];
-    // SAFETY: the VM's, in a callback that may register types, and the name ends with a NUL.
+    // SAFETY: `env` belongs to a callback of the VM that may register types, and the name ends with a NUL.
     let opened = flags.into_iter().find_map(|flag| unsafe {
         let opened = enif_open_resource_type_x(env, name.as_ptr(), &init, flag, null_mut());
         (!opened.is_null()).then_some(opened)
@@ -52,12 +52,13 @@ pub fn register(env: *mut ErlNifEnv) -> bool {
     opened.is_some()
 }
 
-/// A term for an object, which is told when its owner ends, if it has one. To be called on a scheduler, and not a dirty
-/// one: no version of the module that runs there can be purged meanwhile, with its type.
+/// Makes a term for an object. If there is an owner, the object is notified when the owner ends. Must be called on a
+/// normal scheduler and not on a dirty one: the VM can't purge a version of the module, with its type, while a NIF runs
+/// there.
 pub fn make<'a>(env: Env<'a>, object: Arc<dyn Object>, owner: Option<&LocalPid>) -> Term<'a> {
-    let told = object.clone();
-    // SAFETY: the VM gives memory for a `Memory`, aligned for any type of C, which is written before anybody sees it,
-    // and keeps it for as long as there is a term of it.
+    let notified = object.clone();
+    // SAFETY: the VM allocates memory for a `Memory`, aligned for any type of C. It is written before anything reads
+    // it. The VM keeps it for as long as there is a term of it.
     unsafe {
         let memory = enif_alloc_resource(TYPE.load(Ordering::Acquire), size_of::<Memory>());
         memory.cast::<Memory>().write(Memory(object));
@@ -65,14 +66,14 @@ pub fn make<'a>(env: Env<'a>, object: Arc<dyn Object>, owner: Option<&LocalPid>)
         if let Some(owner) = owner
             && enif_monitor_process(env.as_c_arg(), memory, owner.as_c_arg(), null_mut()) != 0
         {
-            told.owner_is_gone();
+            notified.owner_is_gone();
         }
         enif_release_resource(memory);
         term
     }
 }
 
-/// What a term stands for. `badarg` for one of another copy.
+/// The object that a term refers to. Decoding a term of another copy of the library is `badarg`.
 pub struct Handle<T>(Arc<T>);
 
 impl<T> Deref for Handle<T> {
@@ -86,7 +87,7 @@ impl<T> Deref for Handle<T> {
 impl<'a, T: Object> Decoder<'a> for Handle<T> {
     fn decode(term: Term<'a>) -> NifResult<Self> {
         let (env, mut memory) = (term.get_env(), null::<c_void>());
-        // SAFETY: what is of this type is a `Memory`, which lives for as long as the term.
+        // SAFETY: a resource of this type is a `Memory`, and lives for as long as the term.
         let object = unsafe {
             let resource_type = TYPE.load(Ordering::Acquire);
             if enif_get_resource(env.as_c_arg(), term.as_c_arg(), resource_type, &mut memory) == 0
@@ -100,9 +101,9 @@ impl<'a, T: Object> Decoder<'a> for Handle<T> {
 }
 
 unsafe extern "C" fn destructor(_env: *mut ErlNifEnv, memory: *mut c_void) {
-    // A panic must not get into the VM, and nobody is there to hear of it.
+    // A panic must not reach the VM, and there is no caller to report it to.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: `make` has written it, and nobody uses it any more.
+        // SAFETY: `make` has written it, and nothing uses it any more.
         drop(unsafe { memory.cast::<Memory>().read() });
     }));
 }

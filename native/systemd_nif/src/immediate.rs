@@ -1,23 +1,23 @@
-//! The texts of atoms and of the pids of this VM, which are asked for again and again.
+//! A cache of the texts of atoms and of this VM's pids, which are needed again and again.
 
 use rustler::sys::ErlNifTerm;
 use rustler::{LocalPid, Term, TermType};
 use std::cell::RefCell;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
-/// What a thread remembers at most.
+/// The number of texts that a thread caches.
 const SLOTS: usize = 256;
 
-/// By the term itself: such a term is one word, and means the same for as long as the VM runs. Each has
-/// one place, which the last one that came there has, so that processes that come and go take no memory.
+/// The key is the term itself: it is one word, and means the same for as long as the VM runs. Each term has one slot,
+/// and replaces the term that was there before. So the memory does not grow with the number of processes.
 type Slot = Option<(ErlNifTerm, Box<[u8]>)>;
 
 thread_local! {
     static TEXTS: RefCell<Box<[Slot]>> = RefCell::new((0..SLOTS).map(|_| None).collect());
 }
 
-/// Appends the name of an atom, or a pid as Erlang writes it. False for any other term, and for an
-/// atom that the VM can't give.
+/// Appends the name of an atom, or a pid as Erlang writes it. Returns false for any other term, and for an atom whose
+/// name can't be read.
 pub fn append(bytes: &mut Vec<u8>, term: Term<'_>) -> bool {
     TEXTS.with(|texts| {
         let mut texts = texts.borrow_mut();

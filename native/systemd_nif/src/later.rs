@@ -1,4 +1,4 @@
-//! Jobs that may wait: the caller of the NIF gets a reference, and the result in a message, `{Reference, Result}`.
+//! Jobs that may block. The caller of the NIF gets a reference at once, and the message `{Reference, Result}` later.
 
 use crate::atoms;
 use rustler::env::SavedTerm;
@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use systemd_core::{Errno, Jobs};
 
-/// Who waits for a result, and gets it when this is dropped: also where the job has panicked.
+/// A caller that waits for a result. It is sent when this is dropped, so that the caller also gets one if the job
+/// panics.
 struct Waiting {
     mailbox: OwnedEnv,
     caller: LocalPid,
@@ -18,25 +19,25 @@ struct Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        // One that was not pushed is dropped where it comes from, and nobody waits for it.
+        // A job that could not be pushed is dropped on the caller's scheduler, and the caller does not wait for it.
         if is_scheduler_thread() {
             return;
         }
         let Self { mailbox, caller, reference, result } = self;
-        // One that is gone needs no result.
+        // Sending fails if the caller has ended, and then it needs no result.
         let _ = mailbox.send_and_clear(caller, |env| {
             (reference.load(env), crate::done(env, *result)).encode(env)
         });
     }
 }
 
-/// From milliseconds.
+/// The time `timeout` milliseconds from now.
 pub fn deadline(timeout: u32) -> Instant {
     Instant::now() + Duration::from_millis(timeout.into())
 }
 
-/// A reference. Where no thread can be started for what could not be done at once because of `errno`, that as an error,
-/// or `no_thread` where it would only have taken time.
+/// Pushes a job that could not be done at once because of `errno`, and returns a reference. If no thread can be
+/// started, returns `errno` as an error, or `no_thread` if the job would only have taken time.
 pub fn later<'a>(
     env: Env<'a>,
     jobs: &Arc<Jobs>,

@@ -97,10 +97,10 @@ fn done(env: Env<'_>, result: Result<(), Errno>) -> Term<'_> {
     }
 }
 
-/// `ENOENT` as `enoent`, which is what `file` and `inet` use.
+/// Converts `ENOENT` to `enoent`, as `file` and `inet` write it.
 fn posix(env: Env<'_>, errno: Errno) -> Atom {
     let name = format!("{errno:?}").to_ascii_lowercase();
-    // A name of the C library is always a valid atom.
+    // The name of an error is always a valid atom.
     Atom::from_str(env, &name).unwrap_or_else(|_| atoms::error())
 }
 
