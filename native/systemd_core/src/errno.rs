@@ -3,7 +3,6 @@
 use nix::errno::Errno;
 use std::io::Error;
 
-/// For `map_err`.
 pub fn errno_of(error: Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or_default())
 }

@@ -27,7 +27,6 @@ pub fn text_or_atom<'a>(term: Term<'a>, budget: &mut Budget) -> Result<Cow<'a, [
     }
 }
 
-/// Appends a binary or a list.
 pub fn append(bytes: &mut Vec<u8>, term: Term<'_>, budget: &mut Budget) -> Result<(), Rejected> {
     match term.get_type() {
         TermType::Binary => {
@@ -96,7 +95,6 @@ pub fn binary<'a>(term: Term<'a>, budget: &mut Budget) -> Result<&'a [u8], Rejec
     Ok(binary.as_slice())
 }
 
-/// Whether `term` is this atom.
 pub fn is_atom(term: Term<'_>, atom: Atom) -> bool {
     atom == term
 }

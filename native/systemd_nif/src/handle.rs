@@ -24,7 +24,6 @@ pub trait Object: Any + Send + Sync {
     fn owner_is_gone(&self) {}
 }
 
-/// The memory of a resource.
 struct Memory(Arc<dyn Object>);
 
 static TYPE: AtomicPtr<ErlNifResourceType> = AtomicPtr::new(null_mut());

@@ -129,7 +129,6 @@ impl Notifier {
         result
     }
 
-    /// [`Self::send_now`] for a `STATUS=`. Errors are ignored.
     pub(crate) fn send_status_now(&self, text: &[u8]) {
         let message = Message::of(&Assignment::Status(text));
         let _ = message.and_then(|message| self.send_now(&message));

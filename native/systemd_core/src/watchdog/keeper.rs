@@ -56,7 +56,6 @@ struct Keeper {
     enabled: bool,
     tick: u64,
     next_tick: Instant,
-    /// The unanswered question.
     question: Option<Question>,
     /// The last report of an overdue answer.
     overdue_line: String,

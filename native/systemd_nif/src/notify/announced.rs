@@ -5,7 +5,6 @@ use systemd_core::Announced;
 
 static ANNOUNCED: AtomicPtr<Announced> = AtomicPtr::new(std::ptr::null_mut());
 
-/// What this process has announced.
 pub fn announced() -> &'static Announced {
     // SAFETY: `share` has stored a valid pointer before the VM can call any function of this library.
     unsafe { &*ANNOUNCED.load(Ordering::Acquire) }
