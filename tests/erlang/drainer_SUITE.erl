@@ -8,7 +8,8 @@
 
 all() ->
     [
-        {group, inet}, {group, socket}, nothing_listens, a_crash_drains_nothing, options, without_systemd
+        {group, inet}, {group, socket}, nothing_listens, a_crash_drains_nothing, options_of_the_listener, options,
+        without_systemd
     ].
 
 groups() ->
@@ -158,6 +159,24 @@ those_who_come_wait(Config) ->
     ?assertMatch({error, _}, gen_tcp:recv(Late, 4, 1000)),
     ?assertEqual({error, econnrefused}, gen_tcp:connect({127, 0, 0, 1}, Port, [])),
     ?assertEqual([], [Text || {_, "an accept has failed" ++ _ = Text} <- ets:tab2list(log_counter)]).
+
+%% The VM reads them from the listener for each connection that it has accepted. Without `reuseaddr' such a connection
+%% keeps the port in use for a minute.
+options_of_the_listener(_) ->
+    [
+        begin
+            {ok, Listener} = gen_tcp:listen(0, [
+                Family, {reuseaddr, true}, {nodelay, true}, {keepalive, true}, {linger, {true, 3}}, {priority, 5} | Class
+            ]),
+            {ok, Fd} = inet:getfd(Listener),
+            {ok, Options} = inet:getopts(Listener, [reuseaddr, nodelay, keepalive, linger, priority, tos, tclass, recvtos, recvtclass]),
+            {ok, Taken} = systemd_nif:take_away(Fd),
+            ?assertEqual({ok, Options}, inet:getopts(Listener, [Name || {Name, _} <- Options])),
+            ok = systemd_nif:close_taken(Taken),
+            ok = gen_tcp:close(Listener)
+        end
+     || {Family, Class} <- [{inet, [{tos, 16}, {recvtos, true}]}, {inet6, [{tclass, 16}, {recvtclass, true}]}]
+    ].
 
 %% The sockets whose number the VM's epoll has for another file alone. The VM then fails to change that, and a port or a socket that
 %% has the number later is never polled: os:cmd/1 was seen to wait for ever.

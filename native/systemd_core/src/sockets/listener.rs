@@ -9,7 +9,8 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockaddrIn, SockaddrIn6, UnixAddr, bind, listen, socket,
+    AddressFamily, Backlog, GetSockOpt, SetSockOpt, SockFlag, SockaddrIn, SockaddrIn6, UnixAddr,
+    bind, getsockopt, listen, setsockopt, socket, sockopt,
 };
 use nix::sys::stat::{Mode, SFlag, fstat};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -31,14 +32,14 @@ pub struct TakenAway {
     pub is_handed_over: bool,
 }
 
-/// How long connections that wait in the queue of a socket of this process's own may take to be accepted.
+/// How long `take_away` waits for the server to accept what is in the queue, if systemd does not hold the socket.
 const LONGEST_QUEUE: Duration = Duration::from_millis(100);
 
 static TAKEN: Mutex<Vec<TakenAway>> = Mutex::new(Vec::new());
 
-/// Another listening socket, to which nobody is told to connect, takes the place of all descriptors that this process
-/// has of this one. What accepts on them goes on waiting, and new connections wait in the queue of the one that was
-/// taken away. `EINVAL` where the socket doesn't listen, `EALREADY` where it was taken away before.
+/// Replaces all descriptors of this listening socket in this process by another listening socket, to which no client
+/// connects. Accepts on them go on waiting, and new connections wait in the queue of the socket that was taken away. `EINVAL` if
+/// the socket doesn't listen, `EALREADY` if it was taken away before.
 pub fn take_away(fd: RawFd) -> Result<TakenAway, Errno> {
     take_away_if(fd, is_handed_over)
 }
@@ -62,9 +63,10 @@ fn take_away_if(fd: RawFd, is_handed_over: impl Fn(RawFd) -> bool) -> Result<Tak
     }
     let socket = duplicate(fd)?;
     let decoy = decoy(&info)?;
+    copy_options(&socket, &decoy);
     let (mut replaced, mut result) = (0, Err(Errno::EBADF));
     for number in numbers(own_inode)? {
-        // One may have been closed meanwhile, and its number be another file's.
+        // The descriptor may have been closed meanwhile, and another file may have its number.
         if number != socket.as_raw_fd() && is_inode(number, own_inode) {
             result = epoll::replace(number, decoy.as_fd());
             replaced += usize::from(result.is_ok());
@@ -162,14 +164,14 @@ fn numbers(of: u64) -> Result<Vec<RawFd>, Errno> {
     Ok(found)
 }
 
-/// Of the same family, because a server may ask for its address; but where the unit forbids to make one
-/// (`RestrictAddressFamilies=`), of the family by which the manager is notified.
+/// A listening socket of the same family, because a server may ask for its address. If the unit forbids that family
+/// (`RestrictAddressFamilies=`), a UNIX socket, which notifications need anyway.
 fn decoy(of: &SocketInfo) -> Result<OwnedFd, Errno> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let make = |family| socket(family, of.kind, flags, None);
     let unix = || {
         let decoy = make(AddressFamily::Unix)?;
-        // A name that the kernel makes up.
+        // The kernel chooses the name.
         bind(decoy.as_raw_fd(), &UnixAddr::new_unnamed()).map(|()| decoy)
     };
     let decoy = match of.address {
@@ -188,6 +190,30 @@ fn decoy(of: &SocketInfo) -> Result<OwnedFd, Errno> {
     let decoy = decoy.or_else(|_| unix())?;
     listen(&decoy, Backlog::new(1)?)?;
     Ok(decoy)
+}
+
+/// After an accept the VM reads these options from the listener's number, and sets them on the connection. OTP 27 does so with
+/// `SO_REUSEADDR` too: a connection without it makes bind(2) of the port fail until its TIME-WAIT is over.
+fn copy_options(from: &OwnedFd, to: &OwnedFd) {
+    copy_option(from, to, sockopt::ReuseAddr);
+    copy_option(from, to, sockopt::KeepAlive);
+    copy_option(from, to, sockopt::Linger);
+    copy_option(from, to, sockopt::TcpNoDelay);
+    copy_option(from, to, sockopt::Ipv4Tos);
+    copy_option(from, to, sockopt::IpRecvTos);
+    copy_option(from, to, sockopt::Ipv6TClass);
+    copy_option(from, to, sockopt::Ipv6RecvTClass);
+    // After IP_TOS, which sets it as well.
+    copy_option(from, to, sockopt::Priority);
+}
+
+/// Does nothing if sockets of this family do not have the option.
+fn copy_option<O: GetSockOpt<Val = V> + SetSockOpt<Val = V> + Copy, V>(
+    from: &OwnedFd,
+    to: &OwnedFd,
+    option: O,
+) {
+    let _ = getsockopt(from, option).and_then(|value| setsockopt(to, option, &value));
 }
 
 #[cfg(test)]
