@@ -64,17 +64,13 @@ release(Given, Relx) ->
     Releases = [{atom_to_list(Name), Version} || {Name, Version} <- Named],
     Names = lists:usort([Name || {Name, _} <- Releases]),
     Listed = lists:join(", ", Names),
-    case {case Given of undefined -> default(Names, Relx); _ -> Given end, Names} of
-        {_, []} ->
-            {error, "there is no release in relx of rebar.config"};
-        {undefined, _} ->
-            {error, ["which release: ", Listed, "? rebar3 systemd gen_unit NAME"]};
-        {Name, _} ->
-            case [Version || {Found, Version} <- Releases, Found =:= Name] of
-                [] -> {error, ["there is no release ", Name, " in relx of rebar.config, but ", Listed]};
-                [Version] -> {Name, version(Version)};
-                [_ | _] -> {Name, []}
-            end
+    Name = case Given of undefined -> default(Names, Relx); _ -> Given end,
+    case [Version || {Found, Version} <- Releases, Found =:= Name] of
+        [Version] -> {Name, version(Version)};
+        [_ | _] -> {Name, []};
+        [] when Names =:= [] -> {error, "there is no release in relx of rebar.config"};
+        [] when Name =:= undefined -> {error, ["which release: ", Listed, "? rebar3 systemd gen_unit NAME"]};
+        [] -> {error, ["there is no release ", Name, " in relx of rebar.config, but ", Listed]}
     end.
 
 default([Name], _) ->
