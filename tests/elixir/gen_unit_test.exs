@@ -129,47 +129,48 @@ defmodule GenUnitTest do
 
   @excluded "--user-unit excludes --user, --low-port and --versions: the service runs as the user whose systemd starts " <>
               "it, without more rights, and the script deploy is for root"
-  @low "--user-unit with --socket: a user's systemd can't open ports below 1024. Take a higher port, or a system unit, " <>
+  @low "--user-unit with --socket: a user's systemd can't open ports below 1024. Choose a higher port, or a system unit, " <>
          "without --user-unit"
 
   for {args, problem} <- [
         {["--systemd", "251"],
-         "--systemd is the version that systemctl --version shows on the server, 252 or later"},
+         "--systemd must be the version that systemctl --version shows on the server, 252 or later"},
         {["--user-unit", "--user", "me"], @excluded},
         {["--user-unit", "--low-port"], @excluded},
         {["--user-unit", "--socket", "8080", "--versions"], @excluded},
         {["--user-unit", "--socket", "1023"], @low},
         {["--user-unit", "--prefix", "~/app"],
-         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
+         "--prefix must be an absolute path of letters, digits and - _ . +, without . or .. as a part"},
         {["--versions"], "--versions needs --socket"},
         {["--socket", "80", "--versions", "--distribution", "9100"],
-         "--versions excludes --distribution: two versions can't listen at one port"},
-        {["--socket", "0"], "--socket is a port from 1 to 65535"},
-        {["--socket", "65536"], "--socket is a port from 1 to 65535"},
-        {["--distribution", "0"], "--distribution is a port from 1 to 65535"},
-        {["--drain", "0"], "--drain is a number of seconds from 1 to 2147483"},
-        {["--credential", "a/b"], "a name is of letters, digits and - _ ."},
-        {["--socket", "80", "--distribution", "80"], "--distribution and --socket are two ports"},
-        {["--drain", "2147484"], "--drain is a number of seconds from 1 to 2147483"},
+         "--versions excludes --distribution: two versions can't listen on the same port"},
+        {["--socket", "0"], "--socket must be a port from 1 to 65535"},
+        {["--socket", "65536"], "--socket must be a port from 1 to 65535"},
+        {["--distribution", "0"], "--distribution must be a port from 1 to 65535"},
+        {["--drain", "0"], "--drain must be a number of seconds from 1 to 2147483"},
+        {["--credential", "a/b"], "a name may contain only letters, digits and - _ ."},
+        {["--socket", "80", "--distribution", "80"],
+         "--distribution and --socket must be different ports"},
+        {["--drain", "2147484"], "--drain must be a number of seconds from 1 to 2147483"},
         {["--user", "a\nExecStart=/bin/true"],
-         "--user is a name of letters, digits and - _ ., or a number"},
-        {["--user", "a%h"], "--user is a name of letters, digits and - _ ., or a number"},
-        {["--user=-x"], "--user is a name of letters, digits and - _ ., or a number"},
+         "--user must be a name of letters, digits and - _ ., or a number"},
+        {["--user", "a%h"], "--user must be a name of letters, digits and - _ ., or a number"},
+        {["--user=-x"], "--user must be a name of letters, digits and - _ ., or a number"},
         {["--prefix", "/home/me/app"],
-         "--prefix: the sandbox hides what is in /home, /root, /run/user, /tmp and /var/tmp. Take another folder, or " <>
-           "do without the sandbox"},
+         "--prefix: the sandbox hides /home, /root, /run/user, /tmp and /var/tmp. Choose another folder, or " <>
+           "leave out the sandbox"},
         {["--prefix", "/opt/../app"],
-         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
+         "--prefix must be an absolute path of letters, digits and - _ . +, without . or .. as a part"},
         {["--prefix", "/opt/./app"],
-         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
+         "--prefix must be an absolute path of letters, digits and - _ . +, without . or .. as a part"},
         {["--prefix", "/opt//app"],
-         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
+         "--prefix must be an absolute path of letters, digits and - _ . +, without . or .. as a part"},
         {["--prefix", "/opt/app/"],
-         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
+         "--prefix must be an absolute path of letters, digits and - _ . +, without . or .. as a part"},
         {["--prefix", "/opt/my app"],
-         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
+         "--prefix must be an absolute path of letters, digits and - _ . +, without . or .. as a part"},
         {["--prefix", "opt"],
-         "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"}
+         "--prefix must be an absolute path of letters, digits and - _ . +, without . or .. as a part"}
       ] do
     test "refused: #{inspect(args)}", %{tmp_dir: dir} do
       assert_raise Mix.Error, unquote(problem), fn -> run(dir, ["app" | unquote(args)]) end
@@ -190,8 +191,7 @@ defmodule GenUnitTest do
       assert "MemoryMax=#{size}" in lines(files["app.service"])
     end
 
-    problem =
-      "--memory is a number of bytes, or one with K, M, G or T, or with % up to 100, or infinity"
+    problem = "--memory must be a number of bytes, a number with K, M, G, T or %, or infinity"
 
     File.rm_rf!("#{dir}/rel")
 
@@ -260,9 +260,9 @@ defmodule GenUnitTest do
            "there is no release d in mix.exs, but a_rel, b_rel"},
           {[], @umbrella ++ [version: "1"], "an umbrella needs releases: in mix.exs"},
           {[], [app: :c, version: "1 2"],
-           ~s|the version of the release is of letters, digits and - _ . +, and not "1 2"|},
+           ~s|the version of the release may contain only letters, digits and - _ . +, and is "1 2"|},
           {[], [app: :c, version: "1", releases: [c: [version: ""]]],
-           ~s|the version of the release is of letters, digits and - _ . +, and not ""|},
+           ~s|the version of the release may contain only letters, digits and - _ . +, and is ""|},
           {["a", "b"], [app: :c, version: "1"], "usage: mix systemd.gen.unit [RELEASE] [OPTIONS]"}
         ] do
       test "refused: #{problem}", %{tmp_dir: dir} do

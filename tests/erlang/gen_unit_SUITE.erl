@@ -59,7 +59,7 @@ refused(_) ->
             {"there is no release in relx of rebar.config", [], []},
             {"which release: a, b? rebar3 systemd gen_unit NAME", [], Two},
             {"there is no release c in relx of rebar.config, but a, b", [{name, "c"}], Two},
-            {"the version of the release is of letters, digits and - _ . +, and not \"1 2\"", [], [{release, {a, "1 2"}, [b]}]},
-            {"--drain is a number of seconds from 1 to 2147483", [{drain, 0}], [{release, {a, "1"}, [b]}]}
+            {"the version of the release may contain only letters, digits and - _ . +, and is \"1 2\"", [], [{release, {a, "1 2"}, [b]}]},
+            {"--drain must be a number of seconds from 1 to 2147483", [{drain, 0}], [{release, {a, "1"}, [b]}]}
         ]
     ].

@@ -60,34 +60,36 @@ problems(#{name := Name, prefix := Prefix, drain := Drain, version := Version, s
     [
         Problem
      || {false, Problem} <- [
-            {fit("[A-Za-z0-9][A-Za-z0-9_.-]*", [Name | Credentials]), "a name is of letters, digits and - _ ."},
+            {fit("[A-Za-z0-9][A-Za-z0-9_.-]*", [Name | Credentials]),
+                "a name may contain only letters, digits and - _ ."},
             {Version =:= ?OF_RELEASE orelse fit("[A-Za-z0-9_.+-]+", [Version]),
-                ["the version of the release is of letters, digits and - _ . +, and not \"", Version, $"]},
+                ["the version of the release may contain only letters, digits and - _ . +, and is \"", Version, $"]},
             {fit([["(%h)?" || Users], "(/(?!\\.{1,2}(/|\\z))[A-Za-z0-9_.+-]+)+"], [Prefix]),
-                "--prefix is an absolute path of letters, digits and - _ . +, without . and .. in it"},
+                "--prefix must be an absolute path of letters, digits and - _ . +, without . or .. as a part"},
             {Users orelse not (maps:get(hardening, Options) andalso fit(?HIDDEN, [Prefix])),
-                "--prefix: the sandbox hides what is in /home, /root, /run/user, /tmp and /var/tmp. Take another "
-                "folder, or do without the sandbox"},
+                "--prefix: the sandbox hides /home, /root, /run/user, /tmp and /var/tmp. Choose another folder, or "
+                "leave out the sandbox"},
             {not Versions orelse is_map_key(socket, Options), "--versions needs --socket"},
             {not Versions orelse not is_map_key(distribution, Options),
-                "--versions excludes --distribution: two versions can't listen at one port"},
+                "--versions excludes --distribution: two versions can't listen on the same port"},
             {not Versions orelse is_map_key(user, Options) orelse fit("[A-Za-z_][A-Za-z0-9_-]{0,30}", [Name]),
-                "--versions needs --user, because no user can have the release's name"},
+                "--versions needs --user: the name of the release is no valid user name"},
             {not Users orelse maps:with([user, low_port, versions], Options) =:= #{},
                 "--user-unit excludes --user, --low-port and --versions: the service runs as the user whose systemd "
                 "starts it, without more rights, and the script deploy is for root"},
             {not Users orelse Socket >= 1024,
-                "--user-unit with --socket: a user's systemd can't open ports below 1024. Take a higher port, or a "
+                "--user-unit with --socket: a user's systemd can't open ports below 1024. Choose a higher port, or a "
                 "system unit, without --user-unit"},
-            {Systemd >= 252, "--systemd is the version that systemctl --version shows on the server, 252 or later"},
-            {is_port_number(Socket), "--socket is a port from 1 to 65535"},
-            {is_port_number(maps:get(distribution, Options, 1)), "--distribution is a port from 1 to 65535"},
-            {lists:usort(Ports) =:= lists:sort(Ports), "--distribution and --socket are two ports"},
-            {Drain >= 1 andalso Drain < 2147484, "--drain is a number of seconds from 1 to 2147483"},
+            {Systemd >= 252,
+                "--systemd must be the version that systemctl --version shows on the server, 252 or later"},
+            {is_port_number(Socket), "--socket must be a port from 1 to 65535"},
+            {is_port_number(maps:get(distribution, Options, 1)), "--distribution must be a port from 1 to 65535"},
+            {lists:usort(Ports) =:= lists:sort(Ports), "--distribution and --socket must be different ports"},
+            {Drain >= 1 andalso Drain < 2147484, "--drain must be a number of seconds from 1 to 2147483"},
             {fit("[A-Za-z_][A-Za-z0-9_.-]{0,30}|[0-9]{1,9}", maps:values(maps:with([user], Options))),
-                "--user is a name of letters, digits and - _ ., or a number"},
+                "--user must be a name of letters, digits and - _ ., or a number"},
             {fit(?MEMORY, maps:values(maps:with([memory], Options))),
-                "--memory is a number of bytes, or one with K, M, G or T, or with % up to 100, or infinity"}
+                "--memory must be a number of bytes, a number with K, M, G, T or %, or infinity"}
         ]
     ].
 
@@ -109,9 +111,9 @@ files(#{name := Name, folder := Folder} = Options) ->
 -spec commands(options()) -> iolist().
 commands(Options) -> render("commands", Options).
 
-%% A file of priv/unit. `{{key}}' is a value, `{{~key}}' one for a shell, which has `~' for the `%h' of systemd. A line is
-%% there behind `{{#key}}' where there is a value, behind `{{^key}}' where there is none, and behind `{{*key}}' for each of
-%% a list, which `{{.}}' is then; `{{>file}}' is another file. The key 254 has a value from that version of systemd on.
+%% A file of priv/unit. `{{key}}' is a value, `{{~key}}' one for a shell, with `~' instead of systemd's `%h'. A line is
+%% there behind `{{#key}}' if there is a value, behind `{{^key}}' if there is none, and behind `{{*key}}' for each of a
+%% list, which `{{.}}' is then. `{{>file}}' is another file. The key 254 has a value from that version of systemd on.
 render(File, Values) ->
     {ok, Text} = file:read_file(filename:join([systemd_nif:priv_dir(), "unit", File])),
     [line(Line, Values) || Line <- binary:split(string:trim(Text, trailing), <<"\n">>, [global])].
