@@ -22,7 +22,7 @@ use() {
 
 if [ -n "${SYSTEMD_NIF_PATH-}" ]; then
     [ ! -f "$SYSTEMD_NIF_PATH" ] || use "$SYSTEMD_NIF_PATH"
-    echo "systemd: SYSTEMD_NIF_PATH is $SYSTEMD_NIF_PATH, and there is no such file. It must be an absolute path." >&2
+    echo "systemd: SYSTEMD_NIF_PATH is $SYSTEMD_NIF_PATH, but that file does not exist. It must be an absolute path." >&2
     exit 1
 fi
 
@@ -59,13 +59,13 @@ prebuilt=$target/systemd_nif-$version.so
 # Prints why the prebuilt library can't be used, or nothing if it can.
 misfit() {
     if ! cd native/prebuilt 2>/dev/null; then
-        echo "these are the sources, and not a package, which has some."
+        echo "this is a source checkout, which has no prebuilt libraries."
     elif [ ! -d "$target" ]; then
-        echo "the package has none for $target, only for $(echo *-linux-*)."
+        echo "the package has no library for $target, only for $(echo *-linux-*)."
     elif [ ! -f "$prebuilt" ]; then
-        echo "the package is version $version, and has $(echo "$target"/*). Get it anew."
+        echo "the package is version $version, but contains $(echo "$target"/*). Download it again."
     elif ! grep -F "  $prebuilt" SHA256SUMS | sha256sum -c >/dev/null 2>&1; then
-        echo "native/prebuilt/$prebuilt has not the checksum in native/prebuilt/SHA256SUMS. Get the package anew."
+        echo "native/prebuilt/$prebuilt does not match native/prebuilt/SHA256SUMS. Download the package again."
     fi
 }
 
@@ -88,8 +88,8 @@ else
 fi
 
 cat >&2 <<TEXT
-systemd: no native library is named: SYSTEMD_NIF_PATH is not set. It is the absolute path of one.
-systemd: no native library is prebuilt: $misfit
-systemd: no native library can be built: $build
+systemd: no library is named: SYSTEMD_NIF_PATH is not set. Set it to the absolute path of a library.
+systemd: no library is prebuilt: $misfit
+systemd: no library can be built: $build
 TEXT
 exit 1

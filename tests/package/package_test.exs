@@ -210,18 +210,18 @@ defmodule PackageTest do
 
   for {what, change, misfit} <- [
         {"a broken checksum", "echo >>native/prebuilt/#{@library}",
-         "native/prebuilt/#{@library} has not the checksum in native/prebuilt/SHA256SUMS. Get the package anew."},
+         "native/prebuilt/#{@library} does not match native/prebuilt/SHA256SUMS. Download the package again."},
         {"another architecture",
          "mv native/prebuilt/#{@target} native/prebuilt/riscv64-unknown-linux-gnu",
-         "the package has none for #{@target}, only for riscv64-unknown-linux-gnu."},
+         "the package has no library for #{@target}, only for riscv64-unknown-linux-gnu."},
         {"another version",
          "mv native/prebuilt/#{@library} native/prebuilt/#{@target}/systemd_nif-0.0.9.so",
-         "the package is version 0.1.0, and has #{@target}/systemd_nif-0.0.9.so. Get it anew."},
+         "the package is version 0.1.0, but contains #{@target}/systemd_nif-0.0.9.so. Download it again."},
         {"a system of 32 bits on a kernel of 64",
          ~S"mkdir bin && printf '#!/bin/sh\n[ $1 = LONG_BIT ] && echo 32 || echo glibc 2.36\n' >bin/getconf && chmod +x bin/getconf",
-         "the package has none for x86_64.32-unknown-linux-gnu, only for #{@target}."},
+         "the package has no library for x86_64.32-unknown-linux-gnu, only for #{@target}."},
         {"the sources", "rm -r native/prebuilt",
-         "these are the sources, and not a package, which has some."}
+         "this is a source checkout, which has no prebuilt libraries."}
       ],
       tool <- @tools do
     @tag change: change
@@ -231,9 +231,9 @@ defmodule PackageTest do
       assert status != 0
 
       assert said(output) == """
-             systemd: no native library is named: SYSTEMD_NIF_PATH is not set. It is the absolute path of one.
-             systemd: no native library is prebuilt: #{unquote(misfit)}
-             systemd: no native library can be built: there is no cargo in PATH. Install Rust 1.91 or later, see https://rustup.rs.
+             systemd: no library is named: SYSTEMD_NIF_PATH is not set. Set it to the absolute path of a library.
+             systemd: no library is prebuilt: #{unquote(misfit)}
+             systemd: no library can be built: there is no cargo in PATH. Install Rust 1.91 or later, see https://rustup.rs.
              """
 
       assert native(context.package) == []
@@ -256,7 +256,7 @@ defmodule PackageTest do
       assert status != 0
 
       assert said(output) ==
-               "systemd: SYSTEMD_NIF_PATH is /nowhere.so, and there is no such file. It must be an absolute path.\n"
+               "systemd: SYSTEMD_NIF_PATH is /nowhere.so, but that file does not exist. It must be an absolute path.\n"
 
       shell!(run(compile, unquote(tool), context, "SYSTEMD_NIF_PATH=#{named}"))
       assert native(context.package) == ["#{context.package}/priv/systemd_nif.so"]
