@@ -73,13 +73,11 @@ defmodule GenUnitTest do
          ["CapabilityBoundingSet="]},
         {[], ["RestartSec=2s", "PrivateTmp=yes"],
          ["RestartSteps=5", "PrivateTmp=disconnected", "PrivateBPF=yes"]},
-        {["--systemd", "254"],
-         ["RestartSec=2s", "RestartSteps=5", "RestartMaxDelaySec=1min", "PrivateTmp=yes"],
-         ["PrivateTmp=disconnected", "PrivateBPF=yes"]},
-        {["--systemd", "257"], ["RestartSteps=5", "PrivateTmp=disconnected"],
-         ["PrivateTmp=yes", "PrivateBPF=yes"]},
-        {["--systemd", "258"], ["RestartSteps=5", "PrivateTmp=disconnected", "PrivateBPF=yes"],
-         ["PrivateTmp=yes"]},
+        {["--systemd", "257"], ["PrivateTmp=disconnected"],
+         ["RestartSteps=5", "PrivateTmp=yes", "PrivateBPF=yes"]},
+        {["--systemd", "258"],
+         ["RestartSec=2s", "RestartSteps=5", "RestartMaxDelaySec=1min"] ++
+           ["PrivateTmp=disconnected", "PrivateBPF=yes"], ["PrivateTmp=yes"]},
         {["--user-unit"],
          ["ExecStart=%h/.local/lib/app/bin/app start", "WantedBy=default.target"] ++
            ["StateDirectory=app", "SystemCallFilter=@system-service"],

@@ -113,7 +113,7 @@ commands(Options) -> render("commands", Options).
 
 %% A file of priv/unit. `{{key}}' is a value, `{{~key}}' one for a shell, with `~' instead of systemd's `%h'. A line is
 %% there behind `{{#key}}' if there is a value, behind `{{^key}}' if there is none, and behind `{{*key}}' for each of a
-%% list, which `{{.}}' is then. `{{>file}}' is another file. The key 254 has a value from that version of systemd on.
+%% list, which `{{.}}' is then. `{{>file}}' is another file. The key 258 has a value from that version of systemd on.
 render(File, Values) ->
     {ok, Text} = file:read_file(filename:join([systemd_nif:priv_dir(), "unit", File])),
     [line(Line, Values) || Line <- binary:split(string:trim(Text, trailing), <<"\n">>, [global])].

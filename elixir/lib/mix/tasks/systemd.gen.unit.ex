@@ -17,8 +17,8 @@ defmodule Mix.Tasks.Systemd.Gen.Unit do
       starts a new version beside the running one, which it stops when the new one is ready
     * `--user-unit` - units for `systemctl --user`, see docs/user_manager.md. The release is in
       `~/.local/lib/RELEASE` then, and secrets are in `~/.config/RELEASE`
-    * `--systemd VERSION` - the version of the server's systemd, 252 by default. From 254 on, the delay between failed
-      starts grows from 2 s to 1 min. From 257 on, `/tmp` is in memory. From 258 on, the BPF programs and maps of other
+    * `--systemd VERSION` - the version of the server's systemd, 252 by default. From 257 on, `/tmp` is in memory.
+      From 258 on, the delay between failed starts grows from 2 s to 1 min, and the BPF programs and maps of other
       services are hidden
     * `--low-port` - the service may bind ports below 1024 itself, without a socket unit
     * `--notify-reload` - `Type=notify-reload`, which needs systemd 253 or later
