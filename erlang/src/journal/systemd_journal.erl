@@ -1,19 +1,19 @@
 %% @private
-%% The way from any process to journald, with no process in between; and how many lines journald has missed, which it is
-%% told as soon as it takes lines again.
+%% Sends entries from any process to journald, with no process in between. Counts the lines that journald has missed,
+%% and sends the count when journald accepts entries again.
 -module(systemd_journal).
 
--export([send/5, drop/3, tell/2]).
+-export([send/5, drop/3, report_drops/2]).
 
 -export_type([more/0, reason/0]).
 
 -type more() :: [{Name :: binary(), Value :: binary()}].
 -type reason() :: nif_not_loaded | invalid_message | badarg | no_thread | file:posix().
 
-%% Between two tries, in milliseconds.
+%% The time between two attempts, in milliseconds.
 -define(RETRY, 100).
 
-%% @doc Sends one entry, and waits for journald up to its `send_timeout'.
+%% @doc Sends one entry, and waits for journald for up to `send_timeout'.
 -spec send(systemd_journal_config:ready(), logger:level(), logger:metadata(), Message :: unicode:chardata(), more()) ->
     ok | {error, reason()}.
 send(Config, Level, Meta, Message, More) ->
@@ -30,40 +30,39 @@ texts(Paths, Meta) ->
     Language = systemd_journal_fields:language(Meta),
     [systemd_journal_fields:text(lists:foldl(fun maps:get/2, Meta, Path), Language) || Path <- Paths].
 
-%% @doc Counts one line that could not be sent. Where nobody tells of such lines yet, a process is started that does,
-%% and then ends.
+%% @doc Counts a line that could not be sent. If no process reports the count yet, starts one, which then ends.
 -spec drop(systemd_journal_config:ready(), logger:metadata(), reason()) -> ok.
 drop(#{sink := none}, _, _) ->
     ok;
 drop(#{sink := Sink} = Config, Meta, Reason) ->
     _ = systemd_nif:journal_drop(Sink, maps:get(time, Meta, os:system_time(microsecond))) andalso
-        try spawn(?MODULE, tell, [Config, Reason])
-        %% There is no room for a process: the next one that is dropped tries again.
-        catch error:system_limit -> untold
+        try spawn(?MODULE, report_drops, [Config, Reason])
+        %% The VM has no room for another process. The next dropped line tries again.
+        catch error:system_limit -> not_reported
         end,
     ok.
 
--spec tell(systemd_journal_config:ready(), reason()) -> term().
-tell(#{sink := Sink, path := Path} = Config, Reason) ->
+-spec report_drops(systemd_journal_config:ready(), reason()) -> term().
+report_drops(#{sink := Sink, path := Path} = Config, Reason) ->
     case systemd_nif:journal_teller(Sink) of
         true ->
-            %% When the queue is full, the entry that counts them is enough.
+            %% If journald's socket buffer is full, the entry with the count is enough.
             _ = Reason =:= eagain orelse systemd_log:to_stderr(
                 "cannot write to journald at ~ts: ~ts. Log lines are dropped and counted",
                 [Path, systemd_reason:posix(Reason)]
             ),
-            %% The count is gone with the copy of the native library that kept it.
-            try tell(Config)
+            %% Another copy of the native library has replaced the one that kept the count, so the count is lost.
+            try report_drops(Config)
             catch error:badarg -> ok
             end;
         false ->
             ok
     end.
 
-tell(#{sink := Sink} = Config) ->
+report_drops(#{sink := Sink} = Config) ->
     {Count, Last, From, To} = systemd_nif:journal_dropped(Sink),
     case send_count(Config, Count, From, To) of
-        ok -> systemd_nif:journal_told(Sink, Count, Last) =:= 0 orelse tell(Config);
+        ok -> systemd_nif:journal_told(Sink, Count, Last) =:= 0 orelse report_drops(Config);
         {error, _} -> retry(Config, Count)
     end.
 
@@ -74,12 +73,12 @@ send_count(Config, Count, From, To) ->
     More = [{<<"N_DROPPED">>, integer_to_binary(Count)}, {<<"DROPPED_FROM">>, From}, {<<"DROPPED_TO">>, To}],
     send(Config, warning, #{time => os:system_time(microsecond), pid => self()}, Message, More).
 
-%% Nobody waits for a journal that the handler has left.
+%% Stops if the handler was removed, or has another path now.
 retry(#{id := Id, path := Path} = Config, Count) ->
     case systemd_journal_config:path(Id) of
         Path ->
             timer:sleep(?RETRY),
-            tell(Config);
+            report_drops(Config);
         _ ->
             systemd_log:to_stderr(
                 "~b log lines were dropped, because journald at ~ts did not read them", [Count, Path]

@@ -1,14 +1,14 @@
 %% @private
-%% The configuration of `systemd_journal_h', checked and made ready for use.
+%% Checks the configuration of `systemd_journal_h', and prepares it for use.
 -module(systemd_journal_config).
 
--export([new/1, message_only/0, given/1, path/1, current/1, info/0, forget/1]).
+-export([new/1, message_only/0, user_config/1, path/1, current/1, info/0, forget/1]).
 
 -export_type([ready/0]).
 
 -type ready() :: #{
     id := logger:handler_id(),
-    %% None without the native library.
+    %% `none' if the native library is not loaded.
     sink := systemd_nif:sink() | none,
     path := binary(),
     send_timeout := non_neg_integer(),
@@ -26,14 +26,14 @@
     send_timeout => 1000
 }).
 
-%% Of `logger_std_h': there is no queue here that they could limit.
+%% Keys of `logger_std_h' that limit its queue. This handler has no queue, so it ignores them.
 -define(OVERLOAD, [
     sync_mode_qlen, drop_mode_qlen, flush_qlen, burst_limit_enable, burst_limit_max_count, burst_limit_window_time,
     overload_kill_enable, overload_kill_qlen, overload_kill_mem_size, overload_kill_restart_after
 ]).
 
-%% @doc A handler with what it takes to send in the place of its configuration. That is copied at every log call, and
-%% so is small: what the user gave is kept apart.
+%% @doc Replaces a handler's configuration by what sending needs. Logger copies it at every log call, so it is small,
+%% and what the user has configured is kept elsewhere.
 -spec new(logger:handler_config()) -> {ok, logger:handler_config()} | {error, term()}.
 new(#{id := Id} = Handler) ->
     try
@@ -55,25 +55,25 @@ new(#{id := Id} = Handler) ->
         throw:{Key, Value, Reason} -> {error, {invalid_config, systemd_journal_h, #{Key => Value}, Reason}}
     end.
 
-%% A socket that the handler has already is kept while the path is the same.
+%% While the path stays the same, the handler keeps its socket.
 open(Id, #{path := Path, fields := Fields, metadata := Metadata} = Config) ->
     Sources = [field(Field) || Field <- Fields],
     Native = native(Path),
     fits(Native) orelse throw({path, Path, enametoolong}),
-    {Before, Old} = kept(Id),
+    {Before, Old} = stored(Id),
     Sink =
         try systemd_nif:loaded() andalso systemd_nif:journal_sink(Native, Sources, Metadata, Old) of
             {ok, New} -> New;
             {error, Reason} -> throw({path, Path, Reason});
             false -> without_library(Id, Before)
         catch
-            %% An entry has 960 fields at most.
+            %% An entry can't have more than 960 fields.
             error:badarg -> throw({fields, length(Fields), too_many})
         end,
     persistent_term:put({?MODULE, Id}, {Config, Sink}),
     Sink.
 
-%% Said once, when the handler is added.
+%% Written once, when the handler is added.
 without_library(Id, Before) ->
     _ = Before =:= #{} andalso systemd_log:to_stderr(
         "the log handler ~0tp writes to standard error: the native library is not loaded: ~ts",
@@ -81,37 +81,37 @@ without_library(Id, Before) ->
     ),
     none.
 
-%% @doc What the user gave, and the defaults.
--spec given(ready()) -> systemd_journal_h:config().
-given(#{id := Id}) -> element(1, kept(Id)).
+%% @doc What the user has configured, merged with the defaults.
+-spec user_config(ready()) -> systemd_journal_h:config().
+user_config(#{id := Id}) -> element(1, stored(Id)).
 
-%% @doc Of the journal that the handler sends to; `undefined' where there is no such handler.
+%% @doc The path of the journal that the handler sends to, or `undefined' if there is no such handler.
 -spec path(logger:handler_id()) -> binary() | undefined.
 path(Id) ->
-    case kept(Id) of
+    case stored(Id) of
         {#{path := Path}, _} -> native(Path);
         {#{}, none} -> undefined
     end.
 
-kept(Id) -> persistent_term:get({?MODULE, Id}, {#{}, none}).
+stored(Id) -> persistent_term:get({?MODULE, Id}, {#{}, none}).
 
 -spec forget(logger:handler_id()) -> ok.
 forget(Id) ->
     _ = persistent_term:erase({?MODULE, Id}),
     ok.
 
-%% @doc With a sink of the native library's present copy, when it has taken the place of the one that made this sink.
-%% The handler's configuration, which the caller has a copy of, follows.
+%% @doc Replaces a sink that another copy of the native library has made. Also updates the handler's configuration, of
+%% which the caller has a copy.
 -spec current(ready()) -> ready().
 current(#{id := Id, sink := Sink} = Ready) -> Ready#{sink := current(Id, Sink)}.
 
 current(Id, Sink) ->
-    case {is_current(Sink), kept(Id)} of
+    case {is_current(Sink), stored(Id)} of
         {true, _} ->
             Sink;
         {false, {Config, Sink}} ->
             New = open(Id, Config),
-            _ = spawn(fun() -> follow(Id) end),
+            _ = spawn(fun() -> update_handler(Id) end),
             New;
         {false, {_, New}} ->
             New
@@ -122,18 +122,18 @@ is_current(Sink) ->
     catch error:badarg -> false
     end.
 
-follow(Id) ->
-    case kept(Id) of
+update_handler(Id) ->
+    case stored(Id) of
         {_, none} -> ok;
         {Config, _} -> logger:set_handler_config(Id, config, Config)
     end.
 
-%% @doc Of each handler of ours.
+%% @doc The state of each handler of `systemd_journal_h'.
 -spec info() -> #{logger:handler_id() => map()}.
 info() ->
     maps:from_list([
         {Id, info(Id, native(Path), Sink)}
-     || Id <- logger:get_handler_ids(), {#{path := Path}, Sink} <- [kept(Id)]
+     || Id <- logger:get_handler_ids(), {#{path := Path}, Sink} <- [stored(Id)]
     ]).
 
 info(Id, Path, Sink) ->
@@ -143,14 +143,14 @@ info(Id, Path, Sink) ->
         end,
     #{path => Path, reachable => IsReachable, sent => Sent, dropped => Dropped}.
 
-%% Kernel gives its default handler this one, where the configuration has none.
+%% kernel gives its default handler this formatter if none is configured.
 formatter(#{formatter := {logger_formatter, #{legacy_header := true, single_line := false} = Config}} = Handler) when
     map_size(Config) =:= 2
 ->
     Handler#{formatter := message_only()};
 formatter(Handler) -> Handler.
 
-%% @doc A formatter. The time and the level have fields of their own.
+%% @doc A formatter that writes only the message, because time and level are fields.
 -spec message_only() -> {module(), logger:formatter_config()}.
 message_only() -> {logger_formatter, #{template => [msg], single_line => false}}.
 
@@ -167,7 +167,7 @@ native(Path) ->
     catch error:_ -> throw({path, Path})
     end.
 
-%% Into a sockaddr_un, see unix(7).
+%% Whether the path fits into a sockaddr_un, see unix(7).
 fits(Path) -> byte_size(Path) < 108 andalso binary:match(Path, <<0>>) =:= nomatch.
 
 field(syslog_pid) -> field({"SYSLOG_PID", os_pid});
@@ -183,7 +183,7 @@ field(Field) ->
         error:_ -> throw({fields, Field})
     end.
 
-%% As the native library takes it, which may be missing.
+%% The rule of the native library, which may be missing.
 is_valid(Name) -> re:run(Name, "^(?!(?i:message)$)[a-zA-Z][a-zA-Z0-9_]{0,63}$", [dollar_endonly]) =/= nomatch.
 
 source(Special) when Special =:= level; Special =:= priority; Special =:= time -> Special;
@@ -201,7 +201,7 @@ text(Text) ->
         _ -> iolist_to_binary(Text)
     end.
 
-%% Outside of a release: the program's name, as systemd would have it.
+%% Outside of a release: the program's name, as systemd would use it.
 identifier({"Erlang/OTP", _}) -> program();
 identifier({"OTP  APN " ++ _, _}) -> program();
 identifier({Release, _}) -> Release.

@@ -1,19 +1,19 @@
 %% @private
-%% The journal fields that come from a report or a crash; and any term as the text of a field, where the native
-%% library does not write it itself.
+%% Makes journal fields from a report or a crash. Formats terms as the text of a field, if the native library does not
+%% do it.
 -module(systemd_journal_fields).
 
 -export([report/2, text/2, term/2, language/1, exception/3]).
 
-%% @doc In whose syntax the values of an event are written.
+%% @doc The language in whose syntax the values of an event are written.
 -spec language(logger:metadata()) -> systemd_elixir:language().
 language(#{domain := [elixir | _]}) -> elixir;
-%% From one of Logger's translators.
+%% A translator of Elixir's Logger has set it.
 language(#{crash_reason := _}) -> elixir;
 language(#{mfa := {Module, _, _}}) when is_atom(Module) -> systemd_elixir:language(Module);
 language(_) -> erlang.
 
-%% @doc Text as it is, and anything else as a term. Nothing for `undefined' and `nil'.
+%% @doc Text stays as it is, `undefined' and `nil' become empty, and any other value is formatted as a term.
 -spec text(term(), systemd_elixir:language()) -> binary().
 text(Value, Language) ->
     case own_text(Value) of
@@ -25,10 +25,10 @@ own_text(Value) when Value =:= undefined; Value =:= nil -> <<>>;
 own_text(Value) when is_atom(Value) -> systemd_elixir:name(Value);
 own_text(Value) when is_binary(Value) -> is_printable(Value) andalso Value;
 own_text([_ | _] = Value) -> io_lib:printable_unicode_list(Value) andalso utf8(Value);
-own_text(#{'__struct__' := _} = Value) -> systemd_elixir:is_there() andalso systemd_elixir:to_text(Value);
+own_text(#{'__struct__' := _} = Value) -> systemd_elixir:is_loaded() andalso systemd_elixir:to_text(Value);
 own_text(_) -> false.
 
-%% As `io_lib:printable_unicode_list/1' has it, without a list of the characters.
+%% The rule of `io_lib:printable_unicode_list/1', without a list of the characters.
 is_printable(<<Char/utf8, Rest/binary>>) when
     Char >= 16#20, Char < 16#7F;
     Char >= 16#A0, Char < 16#FFFE;
@@ -39,23 +39,23 @@ is_printable(<<Char/utf8, Rest/binary>>) when
     is_printable(Rest);
 is_printable(Rest) -> Rest =:= <<>>.
 
-%% @doc A struct in it is what its `Inspect' shows of it, in either language.
+%% @doc Formats a term. In both languages, each struct in it is written by its `Inspect'.
 -spec term(term(), systemd_elixir:language()) -> binary().
 term(Value, elixir) ->
-    case systemd_elixir:is_there() andalso systemd_elixir:inspect(Value) of
+    case systemd_elixir:is_loaded() andalso systemd_elixir:inspect(Value) of
         <<Text/binary>> -> Text;
         _ -> term(Value, erlang)
     end;
 term(Value, erlang) ->
     case systemd_elixir:redacted(Value) of
-        %% A struct alone.
+        %% The value was a struct.
         Text when is_binary(Text), not is_binary(Value) -> Text;
         Redacted -> utf8(io_lib:format("~0tp", [Redacted]))
     end.
 
 utf8(Chars) -> <<_/binary>> = unicode:characters_to_binary(Chars).
 
-%% @doc What was raised and where, without the arguments, which may be long, or secret.
+%% @doc An exception and its stack trace, without the arguments, which may be long or secret.
 -spec exception(error | exit | throw, Reason :: term(), [tuple()]) -> unicode:chardata().
 exception(Class, Reason, Stack) ->
     [atom_to_list(Class), $\s, text(Reason, erlang), " at ", lists:join(", ", [frame(Frame) || Frame <- Stack])].
@@ -66,38 +66,39 @@ stack(Stack) -> iolist_to_binary(lists:join($\n, [frame(Frame) || Frame <- Stack
 frame({Module, Function, Args, Location}) when is_list(Args) ->
     frame({Module, Function, length(Args), Location});
 frame({Module, Function, Arity, Location}) ->
-    [systemd_elixir:function(Module, Function, Arity), place(Location)];
+    [systemd_elixir:function(Module, Function, Arity), location_text(Location)];
 frame({Fun, Args, Location}) when is_function(Fun) ->
     {module, Module} = erlang:fun_info(Fun, module),
     {name, Name} = erlang:fun_info(Fun, name),
     frame({Module, Name, Args, Location}).
 
-place(Location) ->
+location_text(Location) ->
     case {lists:keyfind(file, 1, Location), lists:keyfind(line, 1, Location)} of
         {{_, File}, {_, Line}} -> [" (", text(File, erlang), $:, text(Line, erlang), $)];
         _ -> []
     end.
 
-%% @doc Of a crash: what, who and where. Of any report: what `report_cb' says. When that fails, the error is a field.
+%% @doc The fields of a crash (what, who and where), and the fields that `report_cb' returns for any report. If
+%% `report_cb' fails, the error is a field.
 -spec report(logger:log_event(), systemd_journal_h:report_cb() | undefined) ->
     {ok, systemd_journal:more()} | {failed, systemd_journal:more(), Why :: unicode:chardata()}.
 report(#{msg := Message, meta := Meta} = Event, Callback) ->
     Crash = crash(Event),
     try
-        {ok, Crash ++ [field(Field, language(Meta)) || Field <- called(Callback, Message)]}
+        {ok, Crash ++ [field(Field, language(Meta)) || Field <- report_fields(Callback, Message)]}
     catch
         Class:Reason:Stack ->
             Text = unicode:characters_to_binary(exception(Class, Reason, Stack)),
             {failed, Crash ++ [{<<"REPORT_CB_ERROR">>, Text}], ["report_cb failed: ", Text]}
     end.
 
-called(Callback, {report, Report}) when is_function(Callback, 1) -> Callback(Report);
-called(Callback, {report, Report}) when is_function(Callback, 2) -> Callback(<<"REPORT">>, Report);
-called(_, _) -> [].
+report_fields(Callback, {report, Report}) when is_function(Callback, 1) -> Callback(Report);
+report_fields(Callback, {report, Report}) when is_function(Callback, 2) -> Callback(<<"REPORT">>, Report);
+report_fields(_, _) -> [].
 
 field({Name, Value}, Language) ->
     case io_lib:deep_unicode_char_list(Value) of
-        %% As `io_lib:format/2' returns it.
+        %% A deep list, as `io_lib:format/2' returns it.
         true -> {name(Name), text(lists:flatten(Value), Language)};
         false -> {name(Name), text(Value, Language)}
     end.
@@ -110,7 +111,7 @@ name(Name) ->
 
 crash(#{level := error} = Event) ->
     try crash_fields(Event)
-    %% It only looked like a report of OTP's.
+    %% The report only looked like one of OTP.
     catch error:_ -> []
     end;
 crash(_) -> [].
@@ -118,7 +119,7 @@ crash(_) -> [].
 crash_fields(#{msg := Message, meta := Meta}) ->
     case reason(Message, Meta) of
         {Process, Found} ->
-            %% Elixir has made an exception of it.
+            %% Elixir's Logger has made an exception of the reason.
             {Reason, Stack} = split(maps:get(crash_reason, Meta, Found)),
             Language = language(Meta),
             [
@@ -154,7 +155,7 @@ split({Reason, Stack} = Whole) ->
     end;
 split(Reason) -> {Reason, []}.
 
-%% None where it only looks like a stack: a reason may hold data of the user's.
+%% No frames if the list only looks like a stack trace: a reason may contain any data of the user.
 frames(Stack) when length(Stack) >= 0 -> [Frame || lists:all(fun is_frame/1, Stack), Frame <- Stack];
 frames(_) -> [].
 

@@ -1,6 +1,6 @@
-%% @doc A handler of `logger' that sends every event to journald as one entry, by the native protocol: with its level,
-%% its source and its metadata as fields that `journalctl FIELD=value' finds, whatever its size and however many lines
-%% it has. See systemd-journald.service(8) and systemd.journal-fields(7).
+%% @doc A handler of `logger' that sends each event to journald as one entry, by the native protocol. An event can have
+%% any size and any number of lines. Its level, source and metadata become fields, which `journalctl FIELD=value' finds.
+%% See systemd-journald.service(8) and systemd.journal-fields(7).
 %%
 %% ```
 %% logger:add_handler(journal, systemd_journal_h, #{
@@ -9,23 +9,24 @@
 %% }).
 %% '''
 %%
-%% or, with the config key `install_journal' of this application, in the place of the default handler. It needs no
-%% running application, so that `kernel' can have it as its default handler too.
+%% If standard output or standard error is the journal, the config key `install_journal' of this application replaces
+%% the default handler by this one. The handler also works while the application is not running, so that you can
+%% configure it as the default handler of `kernel'.
 %%
-%% Without a journal, or without the native library, lines go to standard error, each with its level as `<N>' in
-%% front; one line there says why. Adding the handler fails only for an invalid configuration.
+%% While journald can't be reached, or without the native library, lines go to standard error, each with its level as
+%% the prefix `<N>'. One line there says why. Adding the handler fails only if its configuration is invalid.
 %%
-%% `MESSAGE=' is what the formatter makes of the event. An event of which it makes an empty text is left out. The
-%% formatter above makes the message alone, because time and level have fields of their own; `install_journal',
-%% `logger:add_handlers(systemd)' and kernel's default handler have it by themselves. `logger:add_handler/3' without a
-%% formatter has the one of `logger', with the time and the level in the message.
+%% `MESSAGE=' is the text that the formatter returns. If the text is empty, the event is not sent. The formatter above
+%% returns only the message, because time and level are fields. It is the default of `install_journal',
+%% `logger:add_handlers(systemd)' and kernel's default handler. The default of `logger:add_handler/3' is the formatter
+%% of `logger', which puts time and level into the message.
 %%
-%% With an error report of a crash go `CRASH_PROCESS=', `CRASH_REASON=' and `CRASH_STACK='.
+%% The error report of a crash also has the fields `CRASH_PROCESS=', `CRASH_REASON=' and `CRASH_STACK='.
 %%
-%% A value is text where it is a binary in UTF-8, or a list of code points that is not empty, and all of it is
-%% printable. Anything else is written as a term, in Elixir's syntax where the event comes from Elixir. A struct is
-%% what its `String.Chars' or `Inspect' shows of it, also inside of other terms, and inside of a report or the
-%% arguments of a format: what it keeps from being shown is in no field.
+%% A value is written as text if it is a binary in UTF-8 or a list of code points that is not empty, and if all of it is
+%% printable. Any other value is written as a term, in Elixir's syntax if the event comes from Elixir. A struct is
+%% written by its `String.Chars' or `Inspect', also inside of other terms, of a report and of the arguments of a format.
+%% What its `Inspect' hides is in no field.
 %%
 %% == Options ==
 %% <dl>
@@ -37,32 +38,33 @@
 %% '''
 %% </dd>
 %% <dt>`metadata'</dt>
-%% <dd>The event's metadata as fields, on top of `fields'; `request_id' becomes `REQUEST_ID='. A list of keys;
-%% `scalars', each key whose value is a number, an atom, a pid, a port, a reference or text, and `mfa', `initial_call'
-%% and `domain'; or `all', also maps, tuples, structs and lists. The default is `[]', and `scalars' by
-%% `install_journal' and `logger:add_handlers(systemd)'.</dd>
+%% <dd>The metadata of the event that become fields, in addition to `fields'; `request_id' becomes `REQUEST_ID='. Either
+%% a list of keys, or `scalars', or `all'. `scalars' means each key whose value is a number, an atom, a pid, a port, a
+%% reference or text, and `mfa', `initial_call' and `domain'. `all' also means maps, tuples, structs and lists. The
+%% default is `[]'; that of `install_journal' and `logger:add_handlers(systemd)' is `scalars'.</dd>
 %% <dt>`report_cb'</dt>
-%% <dd>`fun((Report) -> [{Name, Value}])', or the same with a prefix for the names before it: fields that a report
-%% becomes. `fun maps:to_list/1' makes each key of a map a field.</dd>
+%% <dd>`fun((Report) -> [{Name, Value}])', which returns fields for a report. A fun with two arguments gets a prefix for
+%% the names as the first one. With `fun maps:to_list/1', each key of a map becomes a field.</dd>
 %% <dt>`send_timeout'</dt>
-%% <dd>How long a caller waits while journald's queue is full, in milliseconds; 1000 by default. Then the line is
-%% dropped, and an entry with `N_DROPPED=' tells how many lines were, as soon as the journal takes lines again. A
-%% journald that has been there before is waited for as long, once. It is also how long a caller waits for standard
-%% error in its place.</dd>
+%% <dd>How long a caller waits while journald's socket buffer is full, in milliseconds; 1000 by default. Then the line
+%% is dropped. When journald accepts entries again, an entry with `N_DROPPED=' says how many lines were dropped. If
+%% journald was reachable before, callers wait for its return for this long, once. While lines go to standard error, a
+%% caller also waits for standard error for this long.</dd>
 %% <dt>`path'</dt>
-%% <dd>Where journald listens: `/run/systemd/journal/socket'.</dd>
+%% <dd>The socket of journald, by default `/run/systemd/journal/socket'.</dd>
 %% <dt>The overload keys of `logger_std_h'</dt>
-%% <dd>Are accepted. There is no queue here that they could limit.</dd>
+%% <dd>The handler accepts and ignores them, because it has no queue that they could limit.</dd>
 %% </dl>
 %%
-%% Names that come from metadata and reports are made valid: upper-case, `_' for what is no ASCII letter or digit, an
-%% `X' in front where the first is no letter, 64 characters at most. A key whose name is taken, such as `priority',
-%% gets `X_' in front. In `fields' an invalid name is an error. An entry has at most 960 fields, and 32 MiB, or 768
-%% MiB from root: fields that don't fit are left out, and `N_FIELDS_DROPPED=' says how many. A message that doesn't
-%% fit is dropped and counted.
+%% Names that come from metadata and reports are made valid. Letters become upper case. What is not an ASCII letter or
+%% digit becomes `_'. A name that does not begin with a letter gets the prefix `X'. A name has at most 64 characters. A
+%% key whose name is taken, such as `priority', gets the prefix `X_'. In `fields', an invalid name is an error.
 %%
-%% A formatter or `report_cb' that fails loses nothing: the event is sent with what went wrong in it, and one line on
-%% standard error says so.
+%% An entry has at most 960 fields, and 32 MiB, or 768 MiB if the VM runs as root. Fields that don't fit are left out,
+%% and `N_FIELDS_DROPPED=' says how many. A message that doesn't fit is dropped and counted.
+%%
+%% If a formatter or `report_cb' fails, the event is sent with the error in it, and one line on standard error reports
+%% the failure.
 -module(systemd_journal_h).
 
 -export([adding_handler/1, changing_config/3, removing_handler/1, filter_config/1, log/2]).
@@ -74,18 +76,19 @@
     level | priority | os_pid | mfa | time | script_id | syslog_pid | syslog_timestamp | syslog_identifier
     | (Metakey :: atom())
     | {field_name(), field_value()}.
-%% A key of the metadata, under its own name in upper case or under `Name'; the way to it through nested maps; or a
-%% literal text. These are special, also as a {@link field_value()}:
+%% A key of the metadata, which becomes a field with the key's name in upper case, or `{Name, Source}'. A source is a
+%% key of the metadata, a list of keys that leads through nested maps, or a literal text. These keys are special, also
+%% as a {@link field_value()}:
 %% <ul>
-%% <li>`level', `priority': the level by its name, and as the number of syslog(3).</li>
-%% <li>`time': of the event, as RFC 3339 has it, in UTC.</li>
-%% <li>`os_pid': of the VM.</li>
+%% <li>`level', `priority': the level by its name, and by its number in syslog(3).</li>
+%% <li>`time': the time of the event in UTC, in the format of RFC 3339.</li>
+%% <li>`os_pid': the PID of the VM.</li>
 %% <li>`mfa': the function, as `mod:fun/1', or `Mod.fun/1' of an Elixir module.</li>
-%% <li>`script_id': name and version of the boot script, which is the release.</li>
-%% <li>`syslog_identifier': the name of the release; without one, of the program.</li>
+%% <li>`script_id': the name and version of the boot script, which are those of the release.</li>
+%% <li>`syslog_identifier': the name of the release. Outside of a release, the name of the program.</li>
 %% <li>`syslog_pid', `syslog_timestamp': `{"SYSLOG_PID", os_pid}', `{"SYSLOG_TIMESTAMP", time}'.</li>
 %% </ul>
-%% What is not set, `undefined', `nil' or empty is left out.
+%% A field whose value is missing, `undefined', `nil' or empty is left out.
 
 -type field_definition() :: field().
 
@@ -119,7 +122,7 @@ changing_config(_, #{config := Old}, #{config := Old} = New) ->
 changing_config(set, _, New) ->
     systemd_journal_config:new(New);
 changing_config(update, #{config := Old}, #{config := Config} = New) ->
-    systemd_journal_config:new(New#{config := maps:merge(systemd_journal_config:given(Old), Config)}).
+    systemd_journal_config:new(New#{config := maps:merge(systemd_journal_config:user_config(Old), Config)}).
 
 %% @private
 -spec removing_handler(logger:handler_config()) -> ok.
@@ -127,7 +130,7 @@ removing_handler(#{id := Id}) -> systemd_journal_config:forget(Id).
 
 %% @private
 -spec filter_config(logger:handler_config()) -> logger:handler_config().
-filter_config(#{config := Config} = Handler) -> Handler#{config := systemd_journal_config:given(Config)}.
+filter_config(#{config := Config} = Handler) -> Handler#{config := systemd_journal_config:user_config(Config)}.
 
 %% @private
 -spec log(logger:log_event(), logger:handler_config()) -> ok.
@@ -136,11 +139,11 @@ log(Event, #{config := Config, formatter := Formatter}) ->
         log(Event, Formatter, Config)
     catch
         _:_ ->
-            %% Another copy of the native library may have taken the place of the one that made the sink.
+            %% Another copy of the native library may have replaced the one that made the sink.
             try
                 log(Event, Formatter, systemd_journal_config:current(Config))
             catch
-                %% Logger would take the handler away.
+                %% Logger removes a handler that crashes.
                 Class:Reason:Stack ->
                     try failed(Class, Reason, Stack, Event, Config)
                     catch _:_ -> ok
@@ -153,19 +156,19 @@ log(Event, Formatter, Config) ->
         stop ->
             ok;
         Translated ->
-            Message = made(systemd_journal_message:format(Translated, Formatter), Config),
-            %% By an empty text a formatter leaves an event out.
+            Message = unwrap(systemd_journal_message:format(Translated, Formatter), Config),
+            %% A formatter drops an event by returning an empty text.
             _ = string:is_empty(Message) orelse log(Event, Translated, Message, Config),
             ok
     end.
 
-%% What a translator has made a text of has its fields still.
+%% The fields come from the original report, even if a translator has made it a text.
 log(#{msg := Untranslated}, Translated, Message, Config) ->
     Report = systemd_journal_fields:report(Translated#{msg := Untranslated}, maps:get(report_cb, Config)),
-    send(Translated, Message, made(Report, Config), Config).
+    send(Translated, Message, unwrap(Report, Config), Config).
 
-made({ok, Made}, _) -> Made;
-made({failed, Made, Why}, Config) ->
+unwrap({ok, Made}, _) -> Made;
+unwrap({failed, Made, Why}, Config) ->
     complain(Config, Why),
     Made.
 
@@ -184,12 +187,12 @@ send(#{level := Level, meta := Meta} = Event, Message, More, Config) ->
         {error, Reason} when Reason =:= eagain; Reason =:= no_thread; Reason =:= emsgsize; Reason =:= badarg ->
             systemd_journal:drop(Config, Meta, Reason);
         {error, Reason} ->
-            say_why_missing(Config, Reason),
+            report_unreachable(Config, Reason),
             to_stderr(Event, Message, Reason, Config)
     end.
 
-%% Once, until the journal is reached again.
-say_why_missing(#{id := Id, sink := Sink, path := Path}, Reason) ->
+%% Once, until journald is reached again.
+report_unreachable(#{id := Id, sink := Sink, path := Path}, Reason) ->
     _ = systemd_nif:journal_missing(Sink) andalso systemd_log:to_stderr(
         "the log handler ~0tp writes to standard error until journald can be reached at ~ts: ~ts",
         [Id, Path, systemd_reason:posix(Reason)]
@@ -210,7 +213,7 @@ failed(Class, Reason, Stack, #{meta := Meta}, Config) ->
     complain(Config, ["failed: ", systemd_journal_fields:exception(Class, Reason, Stack)]),
     systemd_journal:drop(Config, Meta, einval).
 
-%% Once until the next change of the configuration.
+%% Once, until the configuration changes.
 complain(#{id := Id, complained := Complained}, Text) ->
     IsFirst = atomics:exchange(Complained, 1, 1) =:= 0,
     _ = IsFirst andalso systemd_log:to_stderr("logger handler ~0tp: ~ts", [Id, Text]),

@@ -1,13 +1,14 @@
 %% @private
-%% The text of an event, whatever its formatter does.
+%% Formats an event as text, even if its formatter fails.
 -module(systemd_journal_message).
 
 -export([format/2, bad_return/1, utf8/1]).
 
-%% @doc What the formatter returns, which may be no text; or a text in its place, and what went wrong.
+%% @doc What the formatter returns, which may not be text. If the formatter fails, a text to send instead, and the
+%% error.
 -spec format(logger:log_event(), {module(), logger:formatter_config()}) ->
     {ok, term()} | {failed, Text :: unicode:chardata(), Why :: unicode:chardata()}.
-%% A string without the way of the default formatter, which makes a list of its characters: that takes up to thirty
+%% A string does not pass through the default formatter, which makes a list of its characters: that takes up to thirty
 %% times as long.
 format(#{msg := {string, Text}} = Event, {logger_formatter, Config} = Formatter) when
     Config =:= #{template => [msg], single_line => false}
@@ -31,10 +32,10 @@ formatted(Event, {Module, Config}) ->
             {failed, [fallback("FORMATTER CRASH", Event), "; ", Why], Why}
     end.
 
-%% A formatter of Elixir's knows what to do with a struct, where one of Erlang's would show all of it. OTP's own gets
-%% the text, another one the same kind of message.
+%% A formatter of Elixir handles structs itself. A formatter of Erlang would show all fields of a struct. So OTP's
+%% formatter gets the finished text, and any other one gets the same kind of message without structs.
 without_structs(#{msg := Message, meta := Meta} = Event, Formatter, Config) ->
-    case {systemd_elixir:language(Formatter), systemd_elixir:is_there(), Message, Config} of
+    case {systemd_elixir:language(Formatter), systemd_elixir:is_loaded(), Message, Config} of
         {elixir, _, _, _} -> Event;
         {erlang, false, {string, _}, _} -> Event;
         {erlang, false, _, _} -> Event#{msg := systemd_elixir:redacted(Message)};
@@ -46,13 +47,13 @@ without_structs(#{msg := Message, meta := Meta} = Event, Formatter, Config) ->
 shown(Message, Meta, logger_formatter, Config) -> systemd_elixir:message(Message, Meta, Config);
 shown(Message, _, _, _) -> systemd_elixir:redacted(Message).
 
-%% @doc The text in the place of one that a formatter should have returned.
+%% @doc The text to send if a formatter has not returned a text.
 -spec bad_return(logger:log_event()) -> unicode:chardata().
 bad_return(Event) -> fallback("FORMATTER ERROR: bad return value", Event).
 
 fallback(What, #{msg := Message}) -> [What, ": ", systemd_journal_fields:term(Message, erlang)].
 
-%% @doc Valid UTF-8: each byte or number that is no part of it becomes U+FFFD. Raises `badarg' where it is no
+%% @doc Converts to valid UTF-8: each invalid byte or number becomes U+FFFD. Raises `badarg' if the term is not
 %% chardata.
 -spec utf8(term()) -> unicode:unicode_binary().
 utf8(Text) ->

@@ -1,14 +1,14 @@
 %% @private
-%% Where log lines go while there is no journal: to standard error, each with its level.
+%% Writes log lines to standard error, each with its level, while journald can't be reached.
 -module(systemd_journal_stderr).
 
 -export([write/3]).
 
-%% So many requests may wait for standard error when nobody reads it. A caller waits only for one that nobody else
-%% is in front of.
+%% How many requests may wait for standard error if nobody reads it. A caller waits for its request only if no other one
+%% is ahead of it.
 -define(MOST, 200).
 
-%% @doc Returns when it is written, or after so many milliseconds; `full' when it will not be.
+%% @doc Returns when the text is written, or after this many milliseconds. Returns `full' if it will not be written.
 -spec write(logger:level(), Text :: term(), Millis :: non_neg_integer()) -> ok | full.
 write(Level, Text, Millis) ->
     Server = whereis(standard_error),
@@ -18,7 +18,7 @@ write(Level, Text, Millis) ->
         _ -> full
     end.
 
-%% The answer goes to a process of its own: it may come when nobody waits any more.
+%% A process of its own gets the reply, which may come when the caller no longer waits.
 request(Server, Lines, Millis) ->
     {Reader, Monitor} = spawn_monitor(fun() ->
         Gone = monitor(process, Server),

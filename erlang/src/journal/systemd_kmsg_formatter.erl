@@ -1,26 +1,26 @@
-%% @doc A formatter of `logger' for handlers that write to the journal through standard output or standard error: puts
-%% the level as `<N>' before each line that the parent formatter makes, as sd-daemon(3) describes it, so that
-%% `journalctl -p' knows the level.
+%% @doc A formatter of `logger' for handlers that write to the journal through standard output or standard error. It
+%% puts the level as `<N>' before each line of the parent formatter, as sd-daemon(3) describes, so that `journalctl -p'
+%% knows the level.
 %%
 %% ```
 %% #{formatter => {systemd_kmsg_formatter, #{parent => logger_formatter, single_line => true}}}
 %% '''
 %%
-%% `parent' is `logger_formatter' by default. The other options are the parent's.
+%% `parent' is `logger_formatter' by default. All other options are passed to it.
 %%
-%% The application puts it by itself into handlers of `logger_std_h' whose stream is the journal, unless the config key
-%% `install_kmsg' is `false'. A message of several lines is as many entries; {@link //systemd/systemd_journal_h} makes
-%% one of it.
+%% When the application starts, it gives this formatter to each handler of `logger_std_h' whose stream is the journal,
+%% unless the config key `install_kmsg' is `false'. Outside of systemd it changes no handler. Each line of a message
+%% becomes an entry; {@link //systemd/systemd_journal_h} sends a message as one entry.
 %%
-%% A line of more than 48 KiB, the default of `LineMax=' in journald.conf(5), is cut into parts that are no longer, each
-%% with its level. NUL, which ends a line for journald, and bytes that are no UTF-8 become U+FFFD. With
-%% `SyslogLevelPrefix=no' in the unit journald shows the prefixes as text: remove that line, or set `install_kmsg' to
+%% A line of more than 48 KiB, the default of `LineMax=' in journald.conf(5), is split into parts of at most that size,
+%% each with its level. NUL, which ends a line for journald, and bytes that are not UTF-8 become U+FFFD. With
+%% `SyslogLevelPrefix=no' in the unit, journald shows the prefixes as text: remove that line, or set `install_kmsg' to
 %% `false'.
 -module(systemd_kmsg_formatter).
 
 -export([format/2, check_config/1, lines/2]).
 
-%% With the prefix of three bytes and the newline: 48 KiB.
+%% Together with the prefix of three bytes and the newline, 48 KiB.
 -define(LONGEST, 48 * 1024 - 4).
 
 %% See syslog(3).
@@ -42,7 +42,7 @@ format(#{level := Level} = Event, Config) ->
     end.
 
 %% @private
-%% @doc The lines of a text, each with the level. Raises `badarg' where it is no chardata.
+%% @doc The lines of a text, each with the level. Raises `badarg' if it is not chardata.
 -spec lines(logger:level(), Text :: term()) -> iolist().
 lines(Level, Text) ->
     Prefix = [$<, maps:get(Level, ?PRIORITIES), $>],
@@ -50,7 +50,7 @@ lines(Level, Text) ->
     Lines = binary:split(string:trim(Clean, trailing, "\n"), <<$\n>>, [global]),
     [[Prefix, Part, $\n] || Line <- Lines, Part <- parts(Line)].
 
-%% No character takes more than 3.5 times its bytes in UTF-8.
+%% written/1 of a character is at most 3.5 times its length in UTF-8.
 parts(Line) when 4 * byte_size(Line) =< ?LONGEST ->
     [Line];
 parts(Line) ->
@@ -58,7 +58,7 @@ parts(Line) ->
     Part = binary_part(Line, 0, byte_size(Line) - byte_size(Rest)),
     [Part | [More || Rest =/= <<>>, More <- parts(Rest)]].
 
-%% What is left of a text after as many whole characters as there is room for.
+%% What is left of a text after as many whole characters as fit.
 rest(<<Char/utf8, Rest/binary>> = Text, Room) ->
     case Room - written(Char) of
         Less when Less >= 0 -> rest(Rest, Less);
@@ -66,8 +66,8 @@ rest(<<Char/utf8, Rest/binary>> = Text, Room) ->
     end;
 rest(<<>>, _) -> <<>>.
 
-%% In UTF-8, or by a device that is set to Latin-1, which writes `\x{1F30D}'. That is what a VM has whose unit sets no
-%% locale.
+%% The most bytes that a device writes for a character: in UTF-8, or as `\x{1F30D}' if the device is set to Latin-1. It
+%% is set to Latin-1 if the unit sets no locale.
 written(Char) when Char < 16#80 -> 1;
 written(Char) when Char < 16#100 -> 2;
 written(Char) -> length("\\x{}") + length(integer_to_list(Char, 16)).

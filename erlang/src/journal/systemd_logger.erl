@@ -1,14 +1,13 @@
 %% @private
-%% What the application does with the handlers of `logger' when it starts.
+%% Sets up the handlers of `logger' when the application starts.
 -module(systemd_logger).
 
 -export([install/0, is_debug_invocation/0, is_journal/1, levels/0]).
 
-%% Log calls that have begun get this long to end, in milliseconds.
+%% How long to wait for the end of log calls that have begun, in milliseconds.
 -define(LONGEST_LOG_CALL, 1000).
 
-%% @doc Sets up the handlers as the config keys `install_journal' and `install_kmsg' say, where their stream is the
-%% journal.
+%% @doc Sets up the handlers whose stream is the journal, as the config keys `install_journal' and `install_kmsg' say.
 -spec install() -> ok.
 install() ->
     _ = is_debug_invocation() andalso systemd_config:value(debug_invocation) andalso set_debug_level(),
@@ -20,7 +19,7 @@ install() ->
         Options -> install_journal(maps:from_list(Options))
     end.
 
-%% @doc `RestartMode=debug' in systemd.service(5) sets the variable for a service that is started again after a failure.
+%% @doc With `RestartMode=debug', see systemd.service(5), systemd sets the variable when it restarts a failed service.
 -spec is_debug_invocation() -> boolean().
 is_debug_invocation() -> os:getenv("DEBUG_INVOCATION") =:= "1".
 
@@ -38,7 +37,8 @@ is_stream(Fd) ->
     Named = os:getenv("JOURNAL_STREAM", ""),
     systemd_nif:loaded() andalso systemd_nif:is_journal(Fd, unicode:characters_to_binary(Named)).
 
-%% @doc How the default handler's lines come to the journal by standard output: with `<N>' in front of them, or without.
+%% @doc Whether the default handler writes to the journal by standard output, and if so, with the prefix `<N>' or
+%% without.
 -spec levels() -> prefixed | missing | elsewhere.
 levels() ->
     Default = [Handler || {ok, Handler} <- [logger:get_handler_config(default)], writes_to_journal(Handler)],
@@ -54,8 +54,8 @@ install_journal(Options) ->
         _ -> ok
     end.
 
-%% Elixir before 1.15 takes the default handler away. Its own has backends, and drops the reports of supervisors and the
-%% like by itself.
+%% Elixir before 1.15 removes the default handler. Its own handler has backends, and drops the reports of supervisors
+%% and the like.
 replaceable() ->
     case {logger:get_handler_config(default), logger:get_handler_config('Elixir.Logger')} of
         {{ok, Default}, _} -> Default;
@@ -74,7 +74,7 @@ replace(#{id := Id} = Old, Options) ->
     Handler = Kept#{
         formatter => systemd_journal_config:message_only(), config => maps:merge(#{metadata => scalars}, Options)
     },
-    %% Meanwhile both write, so that no line is lost.
+    %% For a moment both handlers write, so that no line is lost.
     case logger:add_handler(?MODULE, systemd_journal_h, Handler) of
         ok ->
             clear(Id),
@@ -85,8 +85,8 @@ replace(#{id := Id} = Old, Options) ->
             logger:error("systemd: install_journal: the handler could not be added: ~0tp", [Reason])
     end.
 
-%% A log call that has found a handler which is gone then makes logger remove the one of that name, which would be ours:
-%% those that have begun may end first.
+%% If a log call has read a handler that is then removed, logger removes the handler of that name, which would be the
+%% new one. So log calls that have begun may end first.
 clear(default) ->
     _ = logger:set_handler_config(default, level, none),
     await_log_calls(processes(), systemd_wait:deadline(?LONGEST_LOG_CALL)),
@@ -102,7 +102,7 @@ await_log_calls(Pids, Deadline) ->
         _ -> ok
     end.
 
-%% The stack trace as a term ends too early for that.
+%% `current_stacktrace' is too short to contain logger_backend.
 is_logging(Pid) ->
     case process_info(Pid, backtrace) of
         {backtrace, Stack} -> binary:match(Stack, <<"(logger_backend:">>) =/= nomatch;
