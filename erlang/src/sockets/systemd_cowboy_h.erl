@@ -1,11 +1,13 @@
-%% @doc A stream handler of Cowboy for keep-alive clients: they lose no request when the service goes down.
+%% @doc A stream handler of Cowboy that closes keep-alive connections in a shutdown, so that clients lose no request.
 %%
 %% ```
 %% cowboy:start_clear(http, TransportOptions, #{stream_handlers => [systemd_cowboy_h, cowboy_stream_h], env => Env})
 %% '''
 %%
-%% From when shutdown begins, each answer says `connection: close'. The client sends its next request by a new
-%% connection, which the next process has: see {@link //systemd/systemd:drainer/2}. Over HTTP/2 it does nothing.
+%% While the service stops, the handler adds `connection: close' to each response. The client then sends its next
+%% request over a new connection, which the next process of the service accepts: see
+%% {@link //systemd/systemd:drainer/2}. The handler does not change HTTP/2 connections, and does nothing outside of
+%% systemd.
 -module(systemd_cowboy_h).
 
 -export([init/3, data/4, info/3, terminate/3, early_error/5]).

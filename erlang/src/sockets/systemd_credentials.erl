@@ -1,5 +1,5 @@
 %% @private
-%% Secrets that the service manager hands over as files, see `LoadCredential=' in systemd.exec(5). Never logged.
+%% Reads secrets that systemd passes as files, see `LoadCredential=' in systemd.exec(5). Never logs them.
 -module(systemd_credentials).
 
 -export([path/1, read/1]).
@@ -24,7 +24,7 @@ read(Name) ->
         {error, _} = Error -> Error
     end.
 
-%% The name of a file in that directory, and no way out of it.
+%% Accepts the name of a file in that directory, but no path.
 text(Name) when is_atom(Name) -> text(atom_to_binary(Name));
 text(Name) ->
     try

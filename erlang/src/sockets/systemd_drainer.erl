@@ -1,18 +1,18 @@
 %% @private
-%% Takes listeners away from their servers in a shutdown of the service, and waits for the requests that are open.
+%% Takes listening sockets from their servers in a shutdown of the service, and waits for the open requests.
 -module(systemd_drainer).
 
 -export([child_spec/2, drain/4]).
 
 %% In milliseconds.
 -define(TIMEOUT, 30000).
-%% When there was no request for so long, nothing is lost by going down.
+%% If there was no request for this long, the shutdown loses none.
 -define(QUIET, 50).
 -define(INTERVAL, 10).
-%% Between two statuses.
+%% The time between two statuses.
 -define(STATUS_INTERVAL, 200).
-%% The manager gets to know what is left before the time is up that it was asked for.
--define(TO_TELL, 5000).
+%% systemd waits this much longer than the timeout, so that it gets the status that says what is left.
+-define(GRACE, 5000).
 
 -record(drain, {
     listeners :: [{Fd :: non_neg_integer(), systemd_nif:taken()}],
@@ -27,7 +27,7 @@
 -spec child_spec(systemd:listener() | [systemd:listener()], [systemd:drain_option()]) -> supervisor:child_spec().
 child_spec(Listeners, Options) ->
     Args = [listed(Listeners) | options(Options, ?TIMEOUT, "draining", requests)],
-    %% It has a limit of its own.
+    %% The drainer has a timeout of its own.
     (systemd_status:child_spec([], {?MODULE, drain, Args}))#{shutdown => infinity}.
 
 %% A list of printable characters is one name.
@@ -60,8 +60,8 @@ options(Options, _, _, _) ->
 drain(Listeners, Timeout, Status, Wait) ->
     Started = now_millis(),
     Deadline = Started + Timeout,
-    %% All of them before the first is taken away: by its port the one that was taken would be found again.
-    Fds = lists:usort(lists:append([found(Listener) || systemd_nif:loaded(), Listener <- Listeners])),
+    %% First find the descriptors of all listeners, then take them: a search by port would find a taken listener again.
+    Fds = lists:usort(lists:append([descriptors(Listener) || systemd_nif:loaded(), Listener <- Listeners])),
     case [{Fd, Taken} || Fd <- Fds, {ok, Taken} <- [take_away(Fd, Deadline)]] of
         [] ->
             systemd_log:say(notice, "systemd: no listener to drain: ~0tp", [Listeners]);
@@ -70,11 +70,11 @@ drain(Listeners, Timeout, Status, Wait) ->
             Drain = #drain{
                 listeners = Taken, status = Status, wait = Wait, started = Started, deadline = Deadline
             },
-            systemd_extension:while(fun() -> await(Drain) end, [{limit, Timeout + ?TO_TELL}]),
+            systemd_extension:while(fun() -> await(Drain) end, [{limit, Timeout + ?GRACE}]),
             lists:foreach(fun systemd_nif:close_taken/1, [Own || {_, {_, _, _, false} = Own} <- Taken])
     end.
 
-found(Listener) ->
+descriptors(Listener) ->
     case systemd_listen:listeners(Listener) of
         {ok, Fds} ->
             Fds;
@@ -88,10 +88,10 @@ take_away(Fd, Deadline) ->
         {{ok, _} = Taken, _} ->
             Taken;
         {{error, Reason}, Rest} when Rest > 0, Reason =:= emfile orelse Reason =:= enfile ->
-            %% Connections end, and leave a descriptor.
+            %% A connection that ends frees a descriptor.
             timer:sleep(?INTERVAL),
             take_away(Fd, Deadline);
-        %% It doesn't listen, or another drainer has it.
+        %% The descriptor does not listen, or another drainer has taken it.
         {{error, Reason} = Error, _} when Reason =:= einval; Reason =:= ealready ->
             Error;
         {{error, Reason} = Error, _} ->
@@ -121,7 +121,7 @@ count(Elapsed, #drain{listeners = Listeners, wait = Wait}) ->
     case systemd_nif:connections([Fd || {_, {Fd, _, _, _}} <- Listeners], Elapsed) of
         {ok, {Open, _}} when Wait =:= connections -> Open;
         {ok, {_, WithRequest}} -> WithRequest;
-        %% No descriptor is left to look with: there is one at least.
+        %% Counting needs a free descriptor, and there is none: so at least one connection is open.
         {error, _} -> 1
     end.
 

@@ -1,10 +1,10 @@
 %% @private
-%% Descriptors that the service manager keeps while the service restarts: see `FDSTORE=1' in sd_notify(3).
+%% Stores descriptors with systemd while the service restarts, see `FDSTORE=1' in sd_notify(3).
 -module(systemd_fd_store).
 
 -export([open/1, close/0, max_fds/0, store/2, clear/1, store_term/2, fetch_term/1]).
 
-%% @doc Remembers how many descriptors the unit may store, where the manager says it.
+%% @doc Remembers how many descriptors the unit may store, if systemd says so.
 -spec open(systemd_env:variables()) -> ok.
 open(Variables) -> persistent_term:put(?MODULE, max_fds(Variables)).
 
@@ -12,7 +12,7 @@ close() ->
     _ = persistent_term:erase(?MODULE),
     ok.
 
-%% systemd 254 came with both variables, and sets FDSTORE if the unit may store any.
+%% Both variables exist since systemd 254, which sets FDSTORE only if the unit may store descriptors.
 max_fds(Variables) ->
     case {systemd_env:value("FDSTORE", Variables), os:getenv("MEMORY_PRESSURE_WATCH")} of
         {false, false} -> unknown;
@@ -37,7 +37,7 @@ store(What, Count, Fun) ->
         end
     end).
 
-%% The native library refuses what is no number.
+%% The native library rejects what is not a number.
 numbered({'$socket', _} = Socket) -> number(Socket);
 numbered({Fd, Name}) -> {number(Fd), Name};
 numbered(Fd) -> number(Fd).
@@ -69,7 +69,7 @@ fetch_term(Name) ->
         _ -> {error, {no_such_fd, Name}}
     end.
 
-%% Not every writer of such a file need be this module.
+%% Another program may have stored the file, so it may not be a term.
 decode(Name, Bytes) ->
     try {ok, binary_to_term(Bytes)}
     catch error:badarg -> {error, {no_such_fd, Name}}

@@ -1,22 +1,23 @@
 %% @private
-%% The descriptors that the service manager hands over, see sd_listen_fds(3).
+%% The descriptors that systemd passes, see sd_listen_fds(3).
 -module(systemd_listen).
 
 -export([check/1, fds/0, fds/1, opts/1, opts/2, socket/1, info/1, listeners/1, remember/1, give_back/0]).
 
-%% A variable of the environment, because the VM that comes after a restart in place has nothing else of ours.
+%% An environment variable, because nothing else of this VM is left after a restart in place.
 -define(TAKEN_AWAY, "SYSTEMD_LISTENERS_TAKEN_AWAY").
 
-%% As the kernel allows (net.core.somaxconn). To listen once more replaces the socket's own, by 5 where it is not said.
+%% The default of net.core.somaxconn since Linux 5.4. When the server listens, its backlog replaces that of the socket
+%% unit. Without this option it would be OTP's default, which is 5.
 -define(BACKLOG, 4096).
 
-%% @doc Tells when there is something wrong with what was handed over.
+%% @doc Logs what is wrong with the descriptors that systemd has passed.
 -spec check(systemd_env:variables()) -> ok.
 check(Variables) ->
-    {_, Complaints} = handed_over(Variables),
+    {_, Complaints} = passed(Variables),
     lists:foreach(fun(Complaint) -> logger:error("systemd: ~ts", [Complaint]) end, Complaints).
 
-handed_over(Variables) ->
+passed(Variables) ->
     [Fds, Pid, PidfdId, Names] = systemd_env:values(listen_fds, Variables),
     case {Fds, systemd_nif:loaded()} of
         {false, _} -> {[], []};
@@ -26,10 +27,11 @@ handed_over(Variables) ->
         {_, true} -> systemd_nif:listen_fds(Fds, Pid, PidfdId, Names)
     end.
 
-%% Each time anew: a connection is handed out once. And before the application is started, in `config/runtime.exs'.
-handed_over() ->
+%% The result is not cached, because a connection is handed out once. `config/runtime.exs' calls this before the
+%% application starts.
+passed() ->
     give_back(),
-    {Fds, _} = handed_over(systemd_env:read()),
+    {Fds, _} = passed(systemd_env:read()),
     Fds.
 
 fds() ->
@@ -38,7 +40,7 @@ fds() ->
 
 -spec fds(systemd_env:variables()) -> [systemd:fd()].
 fds(Variables) ->
-    {Fds, _} = handed_over(Variables),
+    {Fds, _} = passed(Variables),
     [named(Fd, Name) || {Fd, Name} <- Fds].
 
 named(Fd, false) -> Fd;
@@ -51,7 +53,7 @@ find(Fd) when is_integer(Fd), Fd >= 0, Fd < 1 bsl 31 ->
     end;
 find(Name) ->
     case systemd_nif:loaded() andalso systemd_nif:fd_name(Name) of
-        {ok, FdName} -> find(Name, [Fd || {Fd, Given} <- handed_over(), Given =:= FdName]);
+        {ok, FdName} -> find(Name, [Fd || {Fd, Given} <- passed(), Given =:= FdName]);
         _ -> find(Name, [])
     end.
 
@@ -87,21 +89,21 @@ opts(NameOrFd, Port) ->
         {ok, Options} ->
             {ok, 0, Options};
         {error, {no_such_fd, _}} ->
-            tell_of_others(NameOrFd, Port, fds()),
+            log_unmatched_name(NameOrFd, Port, fds()),
             {ok, Port, []};
         {error, _} = Error ->
             Error
     end.
 
-%% @doc The descriptors of a listener of `systemd:drainer/2'.
+%% @doc The descriptors of a listener that was passed to `systemd:drainer/2'.
 -spec listeners(systemd:listener()) -> {ok, [Fd :: non_neg_integer()]} | {error, file:posix()}.
 listeners({port, Port}) -> systemd_nif:listening_on(Port);
 listeners(Fd) when is_integer(Fd) -> {ok, [Fd]};
 listeners(Name) ->
     {ok, FdName} = systemd_nif:fd_name(Name),
-    {ok, [Fd || {Fd, Given} <- handed_over(), Given =:= FdName]}.
+    {ok, [Fd || {Fd, Given} <- passed(), Given =:= FdName]}.
 
-%% @doc Has a restart in place give back what systemd has handed over.
+%% @doc Remembers the taken listeners that systemd has passed, so that a restart in place can give them back.
 -spec remember([{Fd :: non_neg_integer(), systemd_nif:taken()}]) -> ok.
 remember(Listeners) ->
     Numbers = [[Fd, Number, Inode, Decoy] || {Fd, {Number, Inode, Decoy, true}} <- Listeners],
@@ -109,7 +111,7 @@ remember(Listeners) ->
     true = os:putenv(?TAKEN_AWAY, lists:flatten([os:getenv(?TAKEN_AWAY, ""), $\s, Text])),
     ok.
 
-%% @doc Gives back what was taken away before a restart in place, for those who listen in this life of the VM.
+%% @doc Gives back the listeners that were taken before a restart in place, so that servers can listen on them again.
 -spec give_back() -> ok.
 give_back() ->
     case systemd_lifecycle:is_going_down() orelse os:getenv(?TAKEN_AWAY) of
@@ -132,10 +134,10 @@ give_back([Fd, Number, Inode, Decoy | Rest]) ->
 give_back([]) ->
     ok.
 
-%% A name that is not that of the socket unit would be noticed by a port that is in use, or by nobody.
-tell_of_others(_, _, []) ->
+%% Without this line, a wrong FileDescriptorName= would show only as a port in use, or not at all.
+log_unmatched_name(_, _, []) ->
     ok;
-tell_of_others(NameOrFd, Port, Fds) ->
+log_unmatched_name(NameOrFd, Port, Fds) ->
     logger:notice("systemd: no descriptor named ~ts was passed; using port ~b. Passed: ~0tp. Set FileDescriptorName= in the "
         "socket unit", [io_lib:format("~tp", [NameOrFd]), Port, Fds]).
 
@@ -144,7 +146,7 @@ socket(NameOrFd) ->
         {ok, Socket} ->
             {ok, Socket};
         {error, _} = Failed ->
-            %% Because another process was first?
+            %% Another process may have taken the descriptor first.
             case info(NameOrFd) of
                 {ok, _} -> Failed;
                 {error, _} = Gone -> Gone
