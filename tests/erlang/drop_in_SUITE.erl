@@ -131,7 +131,7 @@ watchdog_of_another(Config) ->
     [?assertEqual(<<"WATCHDOG=1\n">>, recorder:next(recorder(Config))) || _ <- lists:seq(1, 5)],
     ?assertEqual(500, systemd:watchdog(state)),
     %% A restart in place has the manager wait longer.
-    ?assertEqual([{watchdog_usec, 120000000}], systemd_lifecycle:unwatched(120000)),
+    ?assertEqual([{watchdog_usec, 120000000}], systemd_lifecycle:raised_watchdog_timeout(120000)),
     ?assertEqual(ok, systemd:watchdog(disable)),
     ?assertEqual(false, systemd:watchdog(state)).
 

@@ -1,67 +1,69 @@
 %% @private
-%% Whether the service starts, runs, reloads, restarts or stops, and what the manager is to know when the VM goes down.
+%% Whether the service starts, runs, reloads, restarts or stops. Notifies systemd when the VM restarts or stops.
 -module(systemd_lifecycle).
 
--export([open/0, watched/1, install/0, close/0, begun/1, going_down/0]).
--export([state/0, is_going_down/0, restart/2, unwatched/1, is_unwatched/0, watched_again/1]).
+-export([open/0, set_watchdog_timeout/1, install/0, close/0, begun/1, announce_end/0]).
+-export([state/0, is_going_down/0, restart/2]).
+-export([raised_watchdog_timeout/1, is_watchdog_timeout_raised/0, reset_watchdog_timeout/1]).
 
-%% Where kernel's `shutdown_func' from before us is kept.
+%% The key for the value that kernel's `shutdown_func' had before.
 -define(PREVIOUS, {?MODULE, previous}).
 
-%% Where the timeout of the manager's watchdog is kept.
--define(WATCHED, {?MODULE, watched}).
+%% The key for the timeout of systemd's watchdog.
+-define(WATCHDOG_TIMEOUT, {?MODULE, watchdog_timeout}).
 
-%% A variable of the environment, because the VM that comes after a restart in place has nothing else of ours.
--define(UNWATCHED, "SYSTEMD_WATCHDOG_BRIDGED").
+%% An environment variable, because nothing else of this VM is left after a restart in place.
+-define(TIMEOUT_RAISED, "SYSTEMD_WATCHDOG_BRIDGED").
 
 open() ->
     _ = persistent_term:erase(?MODULE),
-    watched(none),
-    install_begun().
+    set_watchdog_timeout(none),
+    install_hook().
 
-%% @doc The timeout of the manager's watchdog, which this VM pings.
--spec watched(WatchdogUsec :: pos_integer() | none) -> ok.
-watched(WatchdogUsec) -> persistent_term:put(?WATCHED, WatchdogUsec).
+%% @doc Remembers the timeout of systemd's watchdog, if this VM pings it.
+-spec set_watchdog_timeout(WatchdogUsec :: pos_integer() | none) -> ok.
+set_watchdog_timeout(WatchdogUsec) -> persistent_term:put(?WATCHDOG_TIMEOUT, WatchdogUsec).
 
 close() ->
-    _ = persistent_term:erase(?WATCHED),
+    _ = persistent_term:erase(?WATCHDOG_TIMEOUT),
     ok.
 
-%% @doc Has kernel call {@link begun/1} before it takes the first application down.
+%% @doc Makes kernel call {@link begun/1} before it stops the first application.
 %%
-%% A hot upgrade by `release_handler' sets the environments of applications anew. It calls `config_change/3' of those
-%% whose environment differs then, which is why there is a key that nobody reads.
+%% A hot upgrade by `release_handler' resets the environment of each application, and so removes this. It calls
+%% `config_change/3' only for an application whose environment has changed. For that reason this also sets a key that
+%% nobody reads.
 -spec install() -> term().
-install() -> is_open() andalso install_begun().
+install() -> is_open() andalso install_hook().
 
-install_begun() ->
+install_hook() ->
     Previous = application:get_env(kernel, shutdown_func, undefined),
     _ = Previous =:= {?MODULE, begun} orelse persistent_term:put(?PREVIOUS, Previous),
     ok = application:set_env(kernel, shutdown_func, {?MODULE, begun}),
     application:set_env(systemd, kernel_shutdown_func, installed).
 
-%% @doc Runs in the application controller: anything that calls it would wait for ever.
+%% @doc Runs in the application controller. A call to the application controller would never return.
 -spec begun(Reason :: term()) -> term().
 begun(Reason) ->
-    going_down(),
+    announce_end(),
     case persistent_term:get(?PREVIOUS, undefined) of
         {Module, Function} -> Module:Function(Reason);
         _ -> ok
     end.
 
-%% @doc The VM goes down: says so, unless it was said, or this application is down.
-going_down() ->
+%% @doc The VM stops or restarts: notifies systemd once, if this application is running.
+announce_end() ->
     _ = is_going_down() orelse
         case init_restarts() of
-            true -> going_down(restarting), is_open() andalso announce_restart();
-            false -> going_down(stopping), is_open() andalso systemd_notify:send(stopping)
+            true -> set_state(restarting), is_open() andalso announce_restart();
+            false -> set_state(stopping), is_open() andalso systemd_notify:send(stopping)
         end,
     ok.
 
-is_open() -> persistent_term:get(?WATCHED, closed) =/= closed.
+is_open() -> persistent_term:get(?WATCHDOG_TIMEOUT, closed) =/= closed.
 
-%% `init' doesn't tell why it takes the applications down, but for its stack: in the frame of `init:stop/2' there is
-%% `restart', or `{restart, Mode}', or what `init:stop/0,1' was called with.
+%% `init' does not say whether it stops or restarts the VM, but its stack does: the frame of `init:stop/2' contains
+%% `restart', `{restart, Mode}', or the argument of `init:stop/0,1'.
 init_restarts() ->
     {backtrace, Backtrace} = process_info(whereis(init), backtrace),
     case string:split(Backtrace, "(init:stop/2 ") of
@@ -69,9 +71,10 @@ init_restarts() ->
         _ -> false
     end.
 
-going_down(How) -> persistent_term:put(?MODULE, How).
+set_state(How) -> persistent_term:put(?MODULE, How).
 
-%% @doc The service itself may have said what it does. `restarting' is the VM in place, with no `STOPPING=1' on the way.
+%% @doc The state, as the library or the service itself has announced it. `restarting' means that the VM restarts in
+%% place, without a `STOPPING=1'.
 -spec state() -> starting | running | reloading | restarting | stopping.
 state() ->
     Announced = [What || What <- [stopping, reloading, ready], systemd_notify:has_announced(What)],
@@ -82,18 +85,18 @@ state() ->
         {GoingDown, _} -> GoingDown
     end.
 
-%% @doc Whether the service stops, also where that could not be said, or the VM goes down to come back.
+%% @doc Whether the service stops, even if that could not be sent, or the VM restarts in place.
 -spec is_going_down() -> boolean().
 is_going_down() -> lists:member(state(), [restarting, stopping]).
 
-%% @doc Says so, and restarts the VM. Nothing is restarted when it can't be said, or the service goes down.
+%% @doc Announces the restart, and restarts the VM. Does not restart it if the announcement fails or the service stops.
 -spec restart(fun(), Args :: list()) -> ok | {error, systemd:reason()}.
 restart(Restart, Args) ->
     case is_going_down() of
         true ->
             {error, stopping};
         false ->
-            going_down(restarting),
+            set_state(restarting),
             case announce_restart() of
                 ok ->
                     apply(Restart, Args);
@@ -103,30 +106,30 @@ restart(Restart, Args) ->
             end
     end.
 
-%% Nobody pings while the VM restarts in place.
+%% Nothing pings systemd while the VM restarts in place.
 announce_restart() ->
-    Timeout = unwatched(systemd_config:value(restart_timeout)),
+    Timeout = raised_watchdog_timeout(systemd_config:value(restart_timeout)),
     case systemd_notify:send([reloading | Timeout]) of
-        ok when Timeout =/= [] -> true = os:putenv(?UNWATCHED, "1"), ok;
+        ok when Timeout =/= [] -> true = os:putenv(?TIMEOUT_RAISED, "1"), ok;
         Result -> Result
     end.
 
-%% @doc The states that give a VM so many milliseconds at least in which nobody pings.
--spec unwatched(Millis :: pos_integer()) -> [systemd:state()].
-unwatched(Millis) ->
-    case persistent_term:get(?WATCHED, none) of
+%% @doc The states that raise systemd's watchdog timeout to at least this many milliseconds, in which nothing pings.
+-spec raised_watchdog_timeout(Millis :: pos_integer()) -> [systemd:state()].
+raised_watchdog_timeout(Millis) ->
+    case persistent_term:get(?WATCHDOG_TIMEOUT, none) of
         none -> [];
         Usec -> [{watchdog_usec, max(Usec, Millis * 1000)}]
     end.
 
-%% @doc Whether the manager's timeout is still that for the restart that has led to this VM.
--spec is_unwatched() -> boolean().
-is_unwatched() -> os:getenv(?UNWATCHED) =/= false.
+%% @doc Whether systemd's watchdog timeout is still the one for the restart that led to this VM.
+-spec is_watchdog_timeout_raised() -> boolean().
+is_watchdog_timeout_raised() -> os:getenv(?TIMEOUT_RAISED) =/= false.
 
-%% @doc Sets the manager's timeout back.
--spec watched_again(Usec :: pos_integer()) -> ok | {error, systemd:reason()}.
-watched_again(Usec) ->
+%% @doc Sets systemd's watchdog timeout back to that of the unit.
+-spec reset_watchdog_timeout(Usec :: pos_integer()) -> ok | {error, systemd:reason()}.
+reset_watchdog_timeout(Usec) ->
     case systemd_notify:send({watchdog_usec, Usec}) of
-        ok -> true = os:unsetenv(?UNWATCHED), ok;
+        ok -> true = os:unsetenv(?TIMEOUT_RAISED), ok;
         {error, _} = Error -> Error
     end.

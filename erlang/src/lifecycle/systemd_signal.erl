@@ -1,5 +1,6 @@
 %% @private
-%% `systemctl reload' by a signal: a handler of kernel's signal server, which handles SIGTERM too and so must not wait.
+%% Handles the signal of `systemctl reload'. This is a handler of kernel's signal server, which also handles SIGTERM, so
+%% it must not wait.
 -module(systemd_signal).
 -behaviour(gen_event).
 
@@ -9,11 +10,12 @@
 -record(state, {
     signal :: atom(),
     requests :: systemd_reload:requests(),
-    %% Kernel's own handler ends the VM at this signal, so that this one does its work for the others.
-    stands_in = false :: boolean()
+    %% Kernel's own handler would end the VM at this signal. So this handler replaces it, and passes other signals to
+    %% it.
+    replaces_kernel_handler = false :: boolean()
 }).
 
-%% @doc As the config key `handle_event' says.
+%% @doc Handles the signal that the config key `handle_event' names.
 -spec install() -> systemd_reload:requests().
 install() ->
     Requests = systemd_reload:requests(),
@@ -26,14 +28,14 @@ install() ->
 install(#state{signal = Signal} = State) ->
     os:set_signal(Signal, handle),
     uninstall(),
-    StandsIn = lists:member(Signal, [sigusr1, sigquit]) andalso
+    Replaces = lists:member(Signal, [sigusr1, sigquit]) andalso
         lists:member(erl_signal_handler, gen_event:which_handlers(erl_signal_server)),
-    %% Both are there for a moment: a SIGTERM that nobody handles would be lost.
-    ok = gen_event:add_handler(erl_signal_server, ?MODULE, State#state{stands_in = StandsIn}),
-    StandsIn andalso gen_event:delete_handler(erl_signal_server, erl_signal_handler, []).
+    %% For a moment both handlers are there: without any handler, a SIGTERM would be lost.
+    ok = gen_event:add_handler(erl_signal_server, ?MODULE, State#state{replaces_kernel_handler = Replaces}),
+    Replaces andalso gen_event:delete_handler(erl_signal_server, erl_signal_handler, []).
 
 uninstall() ->
-    case gen_event:call(erl_signal_server, ?MODULE, stands_in) of
+    case gen_event:call(erl_signal_server, ?MODULE, replaces_kernel_handler) of
         true -> gen_event:add_handler(erl_signal_server, erl_signal_handler, []);
         _ -> ok
     end,
@@ -45,11 +47,11 @@ init(State) -> {ok, State}.
 handle_event(Signal, #state{signal = Signal, requests = Requests} = State) ->
     systemd_reload:request(Requests),
     {ok, State};
-handle_event(Signal, #state{stands_in = true} = State) ->
+handle_event(Signal, #state{replaces_kernel_handler = true} = State) ->
     _ = erl_signal_handler:handle_event(Signal, []),
     {ok, State};
 handle_event(_, State) ->
     {ok, State}.
 
-handle_call(stands_in, State) -> {ok, State#state.stands_in, State};
+handle_call(replaces_kernel_handler, State) -> {ok, State#state.replaces_kernel_handler, State};
 handle_call(_, State) -> {ok, {error, badarg}, State}.

@@ -1,58 +1,58 @@
 %% @private
-%% Answers the native watchdog thread, on the word of the config key `watchdog_check', see {@link systemd_check}.
+%% Answers the native watchdog thread with the result of the config key `watchdog_check', see {@link systemd_check}.
 -module(systemd_watchdog).
 -behaviour(gen_server).
 
 -export([open/2, start_link/1, timeout/0, info/0, enable/0, disable/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
-%% Between two tries to start the thread, in milliseconds.
+%% The time between two attempts to start the thread, in milliseconds.
 -define(RETRY, 100).
-%% How often an order is given while this process is started anew, every 10 ms.
+%% How often order/2 tries again while this process restarts, every 10 ms.
 -define(TRIES, 100).
-%% How long the manager waits for a crash dump, in milliseconds.
+%% How long systemd waits for a crash dump, in milliseconds.
 -define(LONGEST_DUMP, 600000).
 
 -record(state, {
     usec :: pos_integer(),
-    %% None while it can't be started. It ends with this process.
+    %% `none' while it can't be started. The thread ends when this process ends.
     thread = none :: none | systemd_nif:watchdog(),
-    %% A process on each scheduler, which the thread wakes.
+    %% One process on each scheduler, which the thread wakes.
     bound = [] :: [pid()],
-    %% The VM was restarted in place, and the manager's timeout is still that for the restart.
-    unwatched :: boolean(),
-    %% Monotonic milliseconds: a service that is not ready before may fail its check quietly.
-    quiet_until :: integer(),
-    %% As it was when the check was begun.
-    is_quiet = true :: boolean(),
-    %% As it is configured, and what it is for systemd_check.
+    %% The VM has restarted in place, and systemd's timeout is still the one for the restart.
+    timeout_raised :: boolean(),
+    %% In monotonic milliseconds. Until then, if the service is not ready, a check that fails is not logged.
+    starting_until :: integer(),
+    %% Whether that was so when the check began.
+    was_starting = true :: boolean(),
+    %% The configured term, and the check that was made from it.
     check = {undefined, []} :: {Configured :: term(), systemd_check_run:prepared()},
     checking = none :: none | {Tick :: pos_integer(), Run :: pid(), Since :: integer()},
     failing = none :: none | {Check :: term()}
 }).
 
-%% For those who must not wait for this process: a row in the table of that name. Times are monotonic milliseconds.
+%% A row in a public table, for processes that must not wait for this one. Times are monotonic milliseconds.
 -record(info, {
     key = info,
     usec :: pos_integer(),
     warn_after :: pos_integer(),
-    %% Another's while the manager expects pings of another process, and no child runs.
-    enabled :: boolean() | anothers,
+    %% `other_process': systemd expects pings from another process, and there is no child.
+    enabled :: boolean() | other_process,
     asked = none :: none | integer(),
     answered = none :: none | integer(),
     duration = never :: never | non_neg_integer(),
     result = not_checked :: ok | not_checked | unicode:unicode_binary()
 }).
 
-%% @doc The child, where the manager expects pings of this process; and the table, which belongs to the caller: what was
-%% disabled stays so in the child's next life.
--spec open(Usec :: pos_integer(), IsOurs :: boolean()) -> [supervisor:child_spec()].
-open(Usec, IsOurs) ->
+%% @doc The child, if systemd expects pings from this process. Also makes the table, which belongs to the caller, so
+%% that a disabled watchdog stays disabled when the child restarts.
+-spec open(Usec :: pos_integer(), IsOwn :: boolean()) -> [supervisor:child_spec()].
+open(Usec, IsOwn) ->
     WarnAfter = case systemd_config:value(watchdog_warn_after) of undefined -> half(Usec); Millis -> Millis end,
     ?MODULE = ets:new(?MODULE, [named_table, public, {keypos, #info.key}]),
-    Enabled = IsOurs orelse anothers,
+    Enabled = IsOwn orelse other_process,
     true = ets:insert(?MODULE, #info{usec = Usec, warn_after = WarnAfter, enabled = Enabled}),
-    [child_spec(Usec) || IsOurs].
+    [child_spec(Usec) || IsOwn].
 
 child_spec(Usec) -> #{id => ?MODULE, start => {?MODULE, start_link, [Usec]}}.
 
@@ -68,11 +68,11 @@ timeout() ->
         _ -> false
     end.
 
-%% @doc `false' where no watchdog runs.
+%% @doc `false' if no watchdog runs.
 -spec info() -> false | systemd:watchdog_info().
 info() ->
     try ets:lookup(?MODULE, info) of
-        [#info{enabled = anothers}] ->
+        [#info{enabled = other_process}] ->
             false;
         [#info{asked = Asked, answered = Answered} = Info] ->
             #{
@@ -95,25 +95,25 @@ ago(When, Least, Otherwise) ->
         _ -> Otherwise
     end.
 
--spec noted(Element :: pos_integer()) -> term().
-noted(Element) -> ets:lookup_element(?MODULE, info, Element).
+-spec read_info(Element :: pos_integer()) -> term().
+read_info(Element) -> ets:lookup_element(?MODULE, info, Element).
 
-note(Elements) ->
+update_info(Elements) ->
     true = ets:update_element(?MODULE, info, Elements),
     ok.
 
 enable() -> order(enable).
 
-%% Another process's needs no process here to be disabled.
+%% If another process pings, there is nothing to disable here.
 disable() ->
-    try noted(#info.enabled) of
-        anothers -> ok;
+    try read_info(#info.enabled) of
+        other_process -> ok;
         _ -> order(disable)
     catch
         error:badarg -> ok
     end.
 
-%% Where there is no watchdog, too.
+%% Returns `ok' even if there is no watchdog.
 order(Order) -> order(Order, ?TRIES).
 
 order(Order, Tries) ->
@@ -126,9 +126,9 @@ order(Order, Tries) ->
             end
     end.
 
-%% Unless it is being started anew.
+%% Starts the child, or waits if the supervisor is restarting it.
 start_child() ->
-    try {ok, _} = supervisor:start_child(systemd_sup, child_spec(noted(#info.usec))), ok
+    try {ok, _} = supervisor:start_child(systemd_sup, child_spec(read_info(#info.usec))), ok
     catch _:_ -> timer:sleep(10)
     end.
 
@@ -136,18 +136,18 @@ init(Usec) ->
     process_flag(trap_exit, true),
     process_flag(priority, high),
     load_code(),
-    systemd_lifecycle:watched(Usec),
-    note([{#info.asked, none}, {#info.enabled, noted(#info.enabled) =:= true}]),
-    Unwatched = systemd_lifecycle:is_unwatched(),
-    {ok, start(#state{usec = Usec, unwatched = Unwatched, quiet_until = now_millis() + half(Usec)})}.
+    systemd_lifecycle:set_watchdog_timeout(Usec),
+    update_info([{#info.asked, none}, {#info.enabled, read_info(#info.enabled) =:= true}]),
+    TimeoutRaised = systemd_lifecycle:is_watchdog_timeout_raised(),
+    {ok, start(#state{usec = Usec, timeout_raised = TimeoutRaised, starting_until = now_millis() + half(Usec)})}.
 
-%% While a scheduler is stuck the VM loads no code: what tells of that has to be there before.
+%% While a scheduler is stuck the VM loads no code, so the code that reports this must be loaded before.
 load_code() ->
     {ok, Modules} = application:get_key(systemd, modules),
     _ = code:ensure_modules_loaded([io_lib, io_lib_format, io_lib_pretty, string, unicode_util | Modules]),
     ok.
 
-%% What it takes to start the thread may be there in a moment.
+%% If processes, threads or memory are short, another attempt may succeed.
 start(#state{bound = []} = State) ->
     case systemd_scheduler:start_links() of
         {ok, Bound} -> start(State#state{bound = Bound});
@@ -158,7 +158,7 @@ start(#state{bound = Bound} = State) ->
         {ok, Watchdog} ->
             systemd_scheduler:start(Bound, Watchdog),
             Started = State#state{thread = Watchdog},
-            noted(#info.enabled) orelse tell(fun(Thread) -> systemd_nif:watchdog_order(Thread, disable) end, Started),
+            read_info(#info.enabled) orelse give_order(disable, Started),
             Started;
         absent ->
             State;
@@ -177,39 +177,45 @@ not_started(Reason, State) ->
 start(Notifier, #state{usec = Usec, bound = Bound}) ->
     Interval = max(1, Usec div systemd_config:value(watchdog_scale)),
     OnHang = systemd_config:value(watchdog_on_hang),
-    systemd_nif:watchdog_start(Notifier, Bound, Usec, Interval, 1000 * noted(#info.warn_after), OnHang).
+    systemd_nif:watchdog_start(Notifier, Bound, Usec, Interval, 1000 * read_info(#info.warn_after), OnHang).
 
 handle_call(Order, _, State) when Order =:= enable; Order =:= disable ->
-    note([{#info.enabled, Order =:= enable}, {#info.asked, none}]),
-    tell(fun(Watchdog) -> systemd_nif:watchdog_order(Watchdog, Order) end, State),
-    {reply, ok, case Order of enable -> State; disable -> watched_again((end_check(State))#state{failing = none}) end};
+    update_info([{#info.enabled, Order =:= enable}, {#info.asked, none}]),
+    give_order(Order, State),
+    {reply, ok, case Order of enable -> State; disable -> disabled(State) end};
 handle_call(_, _, State) ->
     {reply, {error, badarg}, State}.
 
 handle_cast(_, State) -> {noreply, State}.
 
-%% A thread of another copy of the native library ends before it takes the silence for a stall.
-tell(_, #state{thread = none}) ->
+disabled(State) -> reset_watchdog_timeout((end_check(State))#state{failing = none}).
+
+give_order(Order, State) ->
+    with_thread(fun(Watchdog) -> systemd_nif:watchdog_order(Watchdog, Order) end, State).
+
+%% If another copy of the native library has made the thread, this process restarts. The old thread ends before it takes
+%% the silence for a stall.
+with_thread(_, #state{thread = none}) ->
     ok;
-tell(Fun, #state{thread = Watchdog}) ->
+with_thread(Fun, #state{thread = Watchdog}) ->
     try Fun(Watchdog)
-    catch error:badarg -> systemd_sup:start_anew(?MODULE)
+    catch error:badarg -> systemd_sup:restart_child(?MODULE)
     end.
 
-%% A new copy of the native library doesn't know the thread.
-tell_known(Fun) ->
+%% Errors are ignored: a new copy of the native library does not know the thread.
+ignore_errors(Fun) ->
     try _ = Fun(), ok
     catch error:_ -> ok
     end.
 
-%% Who has disabled the watchdog has to know how often to ping.
-watched_again(#state{unwatched = true, usec = Usec} = State) ->
-    State#state{unwatched = systemd_lifecycle:watched_again(Usec) =/= ok};
-watched_again(State) ->
+%% Whoever disables the watchdog pings by hand, at the interval of the unit.
+reset_watchdog_timeout(#state{timeout_raised = true, usec = Usec} = State) ->
+    State#state{timeout_raised = systemd_lifecycle:reset_watchdog_timeout(Usec) =/= ok};
+reset_watchdog_timeout(State) ->
     State.
 
 handle_info({systemd_watchdog, tick, Tick}, State) ->
-    {noreply, case noted(#info.enabled) of true -> asked(Tick, State); false -> State end};
+    {noreply, case read_info(#info.enabled) of true -> ticked(Tick, State); false -> State end};
 handle_info({'EXIT', Run, Reason}, #state{checking = {Tick, Run, _}} = State) ->
     Checked = State#state{checking = none},
     case systemd_function:outcome(Reason) of
@@ -224,12 +230,12 @@ handle_info({systemd_watchdog, What, Tick}, #state{checking = {Tick, Run, Since}
     What =:= overdue; What =:= hangs
 ->
     %% After a stall of the whole VM the check has only just begun.
-    _ = 2 * (now_millis() - Since) >= noted(#info.warn_after) andalso late(What, Run, State),
+    _ = 2 * (now_millis() - Since) >= read_info(#info.warn_after) andalso late(What, Run, State),
     {noreply, State};
 handle_info({systemd_watchdog, stuck, _}, #state{thread = Watchdog, bound = Bound} = State) ->
     Find = fun() ->
         Found = systemd_scheduler:not_answering(Bound ++ systemd_check_schedulers:jobs(?MODULE)),
-        tell_known(fun() -> systemd_nif:watchdog_found(Watchdog, unicode:characters_to_binary(Found)) end)
+        ignore_errors(fun() -> systemd_nif:watchdog_found(Watchdog, unicode:characters_to_binary(Found)) end)
     end,
     _ = try spawn(Find)
         catch error:system_limit -> not_found
@@ -242,7 +248,7 @@ handle_info({systemd_watchdog, ping_failed, Reason}, State) ->
 handle_info(start, #state{thread = none} = State) ->
     {noreply, start(State)};
 handle_info({'EXIT', Pid, _}, #state{bound = Bound} = State) ->
-    _ = lists:member(Pid, Bound) andalso systemd_sup:start_anew(?MODULE),
+    _ = lists:member(Pid, Bound) andalso systemd_sup:restart_child(?MODULE),
     {noreply, State};
 handle_info(_, State) ->
     {noreply, State}.
@@ -255,15 +261,15 @@ end_check(#state{checking = {_, Run, _}} = State) ->
 end_check(State) ->
     State.
 
-asked(Tick, State) ->
-    note([{#info.asked, now_millis()}]),
+ticked(Tick, State) ->
+    update_info([{#info.asked, now_millis()}]),
     RunQueues = erlang:statistics(run_queue_lengths_all),
     {Online, Busy} = {systemd_scheduler:online(), systemd_scheduler:busy()},
-    tell(fun(Watchdog) -> systemd_nif:watchdog_take_up(Watchdog, Tick, RunQueues, Online, Busy) end, State),
-    Asked = prepared(State#state{is_quiet = is_starting(State)}),
-    %% What the check looks at goes down one after the other when the service does.
+    with_thread(fun(Watchdog) -> systemd_nif:watchdog_take_up(Watchdog, Tick, RunQueues, Online, Busy) end, State),
+    Asked = prepared(State#state{was_starting = is_starting(State)}),
+    %% While the service stops, the processes under check stop one after the other.
     case {systemd_lifecycle:is_going_down(), Asked} of
-        {true, _} -> unasked(Tick, Asked);
+        {true, _} -> skip_check(Tick, Asked);
         {false, #state{check = {undefined, _}}} -> answer(Tick, true, Asked);
         {false, _} -> check(Tick, Asked)
     end.
@@ -276,7 +282,7 @@ prepared(#state{check = {Before, _}} = State) ->
 
 check(Tick, #state{thread = Watchdog, check = {_, Check}} = State) ->
     Progress = fun(What) ->
-        tell_known(fun() -> systemd_nif:watchdog_checking(Watchdog, Tick, unicode:characters_to_binary(What)) end)
+        ignore_errors(fun() -> systemd_nif:watchdog_checking(Watchdog, Tick, unicode:characters_to_binary(What)) end)
     end,
     Function = {systemd_check_run, run, [Check, ?MODULE, Progress]},
     Run = systemd_function:start_link(watchdog_check, Function, #{priority => high}),
@@ -285,58 +291,58 @@ check(Tick, #state{thread = Watchdog, check = {_, Check}} = State) ->
 late(What, Run, #state{thread = Watchdog}) ->
     case systemd_lifecycle:is_going_down() orelse What of
         true -> systemd_function:stop(Run);
-        overdue -> systemd_function:tell_where(Run);
+        overdue -> systemd_function:log_where(Run);
         hangs -> dump(systemd_config:value(watchdog_crash_dump), Watchdog)
     end.
 
-%% Ends the VM with a crash dump at that path. The manager gets the time that it takes.
+%% Ends the VM with a crash dump at that path. Raises systemd's watchdog timeout to the time that the dump takes.
 dump(undefined, _) ->
     ok;
 dump(Path, Watchdog) ->
-    %% First, because what fails must not take the manager's patience.
+    %% This comes first, because a path that is not text must fail before the watchdog's thread stops.
     true = os:putenv("ERL_CRASH_DUMP", unicode:characters_to_list(Path)),
-    %% Also where other crashes have none.
+    %% Writes the dump even if the unit disables crash dumps.
     true = os:putenv("ERL_CRASH_DUMP_SECONDS", "-1"),
-    tell_known(fun() -> systemd_nif:watchdog_order(Watchdog, stop) end),
+    ignore_errors(fun() -> systemd_nif:watchdog_order(Watchdog, stop) end),
     _ = systemd_notify:send([
-        {status, ["watchdog: writing the crash dump ", Path]} | systemd_lifecycle:unwatched(?LONGEST_DUMP)
+        {status, ["watchdog: writing the crash dump ", Path]} | systemd_lifecycle:raised_watchdog_timeout(?LONGEST_DUMP)
     ]),
     erlang:halt("systemd: watchdog_check hangs").
 
 answer(Tick, Result, State) ->
     case systemd_lifecycle:is_going_down() of
-        true -> unasked(Tick, State);
+        true -> skip_check(Tick, State);
         false -> checked(Tick, Result, State)
     end.
 
-%% A service that goes down is watched, and not checked: nothing is known of what it was said to lack.
-unasked(Tick, State) -> told(Tick, true, [], State).
+%% While the service stops, the watchdog pings without a check, and the last result stays.
+skip_check(Tick, State) -> finish(Tick, true, [], State).
 
-checked(Tick, Result, #state{failing = Before, is_quiet = IsQuiet} = State) ->
+checked(Tick, Result, #state{failing = Before, was_starting = WasStarting} = State) ->
     {Failing, Noted} =
         case Result of
             true -> {none, ok};
             {failed, Check, Failed, _} -> {{Check}, unicode:characters_to_binary(Failed)}
         end,
-    News = Failing =/= Before andalso not IsQuiet,
-    _ = News andalso report(Result),
-    Answer = case Noted of ok -> true; Text when News -> Text; _ -> false end,
-    Told = case News of true -> State#state{failing = Failing}; false -> State end,
-    told(Tick, Answer, [{#info.result, Noted}], Told).
+    Changed = Failing =/= Before andalso not WasStarting,
+    _ = Changed andalso report(Result),
+    Answer = case Noted of ok -> true; Text when Changed -> Text; _ -> false end,
+    Told = case Changed of true -> State#state{failing = Failing}; false -> State end,
+    finish(Tick, Answer, [{#info.result, Noted}], Told).
 
-told(Tick, Answer, Noted, State) ->
+finish(Tick, Answer, Noted, State) ->
     Now = now_millis(),
-    Duration = case noted(#info.asked) of none -> never; Asked -> Now - Asked end,
-    note([{#info.asked, none}, {#info.answered, Now}, {#info.duration, Duration} | Noted]),
-    tell(fun(Watchdog) -> systemd_nif:watchdog_answer(Watchdog, Tick, Answer) end, State),
-    case State#state.unwatched andalso systemd_notify:has_announced(ready) of
-        true -> watched_again(State);
+    Duration = case read_info(#info.asked) of none -> never; Asked -> Now - Asked end,
+    update_info([{#info.asked, none}, {#info.answered, Now}, {#info.duration, Duration} | Noted]),
+    with_thread(fun(Watchdog) -> systemd_nif:watchdog_answer(Watchdog, Tick, Answer) end, State),
+    case State#state.timeout_raised andalso systemd_notify:has_announced(ready) of
+        true -> reset_watchdog_timeout(State);
         false -> State
     end.
 
-%% What the check looks at comes up after this application.
-is_starting(#state{quiet_until = QuietUntil}) ->
-    now_millis() < QuietUntil andalso not systemd_notify:has_announced(ready).
+%% The processes under check start after this application.
+is_starting(#state{starting_until = StartingUntil}) ->
+    now_millis() < StartingUntil andalso not systemd_notify:has_announced(ready).
 
 now_millis() -> erlang:monotonic_time(millisecond).
 

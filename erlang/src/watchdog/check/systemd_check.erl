@@ -7,14 +7,16 @@
 %%     {every, 10000, {my_app, well, []}}
 %% ]}]}].
 %% '''
-%% A check is a plain term, which `sys.config' can hold: `{all, Checks}', `{any, Checks}', `{every, Millis, Check}',
-%% `{timeout, Millis, Check}', `{schedulers, Millis}', `{run_queue, Max}', `{memory, Limit}', `{process, Name}',
-%% `{mailbox, Name, Max}' or `{supervisor, Name}'. Each function here returns the one of its name, and says when it
-%% passes. `{Module, Function, Args}' and `fun/0' pass when they return `true', and a list when all in it pass.
+%% A check is a plain term, so that `sys.config' can hold it: `{all, Checks}', `{any, Checks}',
+%% `{every, Millis, Check}', `{timeout, Millis, Check}', `{schedulers, Millis}', `{run_queue, Max}', `{memory, Limit}',
+%% `{process, Name}', `{mailbox, Name, Max}' or `{supervisor, Name}'. For each of these terms there is a function here,
+%% which returns it. The function's documentation says when the check passes. `{Module, Function, Args}' and `fun/0'
+%% pass if they return `true'. A list passes if all checks in it pass.
 %%
-%% They are run one after the other in one process at high priority, at each ping: that is every `WatchdogSec=' /
-%% `watchdog_scale'. While a check fails the manager gets no `WATCHDOG=1'; the log and the status say which one, and
-%% why. A term that is no check fails.
+%% At each ping, that is every `WatchdogSec=' / `watchdog_scale', the checks run one after the other in one process at
+%% high priority. While a check fails, the library sends no `WATCHDOG=1', and the log and the status say which check
+%% fails and why. A term that is not a check fails. Outside of systemd, or without `WatchdogSec=' in the unit, no check
+%% runs. See systemd.service(5).
 -module(systemd_check).
 
 -export([all/1, any/1, every/2, timeout/2]).
@@ -31,7 +33,7 @@
     | {module(), Function :: atom(), Args :: [term()]} | fun(() -> boolean()).
 
 -type name() :: atom() | pid() | {global, term()} | {via, module(), term()}.
-%% A process that is on another node at the moment passes: it is that node's matter.
+%% A process that is on another node passes: that node has to check it.
 
 -type memory_limit() :: Bytes :: pos_integer() | Share :: float().
 %% A share is above 0 and at most 1.0.
@@ -39,62 +41,66 @@
 -define(IS_MILLIS(Millis), is_integer(Millis), Millis > 0, Millis < 1 bsl 32).
 -define(IS_COUNT(Count), is_integer(Count), Count >= 0).
 
-%% @doc Passes when all of them pass. Stops at the first one that fails.
+%% @doc Passes if all checks pass. Stops at the first one that fails.
 -spec all([check()]) -> {all, [check()]}.
 all(Checks) -> {all, Checks}.
 
-%% @doc Passes when one of them passes. Stops at the first one that does.
+%% @doc Passes if one of the checks passes. Stops at the first one that passes.
 -spec any([check(), ...]) -> {any, [check(), ...]}.
 any(Checks) -> {any, Checks}.
 
-%% @doc When the check has passed, it is not run again for so many milliseconds. One that fails is.
+%% @doc After the check has passed, it does not run again for this many milliseconds. A check that fails runs at each
+%% ping.
 -spec every(Millis :: pos_integer(), check()) -> {every, pos_integer(), check()}.
 every(Millis, Check) -> {every, Millis, Check}.
 
-%% @doc Fails when the check has not returned within so many milliseconds, and kills its process. Around
-%% {@link process/1}, {@link mailbox/2} or {@link supervisor/1} it is the time that these have.
+%% @doc Fails if the check has not returned after this many milliseconds, and kills its process. For {@link process/1},
+%% {@link mailbox/2} and {@link supervisor/1}, this replaces their limit of 1000 ms.
 -spec timeout(Millis :: pos_integer(), check()) -> {timeout, pos_integer(), check()}.
 timeout(Millis, Check) -> {timeout, Millis, Check}.
 
-%% @doc Every scheduler that is online, the dirty CPU pool and the dirty IO pool each run a process within so many
-%% milliseconds. It has high priority, so that load alone does not fail this check: what blocks a scheduler does, a
-%% native function that does not return, say. Of the pools, all threads have to be busy for so long: let it be more than
-%% your longest dirty jobs take.
+%% @doc Passes if every online scheduler, the dirty CPU pool and the dirty IO pool each run a process within this many
+%% milliseconds. The process has high priority, so that load alone does not fail this check. It fails if something
+%% blocks a scheduler, such as a native function that does not return. A pool fails only if all of its threads are busy
+%% for that long: allow more time than your longest dirty jobs take.
 -spec schedulers(Millis :: pos_integer()) -> {schedulers, pos_integer()}.
 schedulers(Millis) -> {schedulers, Millis}.
 
-%% @doc At most so many processes and ports wait for a scheduler, those that wait for the dirty CPU pool included:
-%% `total_run_queue_lengths' of `erlang:statistics/1'.
+%% @doc Passes if at most this many processes and ports wait for a scheduler, including those that wait for the dirty
+%% CPU pool: `total_run_queue_lengths' of `erlang:statistics/1'.
 -spec run_queue(Max :: non_neg_integer()) -> {run_queue, non_neg_integer()}.
 run_queue(Max) -> {run_queue, Max}.
 
-%% @doc Not more memory is in use than
+%% @doc Passes if not more memory is in use than the limit.
 %% <ul>
-%% <li>so many bytes, an integer: what of the VM's process is resident, `VmRSS' in proc(5), with all that native code
-%% has, and not what is swapped out;</li>
-%% <li>that share, a float of at most `1.0', of the unit's `MemoryMax=', see systemd.resource-control(5): what all
-%% processes of the control group use, without the file cache, which the kernel takes back. Where the unit has no limit,
-%% the nearest group above that has one counts.</li>
+%% <li>An integer is a number of bytes. It limits the resident memory of the VM's process, `VmRSS' in proc(5). That
+%% includes the memory of native code, and excludes what is swapped out.</li>
+%% <li>A float of at most `1.0' is a share of the unit's `MemoryMax=', see systemd.resource-control(5). It limits what
+%% all processes of the control group use, without the file cache, which the kernel can free. If the unit has no limit,
+%% that of the nearest parent group with a limit counts.</li>
 %% </ul>
-%% Where that can't be told, because there is no limit or no memory controller, it passes, and the log says so once.
+%% If this can't be found out, because there is no limit or no memory controller, the check passes, and the log says so
+%% once.
 -spec memory(memory_limit()) -> {memory, memory_limit()}.
 memory(Limit) -> {memory, Limit}.
 
-%% @doc The process answers a system message within 1000 ms, see {@link timeout/2}.
+%% @doc Passes if the process answers a system message within 1000 ms. For another limit see {@link timeout/2}.
 %%
-%% All OTP behaviours answer, when they have come to it in their mailbox. Other processes don't, unless they handle the
-%% messages of `sys': {@link mailbox/2} is for them.
+%% All OTP behaviours answer when they reach the message in their mailbox. Other processes answer only if they handle
+%% the messages of `sys'. For the rest use {@link mailbox/2}.
 -spec process(name()) -> {process, name()}.
 process(Name) -> {process, Name}.
 
-%% @doc The process has at most so many messages in its mailbox.
+%% @doc Passes if the process has at most this many messages in its mailbox.
 -spec mailbox(name(), Max :: non_neg_integer()) -> {mailbox, name(), non_neg_integer()}.
 mailbox(Name, Max) -> {mailbox, Name, Max}.
 
-%% @doc The supervisor answers within 1000 ms, see {@link timeout/2}, and has no child that it tries to restart in vain.
+%% @doc Passes if the supervisor answers within 1000 ms, and none of its children is stuck restarting. For another limit
+%% see {@link timeout/2}.
 %%
-%% A child that has returned `ignore', is temporary or transient and done, or was terminated by
-%% `supervisor:terminate_child/2' is none. Name a supervisor: another process may crash by the question.
+%% A child does not count as stuck if it has returned `ignore', if it is temporary or transient and has ended, or if
+%% `supervisor:terminate_child/2' has terminated it. The name must be that of a supervisor: the check's message may
+%% crash another process.
 -spec supervisor(name()) -> {supervisor, name()}.
 supervisor(Name) -> {supervisor, Name}.
 
@@ -103,7 +109,7 @@ supervisor(Name) -> {supervisor, Name}.
 is_check(Term) -> fault(Term) =:= none.
 
 %% @private
-%% @doc The innermost part of it that is no check, and what a check would have there.
+%% @doc The innermost part of a term that is not a check, and what a check would need there.
 -spec fault(term()) -> none | {Part :: term(), Needs :: string()}.
 fault([]) -> none;
 fault([Check | Checks]) ->
@@ -141,7 +147,7 @@ name_fault(Name, _) when is_atom(Name); is_pid(Name) -> none;
 name_fault(_, Check) -> {Check, "needs a registered name or a pid"}.
 
 %% @private
-%% @doc The name of a check that is not made of others.
+%% @doc The name of a check that contains no other checks.
 -spec name(check()) -> unicode:chardata().
 name({Kind, _}) when Kind =:= schedulers; Kind =:= run_queue; Kind =:= memory -> atom_to_list(Kind);
 name({Kind, Name}) -> io_lib:format("~ts ~ts", [Kind, name_of(Name)]);
@@ -155,7 +161,7 @@ name(Fun) ->
     end.
 
 %% @private
-%% @doc The name of a process, or of a child: Elixir's modules as Elixir writes them.
+%% @doc The name of a process or a child. A module of Elixir is written as in Elixir.
 -spec name_of(term()) -> unicode:chardata().
 name_of(Name) when is_atom(Name) -> systemd_elixir:name(Name);
 name_of(Name) -> io_lib:format("~0tP", [Name, 20]).

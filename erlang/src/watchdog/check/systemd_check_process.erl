@@ -1,12 +1,12 @@
 %% @private
-%% What the checks see of single processes. One on another node is that node's matter.
+%% Checks single processes. A process on another node passes: that node has to check it.
 -module(systemd_check_process).
 
 -export([process/2, mailbox/3, supervisor/2]).
 
 -type result() :: true | io_lib:chars().
 
-%% @doc Whether it answers. Every process that is sys-compliant handles this message without calling code of its own.
+%% @doc Whether the process answers. Any process that handles the messages of `sys' does so without code of its own.
 -spec process(systemd_check:name(), Millis :: pos_integer()) -> result().
 process(Name, Millis) ->
     look(Name, Millis, fun(Pid) ->
@@ -14,7 +14,7 @@ process(Name, Millis) ->
         true
     end).
 
-%% @doc One that is long in native code doesn't tell the length, and has not answered in time.
+%% @doc A process in a long native call does not return its number of messages, and fails as one that has not answered.
 -spec mailbox(systemd_check:name(), Max :: non_neg_integer(), Millis :: pos_integer()) -> result().
 mailbox(Name, Max, Millis) ->
     look(Name, Millis, fun(Pid) ->
@@ -26,15 +26,15 @@ mailbox(Name, Max, Millis) ->
         end
     end).
 
-%% @doc Whether no child of it is down while it should be up. One that is `undefined' has returned `ignore', is
-%% transient and done, or was terminated by somebody: a supervisor doesn't tell these apart.
+%% @doc Whether no child is stuck restarting. A child that is `undefined' passes: it has returned `ignore', is transient
+%% and has ended, or somebody has terminated it. A supervisor does not tell these apart.
 -spec supervisor(systemd_check:name(), Millis :: pos_integer()) -> result().
 supervisor(Name, Millis) ->
     look(Name, Millis, fun(Pid) ->
         case gen_server:call(Pid, count_children, Millis) of
             [_, {active, Active}, {supervisors, Supervisors}, {workers, Workers}] ->
                 All = Supervisors + Workers,
-                %% To list the children takes long where there are many.
+                %% Listing the children takes long if there are many.
                 Active =:= All orelse up(gen_server:call(Pid, which_children, Millis), All);
             _ ->
                 " is no supervisor"
@@ -44,7 +44,7 @@ supervisor(Name, Millis) ->
 up(Children, All) ->
     case [Id || {Id, restarting, _, _} <- Children] of
         [] -> true;
-        %% Children that were added by start_child/2 to a template have no names.
+        %% Children of a simple_one_for_one supervisor have no names.
         [undefined | _] = Ids -> io_lib:format(": ~b of ~b children are not up", [length(Ids), All]);
         [Id | _] -> io_lib:format(": child ~ts is not up", [systemd_check:name_of(Id)])
     end.
@@ -65,7 +65,7 @@ look(Name, Millis, Fun) ->
 
 whereis_name({global, Name}) -> global:whereis_name(Name);
 whereis_name({via, Module, Name}) ->
-    %% Elixir's Registry raises when it doesn't run.
+    %% Elixir's Registry raises if it is not running.
     try Module:whereis_name(Name) catch _:_ -> undefined end;
 whereis_name(Pid) when is_pid(Pid) -> Pid;
 whereis_name(Name) -> whereis(Name).

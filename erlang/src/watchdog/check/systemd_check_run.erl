@@ -6,18 +6,18 @@
 
 -export_type([prepared/0, result/0]).
 
-%% How long what is asked has to answer, in milliseconds.
+%% How long a process under check may take to answer, in milliseconds.
 -define(TIME, 1000).
 
 -type prepared() :: systemd_check:check() | {invalid, Part :: term(), Needs :: string()}.
 
 -type result() :: true | {failed, Key :: term(), Text :: unicode:chardata(), Log :: unicode:chardata()}.
-%% The key is the same for as long as the same thing fails. What may be long, or secret, is for the log only.
+%% The key stays the same while the same thing fails. Only the log may contain what is long or secret.
 
-%% What is looked at.
+%% Called with the name of each check before it runs.
 -type progress() :: fun((unicode:chardata()) -> term()).
 
-%% @doc Of what is configured, which may be no check: then that fails.
+%% @doc Makes a check of the configured term. If the term is not a check, the result always fails.
 -spec prepare(Check :: term()) -> prepared().
 prepare(Check) ->
     case systemd_check:fault(Check) of
@@ -25,7 +25,7 @@ prepare(Check) ->
         {Part, Needs} -> {invalid, Part, Needs}
     end.
 
-%% @doc What a check wants to know the next time is in the table, as `{state, Check, Value}'.
+%% @doc Runs a check. What it needs to know the next time is in the table, as `{state, Check, Value}'.
 -spec run(prepared(), ets:table(), progress()) -> result().
 run({invalid, Part, Needs}, _, _) ->
     Args = [systemd_elixir:redacted(Part), 20, Needs],
@@ -58,7 +58,7 @@ run({timeout, Millis, {mailbox, _, _} = Check}, Table, Progress) ->
 run({timeout, Millis, Check} = Timeout, Table, Progress) ->
     Caller = self(),
     Run = make_ref(),
-    Tell = fun(Name) -> Caller ! {Run, looks_at, Name}, Progress(Name) end,
+    Tell = fun(Name) -> Caller ! {Run, running, Name}, Progress(Name) end,
     Pid = spawn_opt(fun() -> Caller ! {Run, returned, run(Check, Table, Tell)} end, [link, {priority, high}]),
     receive
         {Run, returned, Returned} -> Returned
@@ -81,7 +81,7 @@ any([Check | Checks], Failed, Table, Progress) ->
     end.
 
 last_looked_at(Run, Name) ->
-    receive {Run, looks_at, Next} -> last_looked_at(Run, Next)
+    receive {Run, running, Next} -> last_looked_at(Run, Next)
     after 0 -> Name
     end.
 
@@ -104,7 +104,7 @@ found({run_queue, Max}, _, _) ->
 found({memory, Limit} = Check, _, Table) ->
     case systemd_nif:memory(Limit) of
         unknown ->
-            _ = ets:insert_new(Table, {state, Check, said}) andalso
+            _ = ets:insert_new(Table, {state, Check, logged}) andalso
                 systemd_log:say(warning, "systemd: watchdog_check has ~0tp, which cannot be checked on this system, so it passes", [
                     Check
                 ]),

@@ -1,26 +1,26 @@
 %% @private
-%% Whether the VM's schedulers run what they are given.
+%% Checks whether the VM's schedulers run what they are given.
 -module(systemd_check_schedulers).
 
 -export([run/2, jobs/1]).
 
-%% @doc Has each of them run a job. One that is not run in time stays where it is, and is looked for the next time:
-%% however often a place that is stuck is looked at, and whoever looks, it has one job of ours, which is in the table.
+%% @doc Gives each scheduler and each dirty pool a job. A job that does not run in time stays, and the next call looks
+%% for it. So a stuck scheduler has only one job of ours, which is in the table, for any number of calls and callers.
 -spec run(Millis :: pos_integer(), ets:table()) -> true | io_lib:chars().
 run(Millis, Table) ->
     Late = [Job || Job <- [job(Place, Table) || Place <- places()], not has_run(Job, Millis, Table)],
-    %% A scheduler that was taken offline meanwhile has no reason to run.
+    %% A scheduler that went offline meanwhile need not run.
     Places = places(),
     case [Job || {Place, _, _} = Job <- Late, lists:member(Place, Places)] of
         [] -> true;
         Stuck -> text(Stuck)
     end.
 
-%% @doc Those that have not been run yet, as far as is known.
+%% @doc The jobs that have not run yet, as far as is known.
 -spec jobs(ets:table()) -> [pid()].
 jobs(Table) -> [Pid || {state, {?MODULE, _}, {Pid, _}} <- ets:tab2list(Table)].
 
-%% A pool waits, too, while all of multi-scheduling is blocked.
+%% While all multi-scheduling is blocked, the pools wait too.
 places() ->
     Pools = case erlang:system_info(multi_scheduling_blockers) of [] -> [dirty_cpu, dirty_io]; _ -> [] end,
     lists:seq(1, systemd_scheduler:online()) ++ Pools.
@@ -28,7 +28,7 @@ places() ->
 job(Place, Table) ->
     case ets:lookup(Table, {?MODULE, Place}) of
         [{state, _, {Pid, Since}}] ->
-            %% Not is_process_alive/1, which may wait for that process to run. The message may take a moment.
+            %% is_process_alive/1 may wait for that process to run. A monitor does not. Its message may take a moment.
             Monitor = monitor(process, Pid),
             receive
                 {'DOWN', Monitor, process, _, _} -> new_job(Place, Table)
@@ -54,7 +54,7 @@ job(Fun) ->
     catch error:_ -> ok
     end.
 
-%% Which is not stuck, so that what it has for a pool gets there.
+%% The caller's scheduler is not stuck, so that a job for a pool gets there.
 this_scheduler() -> erlang:system_info(scheduler_id).
 
 has_run({Place, Since, Monitor}, Millis, Table) ->
