@@ -13,13 +13,14 @@ start(_Type, _Args) ->
     systemd_fd_store:open(Variables),
     {ok, Supervisor} = systemd_sup:start_link(children(Opened, Variables)),
     systemd_info:open(Variables),
-    systemd_config:tell(),
+    systemd_config:log_problems(),
     {ok, Supervisor, Variables}.
 
-%% The service goes on when only this application stops, and from systemd 259 on `STOPPING=1' is final.
+%% Sends `STOPPING=1' only if the VM stops. If only this application stops, the service continues, and since systemd 259
+%% a service can't take `STOPPING=1' back.
 prep_stop(Variables) ->
     {Status, _} = init:get_status(),
-    _ = Status =:= stopping andalso systemd_lifecycle:going_down(),
+    _ = Status =:= stopping andalso systemd_lifecycle:announce_end(),
     Variables.
 
 stop(Variables) ->
@@ -30,12 +31,13 @@ stop(Variables) ->
     systemd_info:close(),
     systemd_env:restore(Variables).
 
-%% Comes in the application controller, which has to set what this sets.
+%% Runs in the application controller. install/0 calls application:set_env/3, which calls the application controller, so
+%% it runs in a process of its own.
 config_change(_Changed, _New, _Removed) ->
     _ = spawn(fun systemd_lifecycle:install/0),
     ok.
 
-%% Memory pressure has a variable of its own, which units of any Type= have.
+%% Memory pressure is watched even without NOTIFY_SOCKET: systemd sets MEMORY_PRESSURE_WATCH for units of any Type=.
 children(Opened, Variables) ->
     case {Opened, systemd_memory_pressure:child_spec(Variables)} of
         {absent, []} -> [];
@@ -48,7 +50,7 @@ notifying(absent, _) ->
     [];
 notifying({error, Reason}, Variables) ->
     logger:error("systemd: nothing can be sent: ~ts", [systemd_reason:explain(Reason)]),
-    case systemd_reason:may_pass(Reason) of
+    case systemd_reason:is_temporary(Reason) of
         true -> notifying({ok, later}, Variables);
         false -> []
     end;
@@ -60,12 +62,12 @@ notifying({ok, _}, Variables) ->
 
 watchdog(Variables) ->
     Usec = systemd_env:value("WATCHDOG_USEC", Variables),
-    Pid = systemd_main_pid:heir(systemd_env:value("WATCHDOG_PID", Variables)),
+    Pid = systemd_main_pid:watchdog_pid(systemd_env:value("WATCHDOG_PID", Variables)),
     case systemd_nif:watchdog_usec(Usec, Pid) of
         {ok, Timeout} ->
             systemd_watchdog:open(Timeout, true);
         {another, Timeout} ->
-            %% With PrivatePIDs= the number of another process in there may be the VM's own outside.
+            %% With PrivatePIDs= the VM is PID 1 of its namespace, and WATCHDOG_PID may be its PID outside of it.
             _ = os:getpid() =:= "1" andalso watchdog_is_off("WATCHDOG_PID", "not this process. PrivatePIDs= may be the "
                 "reason; watchdog(enable) turns the watchdog on", Variables),
             systemd_watchdog:open(Timeout, false);

@@ -1,12 +1,12 @@
 %% @private
-%% The config keys. Nobody else reads one, or knows its default and what it may be.
+%% The config keys, with their defaults and valid values. No other module reads them.
 -module(systemd_config).
 
--export([value/1, function/1, all/0, keys/0, problems/1, tell/0]).
+-export([value/1, function/1, all/0, keys/0, problems/1, log_problems/0]).
 
 -type key() :: {Key :: atom(), Default :: term(), What :: string(), Fits :: fun((term()) -> boolean())}.
 
-%% As docs/reference.md has them.
+%% docs/reference.md documents each of them.
 -spec keys() -> [key()].
 keys() ->
     [
@@ -40,28 +40,30 @@ or_callable(Other) -> fun(Value) -> Value =:= Other orelse systemd_function:is_c
 is_journal(Value) when length(Value) >= 0 -> Value -- [Option || {_, _} = Option <- Value] =:= [];
 is_journal(Value) -> is_boolean(Value) orelse is_map(Value).
 
-%% Not of atoms, which `file' takes as well.
+%% `file:name_all()' also allows atoms, which this rejects.
 is_path(Value) ->
     try iolist_size(unicode:characters_to_binary(Value)) > 0
     catch error:_ -> false
     end.
 
-%% Of `logger:add_handlers/1', of rebar3, of `systemd_lifecycle', and what the VM adds.
+%% Keys in this application's environment that `logger:add_handlers/1', rebar3, `systemd_lifecycle' and the application
+%% controller use.
 -define(OTHERS, [logger, providers, kernel_shutdown_func, included_applications]).
 
-%% @doc The default also in the place of what does not fit, as the log says once.
+%% @doc The value of a key. If the value is invalid, logs that once and returns the default.
 -spec value(Key :: atom()) -> term().
-%% Before there is one, tell/0 is still to come.
+%% Before systemd_log runs, this logs nothing: systemd_app calls log_problems/0 later.
 value(Key) -> value(Key, whereis(systemd_log) =/= undefined).
 
-value(Key, Tells) ->
+value(Key, Logs) ->
     Value = function(Key),
     case problem(Key, Value) of
         none -> Value;
-        Problem -> _ = Tells andalso tell(Key, Value, Problem), default(Key)
+        Problem -> _ = Logs andalso log_problem(Key, Value, Problem), default(Key)
     end.
 
-%% @doc What is to be called, as it is: where it can't be, that fails, and nothing else is called.
+%% @doc The value of a key that names a function, unchecked. If it can't be called, the call fails. Nothing else is
+%% called in its place.
 -spec function(Key :: atom()) -> term().
 function(Key) ->
     case application:get_env(systemd, Key) of
@@ -69,17 +71,17 @@ function(Key) ->
         _ -> default(Key)
     end.
 
-%% Its older name.
+%% auto_formatter is the former name of install_kmsg.
 default(install_kmsg) ->
     value(auto_formatter);
 default(Key) ->
     {Key, Default, _, _} = lists:keyfind(Key, 1, keys()),
     Default.
 
-%% @doc Logs what does not fit.
-tell() -> lists:foreach(fun({Key, _, _, _}) -> value(Key, true) end, keys()).
+%% @doc Logs each invalid value.
+log_problems() -> lists:foreach(fun({Key, _, _, _}) -> value(Key, true) end, keys()).
 
-tell(Key, Value, Problem) ->
+log_problem(Key, Value, Problem) ->
     IsCalled = lists:member(Key, [watchdog_check, reload, memory_pressure]),
     Then = case IsCalled of true -> "it can't be called"; false -> "the default is used" end,
     systemd_log:once({config, Key, erlang:phash2(Value)}, error, "systemd: ~ts; ~ts", [Problem, Then]).
@@ -87,7 +89,7 @@ tell(Key, Value, Problem) ->
 -spec all() -> [{Key :: atom(), Value :: term()}].
 all() -> application:get_all_env(systemd).
 
-%% @doc What is wrong with them, in words.
+%% @doc A text for each invalid value and each unknown key.
 -spec problems([{Key :: atom(), Value :: term()}]) -> [io_lib:chars()].
 problems(Config) -> [Problem || {Key, Value} <- Config, Problem <- [problem(Key, Value)], Problem =/= none].
 

@@ -1,22 +1,22 @@
 %% @private
-%% What only Elixir knows of its terms and its reports, where there is Elixir.
+%% Formats terms and log events with Elixir's own code, if Elixir is loaded.
 -module(systemd_elixir).
 
--export([is_there/0, language/1, name/1, function/3, redacted/1, inspect/1, to_text/1, message/3, translated/1]).
+-export([is_loaded/0, language/1, name/1, function/3, redacted/1, inspect/1, to_text/1, message/3, translated/1]).
 
 -export_type([language/0]).
 
 -type language() :: elixir | erlang.
 
-%% In elements, and in bytes of text.
+%% The limits of Elixir's `inspect': elements, and bytes of text.
 -define(LIMIT, 100).
 -define(PRINTABLE_LIMIT, 8192).
 
-%% @doc Whether its application is started, or any of its terms was looked at.
--spec is_there() -> boolean().
-is_there() -> erlang:module_loaded(elixir) orelse erlang:module_loaded('Elixir.Inspect').
+%% @doc Whether Elixir is loaded: its application was started, or one of its terms was inspected before.
+-spec is_loaded() -> boolean().
+is_loaded() -> erlang:module_loaded(elixir) orelse erlang:module_loaded('Elixir.Inspect').
 
-%% @doc In whose language a module is written.
+%% @doc The language that a module is written in.
 -spec language(module()) -> language().
 language(Module) ->
     case atom_to_binary(Module) of
@@ -24,7 +24,7 @@ language(Module) ->
         _ -> erlang
     end.
 
-%% @doc The name of a module, or any other atom: without what Elixir's modules have in front.
+%% @doc The name of a module or any other atom, without the prefix `Elixir.'.
 -spec name(atom()) -> binary().
 name(Atom) ->
     case atom_to_binary(Atom) of
@@ -32,19 +32,19 @@ name(Atom) ->
         Name -> Name
     end.
 
-%% @doc As the language of its module writes it.
+%% @doc `mod:fun/1', or `Mod.fun/1' for an Elixir module.
 -spec function(module(), Function :: atom(), arity()) -> iolist().
 function(Module, Function, Arity) ->
     Separator = case language(Module) of elixir -> $.; erlang -> $: end,
     [name(Module), Separator, atom_to_binary(Function), $/, integer_to_binary(Arity)].
 
-%% @doc The term with each struct in it, however deep, as the text that its `Inspect' makes of it: a struct may
-%% keep fields from being shown, which Erlang's `~p' knows nothing of.
+%% @doc Replaces each struct in a term, at any depth, by the text that its `Inspect' returns. A struct may hide fields
+%% there, which Erlang's `~p' would show.
 -spec redacted(term()) -> term().
 redacted(#{'__struct__' := Name} = Struct) when is_atom(Name) ->
-    case {inspect(Struct), is_there()} of
+    case {inspect(Struct), is_loaded()} of
         {error, true} -> <<"#Inspect.Error<", (atom_to_binary(Name))/binary, ">">>;
-        %% A map like any other.
+        %% Elixir is not loaded: the struct is a map like any other.
         {error, false} -> redacted_map(Struct);
         {Text, _} -> Text
     end;
@@ -55,8 +55,8 @@ redacted(Term) -> Term.
 
 redacted_map(Map) -> maps:from_list(redacted(maps:to_list(Map))).
 
-%% @doc By Elixir's `inspect', within limits. An implementation of `Inspect' may fail; then Elixir would show the
-%% whole struct.
+%% @doc Calls Elixir's `inspect', with limits. Returns `error' if an implementation of `Inspect' fails: by default,
+%% Elixir would then show the whole struct.
 -spec inspect(term()) -> binary() | error.
 inspect(Term) ->
     try inspect(Term, ?LIMIT)
@@ -66,22 +66,22 @@ inspect(Term) ->
 inspect(Term, Limit) ->
     'Elixir.Kernel':inspect(Term, [{safe, false}, {limit, Limit}, {printable_limit, ?PRINTABLE_LIMIT}]).
 
-%% @doc What an exception or a struct says of itself, by its `message/1' or `String.Chars'.
+%% @doc The text of an exception by its `message/1', or of another struct by its `String.Chars'.
 -spec to_text(map()) -> binary() | error.
 to_text(Struct) ->
-    try iolist_to_binary(said(Struct))
+    try iolist_to_binary(struct_text(Struct))
     catch _:_ -> error
     end.
 
-said(#{'__exception__' := true} = Exception) ->
-    %% Its message may show what it holds, by an `inspect' that hides nothing when it fails.
+struct_text(#{'__exception__' := true} = Exception) ->
+    %% This raises if an `Inspect' in the exception fails. The exception's message would then show all fields.
     _ = inspect(Exception, ?LIMIT),
     'Elixir.Exception':format_banner(error, Exception);
-said(Struct) ->
+struct_text(Struct) ->
     'Elixir.String.Chars':to_string(Struct).
 
-%% @doc A message as Elixir's console has it: `~p' and `~w' are what `inspect' writes. The configuration is that of
-%% `logger_formatter'.
+%% @doc Formats a message as Elixir's console does: `~p' and `~w' write what `inspect' returns. The configuration is
+%% that of `logger_formatter'.
 -spec message(Message, logger:metadata(), logger:formatter_config()) -> Message | {string, unicode:chardata()} when
     Message :: {string, unicode:chardata()} | {report, logger:report()} | {io:format(), [term()]}.
 message({string, Text} = Message, _, _) ->
@@ -95,9 +95,9 @@ message(Message, Meta, Config) ->
     end.
 
 message_text({report, Report}, #{report_cb := Callback}, Limit) when is_function(Callback, 1) ->
-    message_text(Callback(given(Report, Callback)), #{}, Limit);
+    message_text(Callback(report_for(Report, Callback)), #{}, Limit);
 message_text({report, Report}, #{report_cb := Callback}, _) when is_function(Callback, 2) ->
-    Callback(given(Report, Callback), #{depth => unlimited, chars_limit => unlimited, single_line => false});
+    Callback(report_for(Report, Callback), #{depth => unlimited, chars_limit => unlimited, single_line => false});
 message_text({report, Report}, _, Limit) when is_map(Report), not is_map_key('__struct__', Report) ->
     inspect(maps:to_list(Report), Limit);
 message_text({report, Report}, _, Limit) ->
@@ -105,8 +105,8 @@ message_text({report, Report}, _, Limit) ->
 message_text({Format, Args}, _, Limit) ->
     io_lib:build_text([shown(Spec, Limit) || Spec <- io_lib:scan_format(Format, Args)]).
 
-%% One of Elixir's may want the struct, and knows how to write it.
-given(Report, Callback) ->
+%% A callback of an Elixir module gets the struct itself: it may match on it, and it shows it by `inspect'.
+report_for(Report, Callback) ->
     {module, Module} = erlang:fun_info(Callback, module),
     case language(Module) of
         elixir -> Report;
@@ -116,13 +116,13 @@ given(Report, Callback) ->
 shown(#{control_char := Char, args := [Term | Depth]} = Spec, Limit) when
     Char =:= $p; Char =:= $P; Char =:= $w; Char =:= $W
 ->
-    %% `~P' and `~W' have a depth of their own.
+    %% `~P' and `~W' take the depth as another argument.
     Text = inspect(Term, hd(Depth ++ [Limit])),
     Spec#{control_char := $s, encoding := unicode, args := [Text], width := none, precision := none, adjust := right};
 shown(Spec, _) -> Spec.
 
-%% @doc The event as Elixir's Logger has it translated, or `stop' where that leaves it out. From Elixir 1.15 on a
-%% primary filter has done this before.
+%% @doc The event as Elixir's Logger translates it, or `stop' if Logger drops it. Since Elixir 1.15, Logger translates
+%% events in a primary filter, before they come here.
 -spec translated(logger:log_event()) -> logger:log_event() | stop.
 translated(#{msg := {string, _}} = Event) -> Event;
 translated(#{msg := Message, level := Level, meta := Meta} = Event) ->
@@ -138,14 +138,15 @@ translated(#{msg := Message, level := Level, meta := Meta} = Event) ->
         _:_ -> Event
     end.
 
-%% It skips every report with a label that it doesn't know; and a crash of a process that wants none to be logged.
+%% Logger's translator skips each report with an unknown label, which is kept here. It also skips the crash of a process
+%% that has asked not to be logged, which is dropped.
 skipped(#{msg := {report, #{label := {proc_lib, crash}}}}) -> stop;
 skipped(Event) -> Event.
 
 translate(Translators, Level, Message) ->
     #{level := Least} = logger:get_primary_config(),
     {Kind, Data} = kind(Message),
-    %% A translator's `inspect' would show the whole of a struct whose `Inspect' fails.
+    %% If an `Inspect' fails, the translator's own `inspect' would show the whole struct.
     Shown = case inspect(Data) of error -> redacted(Data); _ -> Data end,
     translate(Translators, [level(Least), Level, Kind, Shown]).
 

@@ -1,5 +1,5 @@
 %% @private
-%% The variables by which the service manager speaks to the process that it starts.
+%% The environment variables that systemd sets for a service.
 -module(systemd_env).
 
 -export([read/0, take/0, restore/1, value/2, values/2, unset/1]).
@@ -10,28 +10,29 @@
 
 -type part() :: notify | watchdog | listen_fds.
 
-%% Each process of a service may watch for itself.
+%% These stay set: each process of a service may watch memory pressure itself.
 -define(SHARED, ["MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE"]).
 
-%% @doc A restart of the VM finds them again among those that the process was started with, whatever was unset since.
+%% @doc Reads the variables. A variable that is no longer set is read from the environment that the process was started
+%% with, so that a VM that restarts in place finds it again.
 -spec read() -> variables().
 read() -> maps:from_list([{Name, Value} || Name <- own() ++ ?SHARED, Value <- [read(Name)], Value =/= false]).
 
-%% @doc Reads them, and unsets them for child processes, but for those of memory pressure.
+%% @doc Reads the variables, and unsets them so that child processes do not inherit them. Those of memory pressure stay.
 -spec take() -> variables().
 take() ->
     Variables = read(),
     _ = systemd_config:value(unset_env) andalso unset_all(own()),
     Variables.
 
-%% @doc Sets them again, for the next start of the application.
+%% @doc Sets the variables again, for the next start of the application.
 -spec restore(variables()) -> ok.
 restore(Variables) -> maps:foreach(fun(Name, Value) -> os:putenv(Name, decode(Value)) end, Variables).
 
 -spec value(Name :: string(), variables()) -> binary() | false.
 value(Name, Variables) -> maps:get(Name, Variables, false).
 
-%% @doc Those of a part, in the order of `names/1'.
+%% @doc The values of a group of variables, in the order of `names/1'.
 -spec values(part(), variables()) -> [binary() | false].
 values(Part, Variables) -> [value(Name, Variables) || Name <- names(Part)].
 

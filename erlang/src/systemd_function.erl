@@ -1,8 +1,9 @@
 %% @private
-%% Runs functions of the user's. Each has a process, which may hang or crash without harm, and one that watches over it.
+%% Runs the user's functions. Each runs in a process of its own, which may hang or crash without harm. A second process
+%% watches it.
 -module(systemd_function).
 
--export([start_link/3, stop/1, outcome/1, current/0, extend/1, tell_where/1]).
+-export([start_link/3, stop/1, outcome/1, current/0, extend/1, log_where/1]).
 -export([call/1, is_callable/1, describe/1, summary/1, complain/3]).
 -export([watch/4, run/2]).
 
@@ -10,9 +11,9 @@
 
 -type options() :: #{
     priority => erlang:priority_level(),
-    %% After so many milliseconds the log tells where it is.
+    %% After this many milliseconds, the log says where the function is.
     late => pos_integer(),
-    %% After so many it is ended.
+    %% After this many milliseconds, the function is ended.
     limit => timeout()
 }.
 
@@ -27,34 +28,34 @@
 
 -type stack() :: [tuple()] | unknown.
 
-%% A process that is long in native code doesn't tell where it is, in milliseconds.
--define(LONGEST_LOOK, 1000).
+%% How long to wait for a stack trace, in milliseconds. A process in a long native call does not answer.
+-define(STACK_TIMEOUT, 1000).
 
-%% @doc Calls the function of that config key, or in that place. The caller, which traps exits, gets an `EXIT' from the
-%% returned process, whose reason is for {@link outcome/1}.
+%% @doc Calls the function of the config key `What', or of the function `What' of this library. The caller must trap
+%% exits. It gets an `EXIT' from the returned process, with a reason for {@link outcome/1}.
 -spec start_link(What :: atom(), Function :: term(), options()) -> pid().
 start_link(What, Function, Options) -> spawn_link(?MODULE, watch, [What, Function, Options, self()]).
 
-%% @doc Ends it, as the caller's end does.
+%% @doc Ends the function. It also ends when the caller ends.
 -spec stop(pid()) -> ok.
 stop(Watch) ->
     true = exit(Watch, shutdown),
     ok.
 
-%% @doc Has the log tell where it is.
--spec tell_where(pid()) -> ok.
-tell_where(Watch) -> tell(Watch, tell_where).
+%% @doc Logs where the function is.
+-spec log_where(pid()) -> ok.
+log_where(Watch) -> send(Watch, log_where).
 
-%% @doc Gives the function that calls this so many milliseconds at least, if it has a limit.
+%% @doc If the calling function has a limit, gives it at least this many more milliseconds.
 -spec extend(Millis :: pos_integer()) -> ok.
-extend(Millis) -> tell(current(), {extend, Millis}).
+extend(Millis) -> send(current(), {extend, Millis}).
 
-%% @doc What has started the function that calls this.
+%% @doc The process that {@link start_link/3} returned for the calling function.
 -spec current() -> pid() | undefined.
 current() -> get(?MODULE).
 
-tell(undefined, _) -> ok;
-tell(Watch, Message) -> Watch ! {?MODULE, Message}, ok.
+send(undefined, _) -> ok;
+send(Watch, Message) -> Watch ! {?MODULE, Message}, ok.
 
 -spec outcome(ExitReason :: term()) -> outcome().
 outcome({shutdown, {?MODULE, Outcome}}) -> Outcome;
@@ -76,11 +77,11 @@ watch(What, Function, Options, Owner) ->
 watch(#{owner := Owner, runner := Runner, since := Since, late := Late, deadline := Deadline} = Watch) ->
     receive
         {'EXIT', Runner, Reason} ->
-            hand_over(outcome(Reason));
+            exit_with(outcome(Reason));
         {'EXIT', Owner, _} ->
             exit(Runner, kill),
             exit(shutdown);
-        {?MODULE, tell_where} ->
+        {?MODULE, log_where} ->
             log_where(now_millis() - Since, Watch),
             watch(Watch);
         {?MODULE, {extend, Millis}} ->
@@ -92,23 +93,23 @@ watch(#{owner := Owner, runner := Runner, since := Since, late := Late, deadline
             0 ->
                 Stack = stack(Runner),
                 exit(Runner, kill),
-                hand_over({not_done, Deadline - Since, Stack});
+                exit_with({not_done, Deadline - Since, Stack});
             _ ->
                 log_where(Late - Since, Watch),
                 watch(Watch#{late := infinity})
         end
     end.
 
-%% What the function has left linked ends without the report of a crash.
--spec hand_over(outcome()) -> no_return().
-hand_over(Outcome) -> exit({shutdown, {?MODULE, Outcome}}).
+%% The reason is `shutdown', so that processes that the function has left linked end without a crash report.
+-spec exit_with(outcome()) -> no_return().
+exit_with(Outcome) -> exit({shutdown, {?MODULE, Outcome}}).
 
 -spec run(Function :: term(), Watch :: pid()) -> no_return().
 run(Function, Watch) ->
     _ = put(?MODULE, Watch),
-    hand_over(call(Function)).
+    exit_with(call(Function)).
 
-%% Nobody waits for a process that can't tell.
+%% In a process of its own, because a process in a long native call does not return its stack at once.
 log_where(Millis, #{what := What, function := Function, runner := Runner}) ->
     _ = spawn(fun() ->
         case stack(Runner) of
@@ -120,7 +121,7 @@ log_where(Millis, #{what := What, function := Function, runner := Runner}) ->
 
 -spec stack(pid()) -> stack() | ended.
 stack(Pid) ->
-    case systemd_wait:process_info(Pid, current_stacktrace, ?LONGEST_LOOK) of
+    case systemd_wait:process_info(Pid, current_stacktrace, ?STACK_TIMEOUT) of
         {ok, Stack} -> Stack;
         ended -> ended;
         late -> unknown
@@ -128,12 +129,12 @@ stack(Pid) ->
 
 now_millis() -> erlang:monotonic_time(millisecond).
 
-%% @doc Whether it has the form of one: `{Module, Function, Args}' or `fun/0'.
+%% @doc Whether the term is `{Module, Function, Args}' or `fun/0'.
 -spec is_callable(term()) -> boolean().
 is_callable({Module, Function, Args}) -> is_atom(Module) andalso is_atom(Function) andalso is_list(Args);
 is_callable(Function) -> is_function(Function, 0).
 
-%% @doc Calls it in the caller's process.
+%% @doc Calls the function in the calling process.
 -spec call(Function :: term()) -> {returned, term()} | raised().
 call(Function) ->
     try
@@ -146,7 +147,7 @@ call(Function) ->
         Class:Reason:Stack -> {raised, Class, Reason, text(Class, Reason, Stack)}
     end.
 
-%% Where there is Elixir, as it tells of its own exceptions, by code of theirs.
+%% If Elixir is loaded, it formats its exceptions, with their own code.
 text(Class, Reason, Stack) ->
     Places = [without_arguments(Frame) || Frame <- Stack],
     Elixir = 'Elixir.Exception',
@@ -155,13 +156,13 @@ text(Class, Reason, Stack) ->
         false -> io_lib:format("~ts ~0tP at ~0tP", [Class, systemd_elixir:redacted(Reason), 20, Places, 30])
     end.
 
-%% They may be long, or secret.
+%% Arguments may be long, or secret.
 without_arguments({Module, Function, Args, Location}) when is_list(Args) ->
     {Module, Function, length(Args), Location};
 without_arguments(Frame) ->
     Frame.
 
-%% @doc Logs a failure, once while it goes on.
+%% @doc Logs a failure, once while it repeats.
 -spec complain(What :: atom(), Function :: term(), {returned, term()} | complaint()) -> ok.
 complain(_, _, {returned, _}) ->
     ok;
@@ -170,7 +171,7 @@ complain(What, Function, Failure) ->
     Kind = {What, kind_of(Function), Format},
     systemd_log:once(Kind, error, "systemd: the function of ~ts " ++ Format, [What | Args]).
 
-%% The code, whatever its arguments are.
+%% Failures of one function are of one kind, whatever its arguments are.
 kind_of({Module, Function, _}) -> {Module, Function};
 kind_of(Fun) when is_function(Fun) -> [erlang:fun_info(Fun, Item) || Item <- [module, name]];
 kind_of(_) -> none.
@@ -184,7 +185,7 @@ describe({not_done, Millis, Stack}) -> {"not done after ~b ms, at ~0tP", [Millis
 describe({invalid, Config}) ->
     {"can't be called: ~0tP is neither {M, F, A} nor fun/0", [systemd_elixir:redacted(Config), 20]}.
 
-%% @doc The same without what may be long, or secret: everybody may read the status.
+%% @doc The failure without what may be long or secret, because every user can read the status.
 -spec summary(failure()) -> io_lib:chars().
 summary({raised, Class, Reason, _}) -> io_lib:format("raised ~ts ~0tp", [Class, kind(Reason)]);
 summary({ended, Reason}) -> io_lib:format("was ended by an exit signal ~0tp", [kind(Reason)]);

@@ -1,9 +1,10 @@
 %% @private
-%% The functions of native/systemd_nif. Loading this module never fails, so that a release boots without the library and
-%% on systems that it isn't built for: see {@link loaded/0}.
+%% The functions of native/systemd_nif. Loading this module never fails, so that a release boots without the library,
+%% and on systems for which it isn't built: see {@link loaded/0}.
 %%
-%% A new version may be loaded while the VM runs. What a former copy of the library has made is `badarg' to a new copy:
-%% then it is made anew. What takes more than a moment returns a reference, see {@link systemd_wait:reply/1}.
+%% A new version may be loaded while the VM runs. A new copy of the library raises `badarg' for what a former copy has
+%% made, and the caller makes it again. A call that takes more than a moment returns a reference, see
+%% {@link systemd_wait:reply/1}.
 -module(systemd_nif).
 
 -export([loaded/0, load_error/0, priv_dir/0, initial_env/1, relation/1, pidfd_id/0, dirty_cpu/0, dirty_io/0]).
@@ -23,7 +24,7 @@
 -include_lib("kernel/include/file.hrl").
 
 -type taken() ::
-    {Fd :: non_neg_integer(), Inode :: non_neg_integer(), Decoy :: non_neg_integer(), IsHandedOver :: boolean()}.
+    {Fd :: non_neg_integer(), Inode :: non_neg_integer(), Decoy :: non_neg_integer(), IsPassed :: boolean()}.
 -type notifier() :: reference().
 -type barrier() :: reference().
 -type watchdog() :: reference().
@@ -44,15 +45,15 @@ load() ->
             persistent_term:put(?MODULE, loaded);
         {error, {_, Text}} ->
             Plain = lists:flatten(string:replace(Text, Path, File)),
-            %% The version that is there before goes on after an error.
+            %% After an error the VM keeps the version that was loaded before.
             case loaded() of
                 true -> {error, Plain};
                 false -> persistent_term:put(?MODULE, Plain)
             end
     end.
 
-%% The dynamic linker takes a path that it has opened before for the same file, also when a build has put another one
-%% there. So each file has a path of its own: with its inode in front of the name, in binary, as `/.' and `//'.
+%% If the dynamic linker has opened a path before, it returns the same library, even if a build has replaced the file.
+%% So each file gets a path of its own: before the name, it has the inode number in binary, written as `/.' and `//'.
 path(File) ->
     case file:read_file_info(File ++ ".so", [raw]) of
         {ok, #file_info{inode = Inode}} ->
@@ -91,7 +92,7 @@ dirty_cpu() -> ?NOT_LOADED.
 -spec dirty_io() -> ok.
 dirty_io() -> ?NOT_LOADED.
 
--spec open(NotifySocket :: binary(), Anew :: boolean()) -> {ok, notifier()} | {error, systemd:reason()}.
+-spec open(NotifySocket :: binary(), ForgetAnnounced :: boolean()) -> {ok, notifier()} | {error, systemd:reason()}.
 open(_, _) -> ?NOT_LOADED.
 -spec notify(notifier(), term(), Millis :: non_neg_integer()) -> sent().
 notify(_, _, _) -> ?NOT_LOADED.
@@ -138,7 +139,7 @@ memory(_) -> ?NOT_LOADED.
 -type event() :: {
     logger:level(), logger:metadata(), Message :: unicode:chardata(), More :: [{Name :: binary(), Value :: binary()}]
 }.
-%% `again', by journal_log/4 alone: it is for journal_log_large/4.
+%% journal_log/4 alone returns `again'. The caller then calls journal_log_large/4.
 -type logged() :: systemd_wait:reply(
     ok | again | {format, [Path :: [term()]]} | {error, no_thread | invalid_message | badarg | file:posix()}
 ).
@@ -153,7 +154,7 @@ journal_missing(_) -> ?NOT_LOADED.
 journal_log(_, _, _, _) -> ?NOT_LOADED.
 -spec journal_log_large(sink(), event(), Texts :: [binary()], Millis :: non_neg_integer()) -> logged().
 journal_log_large(_, _, _, _) -> ?NOT_LOADED.
--spec journal_drop(sink(), Time :: term()) -> NobodyTells :: boolean().
+-spec journal_drop(sink(), Time :: term()) -> NeedsReporter :: boolean().
 journal_drop(_, _) -> ?NOT_LOADED.
 -spec journal_teller(sink()) -> boolean().
 journal_teller(_) -> ?NOT_LOADED.

@@ -1,10 +1,9 @@
 %% @private
-%% Errors in words: what happened, and which setting or config key to look at.
+%% Explains errors: what happened, and which setting or config key to look at.
 -module(systemd_reason).
 
--export([explain/1, explain_start/1, may_pass/1, posix/1]).
+-export([explain/1, explain_start/1, is_temporary/1, posix/1]).
 
-%% @doc What happened, and where to look.
 -spec explain(systemd:reason() | file:posix()) -> io_lib:chars().
 explain(nif_not_loaded) ->
     ["the native library is not loaded: ", systemd_nif:load_error()];
@@ -38,17 +37,17 @@ explain(Reason) when is_atom(Reason) ->
 explain(Reason) ->
     io_lib:format("~0tp", [Reason]).
 
-%% @doc Whether it is for want of threads, descriptors or memory, which may be there in a moment.
--spec may_pass(term()) -> boolean().
-may_pass(Reason) -> lists:member(Reason, [eagain, emfile, enfile, enomem, enobufs]).
+%% @doc Whether threads, descriptors or memory are short, so that another attempt may succeed.
+-spec is_temporary(term()) -> boolean().
+is_temporary(Reason) -> lists:member(Reason, [eagain, emfile, enfile, enomem, enobufs]).
 
-%% @doc Of what needs a thread or a process of the system: there `eagain' is no full queue.
+%% @doc Explains why a thread or process could not be started. Here `eagain' does not mean a full socket buffer.
 -spec explain_start(systemd:reason() | file:posix()) -> io_lib:chars().
 explain_start(eagain) ->
     [text(eagain), ": the limit of threads and processes is reached. See TasksMax= and LimitNPROC= in the unit"];
 explain_start(Reason) -> explain(Reason).
 
-%% @doc An error of the kernel, and the limit of the unit that it may come from.
+%% @doc Explains an error of the kernel, with the limit in the unit that may cause it.
 -spec posix(no_thread | file:posix()) -> io_lib:chars().
 posix(no_thread) -> explain(no_thread);
 posix(emfile) -> [text(emfile), ": see LimitNOFILE= in the unit"];

@@ -2,7 +2,7 @@
 -module(systemd_sup).
 -behaviour(supervisor).
 
--export([start_link/1, start_anew/1, init/1]).
+-export([start_link/1, restart_child/1, init/1]).
 
 %% In milliseconds.
 -define(RETRY, 100).
@@ -10,18 +10,18 @@
 -spec start_link([supervisor:child_spec()]) -> supervisor:startlink_ret().
 start_link(Children) -> supervisor:start_link({local, ?MODULE}, ?MODULE, Children).
 
-%% @doc Of a child, which may be the caller, with a native thread that another copy of the library does not know.
--spec start_anew(Id :: atom()) -> ok.
-start_anew(Id) ->
+%% @doc Restarts a child whose native thread belongs to another copy of the library. The child may be the caller.
+-spec restart_child(Id :: atom()) -> ok.
+restart_child(Id) ->
     _ = try spawn(fun() -> restart(Id) end)
-        %% There is no room for a process: the next one who asks may have it.
+        %% The VM has no room for another process. The next call tries again.
         catch error:system_limit -> ok
         end,
     ok.
 
 restart(Id) ->
     try restart(Id, supervisor:terminate_child(?MODULE, Id))
-    %% The application goes down.
+    %% The application stops.
     catch exit:_ -> ok
     end.
 
@@ -33,5 +33,6 @@ restart(Id, _) ->
             ok
     end.
 
-%% The service must not go down because of us. OTP counts in whole seconds, so that twice as many may come together.
+%% This supervisor must not end the service, so the limit is out of reach. OTP counts in whole seconds: the restarts of
+%% two seconds may count together.
 init(Children) -> {ok, {#{strategy => one_for_one, intensity => 1000, period => 1}, Children}}.

@@ -1,5 +1,5 @@
 %% @private
-%% Waiting for no longer than so: for the native library, in which no scheduler waits, and for processes.
+%% Waits with a limit, for processes and for the native library. No scheduler waits inside of the library.
 -module(systemd_wait).
 
 -export([reply/1, deadline/1, rest/1, process_info/3]).
@@ -10,7 +10,7 @@
 -type reply(Result) :: Result | reference().
 -type deadline() :: integer() | infinity.
 
-%% @doc The result of a native call, which comes in a message where one of the library's threads has to wait for it.
+%% @doc The result of a native call. If a thread of the library has to wait for it, the thread sends it as a message.
 -spec reply(reply(Result)) -> Result.
 reply(Reference) when is_reference(Reference) -> receive {Reference, Result} -> Result end;
 reply(Result) -> Result.
@@ -19,12 +19,12 @@ reply(Result) -> Result.
 deadline(infinity) -> infinity;
 deadline(Timeout) when is_integer(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
 
-%% @doc The milliseconds until then. An atom is greater than any of them.
+%% @doc The milliseconds until the deadline. In comparisons, `infinity' is greater than any number.
 -spec rest(deadline()) -> timeout().
 rest(infinity) -> infinity;
 rest(Deadline) when is_integer(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).
 
-%% @doc `process_info/2', which waits for a process that is long in native code.
+%% @doc `process_info/2' with a limit, because it waits for a process in a long native call.
 -spec process_info(pid(), Item :: atom(), Millis :: non_neg_integer()) -> {ok, term()} | ended | late.
 process_info(Pid, Item, Millis) ->
     {Looking, Monitor} = spawn_opt(?MODULE, look, [Pid, Item], [monitor, {priority, high}]),

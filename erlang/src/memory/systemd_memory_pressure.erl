@@ -1,5 +1,5 @@
 %% @private
-%% Calls the function of the config key `memory_pressure' when the native thread says that memory is short.
+%% Calls the function of the config key `memory_pressure' when the native thread reports memory pressure.
 -module(systemd_memory_pressure).
 -behaviour(gen_server).
 
@@ -10,24 +10,24 @@
 
 -record(state, {
     variables :: variables(),
-    %% It ends with this process.
+    %% The thread ends when this process ends.
     thread = none :: none | systemd_nif:memory_pressure(),
     run = none :: none | pid()
 }).
 
-%% Between two calls, in milliseconds. What comes meanwhile is one more call.
+%% The pause between two calls, in milliseconds. Pressure during the pause leads to one more call.
 -define(PAUSE, 5000).
-%% Between two tries to start the thread, in milliseconds.
+%% The time between two attempts to start the thread, in milliseconds.
 -define(RETRY, 1000).
-%% The log says when a function takes longer, in milliseconds.
+%% If the function takes longer than this, in milliseconds, that is logged.
 -define(LATE, 10000).
 
-%% So many at a time, at most.
+%% How many processes collect their garbage per call, at most.
 -define(MAX_PROCESSES, 100).
-%% After each, in milliseconds: the schedulers have other things to do.
--define(BETWEEN, 10).
-%% A process that is long in native code comes to it later, in milliseconds.
--define(LONGEST, 5000).
+%% The pause after each process, in milliseconds, in which schedulers can run other processes.
+-define(PROCESS_PAUSE, 10).
+%% How long to wait for one process, in milliseconds. A process in a long native call collects its garbage later.
+-define(PROCESS_TIMEOUT, 5000).
 
 -spec child_spec(systemd_env:variables()) -> [supervisor:child_spec()].
 child_spec(Variables) ->
@@ -57,7 +57,7 @@ not_started(Reason, #state{variables = {Path, _}} = State) ->
         {?MODULE, Reason}, warning, "systemd: memory pressure is not watched: MEMORY_PRESSURE_WATCH=~ts: ~ts",
         [Path, explain(Reason)]
     ),
-    case systemd_reason:may_pass(Reason) of
+    case systemd_reason:is_temporary(Reason) of
         true ->
             _ = erlang:send_after(?RETRY, self(), start),
             {noreply, State#state{thread = none}, hibernate};
@@ -66,7 +66,7 @@ not_started(Reason, #state{variables = {Path, _}} = State) ->
     end.
 
 explain(Reason) ->
-    case Reason =:= nif_not_loaded orelse systemd_reason:may_pass(Reason) of
+    case Reason =:= nif_not_loaded orelse systemd_reason:is_temporary(Reason) of
         true -> systemd_reason:explain_start(Reason);
         false -> [why(Reason), ". See MemoryPressureWatch= in systemd.resource-control(5)"]
     end.
@@ -98,7 +98,7 @@ handle_info({'EXIT', Run, Reason}, #state{run = Run} = State) ->
     {noreply, pause(State), hibernate};
 handle_info(done, #state{thread = Watch} = State) ->
     try systemd_nif:memory_pressure_done(Watch)
-    catch error:badarg -> systemd_sup:start_anew(?MODULE)
+    catch error:badarg -> systemd_sup:restart_child(?MODULE)
     end,
     {noreply, State, hibernate};
 handle_info(_, State) ->
@@ -111,7 +111,7 @@ pause(State) ->
     _ = erlang:send_after(?PAUSE, self(), done),
     State#state{run = none}.
 
-%% @doc Has the processes with the most garbage collect it, one after the other.
+%% @doc Makes the processes with the most garbage collect it, one after the other.
 collect() ->
     Before = memory(),
     Chosen = chosen(),
@@ -122,14 +122,14 @@ collect() ->
 
 collect(Pid) ->
     async = garbage_collect(Pid, [{async, Pid}]),
-    receive {garbage_collect, Pid, _} -> ok after ?LONGEST -> ok end,
-    timer:sleep(?BETWEEN).
+    receive {garbage_collect, Pid, _} -> ok after ?PROCESS_TIMEOUT -> ok end,
+    timer:sleep(?PROCESS_PAUSE).
 
 chosen() ->
     Most = lists:foldl(fun keep_most/2, gb_sets:new(), lists:delete(self(), processes())),
     [Pid || {_, Pid} <- lists:reverse(gb_sets:to_list(Most))].
 
-%% Never many more than are chosen: there may be a million processes, and memory is short.
+%% The set never has more than ?MAX_PROCESSES + 1 elements: there may be a million processes, and memory is short.
 keep_most(Pid, Most) ->
     With = case gain(Pid) of Words when Words > 0 -> gb_sets:add({Words, Pid}, Most); _ -> Most end,
     case gb_sets:size(With) > ?MAX_PROCESSES of
@@ -137,8 +137,9 @@ keep_most(Pid, Most) ->
         false -> With
     end.
 
-%% How many words a collection may free, less those that it is known to copy: a copy takes memory too, and a large heap
-%% that is alive must not be copied each time. What the last collection found alive is in one of the heaps as well.
+%% How many words a collection may free, minus the words that it is known to copy. A copy takes memory too, and a large
+%% heap that is alive must not be copied each time. `recent_size', what the last collection found alive, is counted
+%% twice because it is also part of one of the heaps.
 gain(Pid) ->
     case process_info(Pid, garbage_collection_info) of
         {_, Info} ->
@@ -151,7 +152,7 @@ gain(Pid) ->
 
 memory() ->
     try erlang:memory(total)
-    %% Some of its allocators are switched off, see erts_alloc(3).
+    %% An allocator of the VM is disabled, see erts_alloc(3).
     catch error:notsup -> unknown
     end.
 

@@ -1,5 +1,5 @@
 %% @private
-%% Asks for more time while something takes long.
+%% Asks systemd for more time while something takes long.
 -module(systemd_extension).
 
 -export([while/2, child_spec/1]).
@@ -7,11 +7,12 @@
 
 %% In milliseconds.
 -define(LIMIT, 1800000).
-%% What is asked for at a time: as much as a busy machine may hold this process up. A VM that hangs gets no more.
--define(AT_A_TIME, 10000).
+%% How much time one message asks for. A busy machine may delay this process for that long. A VM that hangs gets no
+%% more time.
+-define(EXTENSION, 10000).
 -define(INTERVAL, 1000).
-%% So long after the limit the manager ends the service: what is said at the limit must be in the log by then.
--define(TO_TELL, 1000).
+%% systemd ends the service this long after the limit. In that time, the message about the limit reaches the log.
+-define(GRACE, 1000).
 
 options([{limit, Limit} | Rest], _, Status) when is_integer(Limit), Limit > 0, Limit < 1 bsl 32 ->
     options(Rest, Limit, Status);
@@ -43,7 +44,7 @@ not_started() ->
     systemd_log:once({extend_timeout, system_limit}, error, "systemd: cannot ask for more time: the VM "
         "has reached its limit of processes (+P of erl)", []).
 
-%% Goes on for as long as `Process' lives, and nobody stops it.
+%% Asks until `Process' ends, the limit is reached, or somebody kills this process.
 -spec extend(pid(), Limit :: pos_integer()) -> ok.
 extend(Process, Limit) ->
     _ = process_flag(priority, high),
@@ -55,16 +56,17 @@ ask(Monitor, Limit, Deadline) ->
         {none, 0} ->
             ok;
         {Setting, 0} ->
-            tell(Limit, Setting);
+            report_limit(Limit, Setting);
         {Setting, Rest} ->
             _ = Setting =:= none orelse
-                systemd_notify:send({extend_timeout, {min(Rest + ?TO_TELL, ?AT_A_TIME), millisecond}}),
+                systemd_notify:send({extend_timeout, {min(Rest + ?GRACE, ?EXTENSION), millisecond}}),
             receive {'DOWN', Monitor, process, _, _} -> ok
             after min(Rest, ?INTERVAL) -> ?MODULE:ask(Monitor, Limit, Deadline)
             end
     end.
 
-%% That limits what the service does. When it runs there is nothing to extend but `RuntimeMaxSec=', which is left alone.
+%% The setting that limits the service in its present state. While the service runs, that would be `RuntimeMaxSec=',
+%% which is not extended.
 setting() ->
     case systemd_lifecycle:state() of
         stopping -> "TimeoutStopSec=";
@@ -72,7 +74,7 @@ setting() ->
         _ -> "TimeoutStartSec="
     end.
 
-tell(Limit, Setting) ->
+report_limit(Limit, Setting) ->
     Line = io_lib:format("still running after ~w s, the limit of extend_timeout_while: ~s applies now", [
         seconds(Limit), Setting
     ]),
@@ -87,7 +89,7 @@ child_spec(Options) ->
     {Limit, Status} = options(Options, ?LIMIT, []),
     systemd_status:child_spec([], {?MODULE, go_on, [Limit, Status]}).
 
-%% @doc Goes on without the calling process, until the VM or the application that sends is down.
+%% @doc Asks for more time until the VM or this application stops, even after the calling process has ended.
 -spec go_on(Limit :: pos_integer(), [systemd:state()]) -> ok | {error, systemd:reason()}.
 go_on(Limit, Status) ->
     Extender = #{id => make_ref(), start => {?MODULE, start_extender, [Limit]}, restart => temporary},

@@ -1,16 +1,16 @@
 %% @private
-%% Tells the manager, and the operator, when the VM is not the process that the manager started.
+%% Notifies systemd, and logs, if the VM is not the process that systemd started.
 -module(systemd_main_pid).
 
--export([claim/0, heir/1]).
+-export([claim/0, watchdog_pid/1]).
 
 -define(EXEC_PID, "SYSTEMD_EXEC_PID").
 
 %% In milliseconds.
--define(LONGEST_WAIT, 5000).
+-define(TIMEOUT, 5000).
 
-%% @doc Says `MAINPID=' where a script has started the VM, whose number is then `$SYSTEMD_EXEC_PID' in systemd.exec(5),
-%% and logs what became of it. A VM further down, such as that of somebody who works in a service, is left alone.
+%% @doc Sends `MAINPID=' if a script has started the VM, and logs the result. `$SYSTEMD_EXEC_PID', see systemd.exec(5),
+%% is then the PID of the script. For a VM that is neither the main process nor its child, only logs a warning.
 claim() ->
     Own = os:getpid(),
     Main = os:getenv(?EXEC_PID, Own),
@@ -20,27 +20,27 @@ claim() ->
         parent ->
             _ = systemd_notify:send([{mainpid, list_to_integer(Own)} | pidfd_id()]),
             os:putenv(?EXEC_PID, Own),
-            _ = spawn(fun() -> told(Own, Main) end),
+            _ = spawn(fun() -> log_result(Own, Main) end),
             ok;
         other ->
             logger:warning("systemd: this VM (PID ~ts) is neither the unit's main process (PID ~ts) nor a child of "
                 "it, so systemd may ignore its notifications: ~ts", [Own, Main, advice()])
     end.
 
-%% From systemd 257 on it tells the VM from a later process of the same number.
+%% With MAINPIDFDID=, systemd 257 and later can tell the VM from a later process with the same PID.
 pidfd_id() -> [{"MAINPIDFDID", integer_to_list(Id)} || Id <- [systemd_nif:pidfd_id()], Id =/= false].
 
-%% @doc Of a main process whose heir the VM is, a `WATCHDOG_PID' is the VM's own.
--spec heir(Pid :: binary() | false) -> binary() | false.
-heir(Pid) ->
+%% @doc If the VM has replaced the main process, a `WATCHDOG_PID' of that process counts as the VM's own.
+-spec watchdog_pid(Pid :: binary() | false) -> binary() | false.
+watchdog_pid(Pid) ->
     Claimed = os:getenv(?EXEC_PID) =:= os:getpid(),
     case Claimed andalso Pid =:= systemd_nif:initial_env(<<?EXEC_PID>>) of
         true -> list_to_binary(os:getpid());
         false -> Pid
     end.
 
-told(Own, Script) ->
-    _ = systemd_notify:barrier(?LONGEST_WAIT),
+log_result(Own, Script) ->
+    _ = systemd_notify:barrier(?TIMEOUT),
     Wrapped = io_lib:format("a script (PID ~ts) has started the VM (PID ~ts)", [Script, Own]),
     Unit = systemd_unit:name(),
     case Unit =/= false andalso systemd_unit:show(Unit, ["MainPID", "NotifyAccess"]) of

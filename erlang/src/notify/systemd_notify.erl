@@ -1,5 +1,5 @@
 %% @private
-%% The way from any process to the service manager, with no process in between.
+%% Sends notifications from any process to systemd, with no process in between.
 -module(systemd_notify).
 
 -export([open/1, close/0, send/1, send_early/1, barrier/1]).
@@ -11,10 +11,10 @@
 -type opened() :: {ok, systemd_nif:notifier()} | {error, systemd:reason()} | absent.
 -type result() :: ok | {error, systemd:reason()}.
 
-%% A manager that reads nothing for this long, in milliseconds, has lost the notification.
--define(LONGEST_WAIT, 2000).
+%% How long to wait until systemd reads, in milliseconds. After that the notification is lost.
+-define(TIMEOUT, 2000).
 
-%% @doc Makes {@link send/1} send to that address, and tells where it can't.
+%% @doc Connects {@link send/1} to that address, or returns why that failed.
 -spec open(NotifySocket :: binary() | false) -> opened().
 open(NotifySocket) when NotifySocket =:= false; NotifySocket =:= <<>> ->
     persistent_term:put(?MODULE, absent),
@@ -24,10 +24,10 @@ open(NotifySocket) ->
     persistent_term:put(?MODULE, {Opened, NotifySocket}),
     Opened.
 
-%% What this VM has announced to the manager holds, also when the application starts once more.
+%% What this VM has announced to systemd stays announced when the application starts again.
 connect(NotifySocket) ->
-    Anew = persistent_term:get({?MODULE, announced_to}, none) =/= NotifySocket,
-    case systemd_nif:loaded() andalso systemd_nif:open(NotifySocket, Anew) of
+    IsNewAddress = persistent_term:get({?MODULE, announced_to}, none) =/= NotifySocket,
+    case systemd_nif:loaded() andalso systemd_nif:open(NotifySocket, IsNewAddress) of
         false -> {error, nif_not_loaded};
         {ok, _} = Opened -> persistent_term:put({?MODULE, announced_to}, NotifySocket), Opened;
         {error, _} = Error -> Error
@@ -37,11 +37,12 @@ close() ->
     _ = persistent_term:erase(?MODULE),
     ok.
 
-%% @doc Whether this service is not under systemd.
+%% @doc Whether the VM runs outside of systemd.
 -spec is_absent() -> boolean().
 is_absent() -> with_notifier(absent, fun(_) -> there end) =:= absent.
 
-%% @doc Calls `Fun' with the notifier, again when it is of another copy of the library. `Absent': not under systemd.
+%% @doc Calls `Fun' with the notifier. If another copy of the library has made it, makes a new one and calls `Fun'
+%% again. Returns `Absent' outside of systemd.
 -spec with_notifier(Absent, fun((systemd_nif:notifier()) -> Result)) -> Result | {error, systemd:reason()} | Absent.
 with_notifier(Absent, Fun) ->
     case persistent_term:get(?MODULE, undefined) of
@@ -55,7 +56,7 @@ with_notifier(Absent, Fun) ->
             open_again(NotOpened, Absent, Fun);
         absent ->
             Absent;
-        %% The variable is unset while the application runs.
+        %% If the application were running, it would have unset the variable.
         undefined ->
             case os:getenv("NOTIFY_SOCKET", "") of
                 "" -> Absent;
@@ -68,7 +69,7 @@ is_current(Notifier) ->
     catch error:_ -> false
     end.
 
-%% What somebody has closed meanwhile, or opened, stays so.
+%% If somebody has closed or opened the notifier meanwhile, that stays so.
 open_again({_, NotifySocket} = Before, Absent, Fun) ->
     case connect(NotifySocket) of
         {ok, _} = Opened ->
@@ -79,18 +80,19 @@ open_again({_, NotifySocket} = Before, Absent, Fun) ->
             Error
     end.
 
-%% @doc `ok' when not under systemd. Logs what `Fun' returns, as an error of `What'. It may wait `Millis'.
+%% @doc Calls `Fun', which may wait for `Millis'. Logs what it returns as an error of `What'. Returns `ok' outside of
+%% systemd.
 -spec under_systemd(What :: atom(), fun((systemd_nif:notifier(), Millis :: pos_integer()) -> Sent)) -> result() when
     Sent :: systemd_wait:reply(result()).
 under_systemd(What, Fun) ->
-    logged(What, with_notifier(ok, fun(Notifier) -> Fun(Notifier, ?LONGEST_WAIT) end)).
+    logged(What, with_notifier(ok, fun(Notifier) -> Fun(Notifier, ?TIMEOUT) end)).
 
 -spec has_announced(announcement()) -> boolean().
 has_announced(What) ->
     IsOpen = is_tuple(persistent_term:get(?MODULE, undefined)),
     IsOpen andalso systemd_nif:loaded() andalso systemd_nif:has_announced(What).
 
-%% @doc `undefined' when not under systemd.
+%% @doc `undefined' outside of systemd.
 -spec info() ->
     {Announced :: [ready | reloading | stopping], {
         Sent :: non_neg_integer(), Failed :: non_neg_integer(), Status :: binary() | false
@@ -106,7 +108,7 @@ info() ->
 -spec send(systemd:state() | [systemd:state()]) -> result().
 send(States) -> logged(States, notify(States)).
 
-%% Mostly without a fun, which adds a fortieth to what a notification costs.
+%% The usual case is without a fun, which would add a fortieth to the cost of a notification.
 notify(States) ->
     case persistent_term:get(?MODULE, undefined) of
         {{ok, Notifier}, _} ->
@@ -117,9 +119,9 @@ notify(States) ->
             with_notifier(ok, fun(Opened) -> notify(Opened, States) end)
     end.
 
-notify(Notifier, States) -> systemd_nif:notify(Notifier, States, ?LONGEST_WAIT).
+notify(Notifier, States) -> systemd_nif:notify(Notifier, States, ?TIMEOUT).
 
-%% @doc {@link send/1}, also where the application is not started, which is logged as a mistake.
+%% @doc Like {@link send/1}. If the application is not running, also sends, and logs that as a mistake.
 -spec send_early(systemd:state() | [systemd:state()]) -> result().
 send_early(States) ->
     case send(States) of
@@ -158,7 +160,7 @@ reach(Barrier, Deadline, Sleep) ->
             reach(Barrier, Deadline, min(2 * Sleep, 16))
     end.
 
-%% Counts and logs that something was not sent. An error of one kind is one line, however many states it concerns.
+%% Counts and logs that a notification failed. Errors of one kind are logged once, for however many states.
 -spec logged(systemd:state() | [systemd:state()] | (What :: atom()), systemd_wait:reply(result())) -> result().
 logged(_, ok) ->
     ok;
@@ -177,7 +179,7 @@ logged(What, {error, Reason} = Error) ->
 kind(Reason) when is_tuple(Reason) -> element(1, Reason);
 kind(Reason) -> Reason.
 
-%% Without its values: they may be long, or secret.
+%% States without their values, which may be long or secret.
 name([State]) -> name(State);
 name(States) when is_list(States), length(States) < 10 -> [name(State) || State <- States];
 name(State) when is_atom(State) -> State;

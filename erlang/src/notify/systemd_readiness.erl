@@ -1,6 +1,6 @@
 %% @private
-%% Two processes that wait, act once and end. One warns when the service has not said `READY=1' for a while. The other has
-%% systemd forget earlier restarts once the service has run for a while, see RestartSteps= in systemd.service(5).
+%% Two processes that wait, act once and end. One warns if the service has not sent `READY=1' for a while. The other
+%% makes systemd forget earlier restarts after the service has run for a while, see RestartSteps= in systemd.service(5).
 -module(systemd_readiness).
 
 -export([child_specs/0, start_link/2]).
@@ -22,7 +22,7 @@ start_link(What, Millis) ->
     _ = erlang:send_after(Millis, Pid, due),
     {ok, Pid}.
 
-%% Asleep it runs no version of this module, so that any other may be loaded.
+%% A process in hibernation uses no version of this module, so that a new one can be loaded.
 wait(What, Millis) -> proc_lib:hibernate(?MODULE, woken, [What, Millis]).
 
 woken(What, Millis) ->
@@ -36,7 +36,7 @@ due(warn, Millis) ->
         logger:warning("systemd: no READY=1 was sent within ~b ms. With Type=notify, systemd waits for it, and ends the "
             "service after TimeoutStartSec=. Put systemd:ready() at the end of the supervision tree. The config key "
             "warn_about_readiness_message sets when this warning comes", [Millis]);
-%% systemd ignores it before version 258.
+%% systemd before version 258 ignores `RESTART_RESET=1'.
 due(forget_restarts, Millis) ->
     case systemd_lifecycle:state() of
         running -> systemd_notify:send(restart_reset);

@@ -1,6 +1,6 @@
 %% @private
-%% Children that notify: one that says `READY=1' and leaves no process behind, and one that notifies when it is started,
-%% and when it is stopped in a shutdown of the service.
+%% Children that notify. One sends `READY=1' and leaves no process behind. The other sends when it starts, and when a
+%% shutdown of the service stops it.
 -module(systemd_status).
 -behaviour(gen_server).
 
@@ -14,10 +14,10 @@ ready(Status) -> #{id => {?MODULE, ready, Status}, start => {?MODULE, ready_link
 
 -spec ready_link(status()) -> ignore.
 ready_link(Status) ->
-    _ = systemd_notify:send_early(said([ready, {status, or_default(Status)}])),
+    _ = systemd_notify:send_early(present([ready, {status, or_default(Status)}])),
     ignore.
 
-%% A status that the service has set already says more than ours.
+%% A status that the service has set says more than ours.
 or_default(default) ->
     case systemd_notify:has_announced(status) of
         true -> undefined;
@@ -31,7 +31,7 @@ child_spec(Statuses) ->
     {Up, Down} = up_and_down(Statuses),
     child_spec(Up, {systemd_notify, send, [Down]}).
 
-%% @doc `Down' is called when the child is stopped in a shutdown of the service.
+%% @doc The child calls `Down' when a shutdown of the service stops it.
 -spec child_spec(Up :: [systemd:state()], Down :: {module(), atom(), list()}) -> supervisor:child_spec().
 child_spec(Up, Down) -> #{id => {?MODULE, Up, Down}, start => {?MODULE, start_link, [Up, Down]}}.
 
@@ -46,17 +46,17 @@ handle_call(_, _, Down) -> {reply, {error, badarg}, Down}.
 
 handle_cast(_, Down) -> {noreply, Down}.
 
-%% Otherwise something has crashed in the tree, and the service goes on.
+%% In other cases something in the tree has crashed, and the service goes on.
 terminate(_, {Module, Function, Args}) -> systemd_lifecycle:is_going_down() andalso apply(Module, Function, Args).
 
 up_and_down(Statuses) when is_map(Statuses) -> up_and_down(maps:to_list(Statuses));
 up_and_down(Statuses) ->
-    try {said(proplists:get_value(up, Statuses, [])), said(proplists:get_value(down, Statuses, []))}
+    try {present(proplists:get_value(up, Statuses, [])), present(proplists:get_value(down, Statuses, []))}
     catch error:_ -> {{Statuses}, []}
     end.
 
-said(States) when length(States) >= 0 -> [State || State <- States, is_said(State)];
-said(State) -> said([State]).
+present(States) when length(States) >= 0 -> [State || State <- States, is_present(State)];
+present(State) -> present([State]).
 
-is_said({status, Status}) -> is_said(Status);
-is_said(State) -> State =/= undefined andalso State =/= nil.
+is_present({status, Status}) -> is_present(Status);
+is_present(State) -> State =/= undefined andalso State =/= nil.

@@ -1,5 +1,5 @@
 %% @private
-%% The child that computes a status every so often, and tells when it has changed.
+%% A child that computes a status at an interval, and sends it if it has changed.
 -module(systemd_status_every).
 -behaviour(gen_server).
 
