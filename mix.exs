@@ -6,13 +6,13 @@ defmodule Mix.Tasks.Compile.SystemdNif do
 
   @impl true
   def run(_args) do
-    # Elsewhere there is no shell to run it, and nothing to build.
+    # Other systems have no shell for the script, and nothing to build.
     if match?({:unix, _}, :os.type()) and Mix.shell().cmd(quoted(@script)) != 0,
       do: {:error, []},
       else: :ok
   end
 
-  # For the shell, whatever is in the name of the folder.
+  # Quotes the path for the shell.
   defp quoted(path), do: "'" <> String.replace(path, "'", "'\\''") <> "'"
 end
 
@@ -22,8 +22,8 @@ defmodule Mix.Tasks.Compile.SystemdDocs do
 
   @root __DIR__
 
-  # For `h :systemd.ready` in IEx, and h(systemd, ready) in Erlang's shell. A package has them; the sources get them
-  # where edoc is installed.
+  # For `h :systemd.ready` in IEx, and h(systemd, ready) in Erlang's shell. A package contains the chunks. In a checkout
+  # they are made if edoc is installed.
   @impl true
   def run(_args) do
     chunks = Path.join(@root, "doc/chunks")
@@ -52,7 +52,7 @@ defmodule Mix.Tasks.Compile.SystemdDocs do
     :ok
   end
 
-  # Mix 1.15 and later hide what is not among a project's applications.
+  # Mix 1.15 and later hide modules of applications that the project does not name.
   defp edoc? do
     for path <- Path.wildcard("#{:code.root_dir()}/lib/{edoc,syntax_tools,xmerl}-*/ebin"),
         do: Code.append_path(path)
@@ -64,13 +64,13 @@ end
 defmodule Systemd.MixProject do
   use Mix.Project
 
-  # The application's metadata has one place, which rebar3 reads too.
+  # The application's metadata is only in this file, which rebar3 also reads.
   @app_src Path.join(__DIR__, "erlang/systemd.app.src")
   @external_resource @app_src
   {:ok, [{:application, :systemd, properties}]} = :file.consult(@app_src)
   @properties properties
 
-  # What native/package.sh puts into one.
+  # The files that native/package.sh puts into a package.
   @package ~w(mix.exs rebar.config rebar.lock Cargo.toml Cargo.lock native erlang include elixir priv doc docs) ++
              ~w(README.md CHANGELOG.md LICENSE)
 
@@ -86,10 +86,11 @@ defmodule Systemd.MixProject do
       elixirc_paths: ["elixir/lib"],
       test_paths: ["tests/elixir"],
       test_ignore_filters: ["tests/elixir/plug_router.ex", ~r"^tests/elixir/release/"],
-      # Tests have protocols implemented.
+      # Tests implement protocols.
       consolidate_protocols: Mix.env() != :test,
       package: [
-        # The name `systemd` is another package's. The application's stays, as users of that one have it.
+        # Another package has the name `systemd`. The application keeps it, so that users of that package need no
+        # change.
         name: "systemd_beam",
         licenses: Enum.map(@properties[:licenses], &to_string/1),
         links: Map.new(@properties[:links]),
@@ -101,14 +102,14 @@ defmodule Systemd.MixProject do
     ]
   end
 
-  # A checkout has the native library of its machine, or none, and no documentation.
+  # A checkout has no documentation, and at most the native library for its own machine.
   defp in_package(_) do
     unless File.dir?("native/prebuilt"),
       do:
         Mix.raise("this is a checkout: run `make package`, and then this task in _build/package")
   end
 
-  # For ExDoc, which a project has to bring along.
+  # For ExDoc, if a project has it.
   defp docs do
     [
       main: "readme",
@@ -120,7 +121,7 @@ defmodule Systemd.MixProject do
   def application do
     @properties
     |> Keyword.take([:mod, :env, :registered])
-    # Logger first, where there is one: its handler is then there for `install_journal`.
+    # If Logger is there, it starts first, so that `install_journal` finds its handler.
     |> Keyword.put(:extra_applications, @properties[:applications] ++ [logger: :optional])
   end
 end

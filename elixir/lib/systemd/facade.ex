@@ -1,7 +1,7 @@
 defmodule Systemd.Facade do
   @moduledoc false
-  # Gives an Elixir module the types and functions of an Erlang one. Specs and documentation have one place, which is the
-  # source of the Erlang module: here they get another form.
+  # Gives an Elixir module the types and functions of an Erlang module. Specs and documentation are written once, in the
+  # Erlang source. This converts them to Elixir and Markdown.
 
   defmacro __using__(source) do
     path = Path.expand("../../../erlang/src/#{source}", __DIR__)
@@ -41,7 +41,7 @@ defmodule Systemd.Facade do
     end
   end
 
-  # Comments, as edoc has them: above a function, and below a type.
+  # edoc reads the comments above a function, and below a type.
   defp above(lines, line) do
     before = lines |> Enum.take(line - 1) |> Enum.reverse() |> Enum.take_while(&comment?/1)
     Enum.reverse(before)
@@ -56,14 +56,14 @@ defmodule Systemd.Facade do
   defp typespec(quoted),
     do: Macro.postwalk(quoted, &with({:string, meta, []} <- &1, do: {:charlist, meta, []}))
 
-  # By the names that the last clause has for them.
+  # The names of the last clause's arguments.
   defp args(forms, name, arity) do
     [clauses] = for {:function, _, ^name, ^arity, clauses} <- forms, do: clauses
     {:clause, _, args, _, _} = List.last(clauses)
     Enum.map(args, fn {:var, _, name} -> variable(name) end)
   end
 
-  # What edoc reads, as Markdown. Code is Elixir's where it can be.
+  # Converts edoc to Markdown, and code to Elixir if possible.
   defp markdown(comments) do
     comments
     |> Enum.map_join("\n", &String.replace(&1, ~r/^%% ?(@doc )?/, ""))
@@ -81,7 +81,7 @@ defmodule Systemd.Facade do
 
   defp form(text, regex, to), do: Regex.replace(regex, text, fn _, found -> to.(found) end)
 
-  # Settings of units, names of variables and links stay as they are, and so does what is no Erlang.
+  # Settings of units, names of variables and links stay as they are, and so does what is not Erlang.
   defp code(text) do
     cond do
       text =~ ~r/^[A-Z]\w*[A-Z]\w*$|[A-Za-z]=|^t:|^[a-z_]+\/\d$/ -> text

@@ -1,6 +1,6 @@
 defmodule Systemd.Reload do
   @moduledoc """
-  `systemctl reload` for Elixir releases: evaluates the runtime configuration again, without a restart.
+  Evaluates the runtime configuration of an Elixir release again for `systemctl reload`, without a restart.
 
       # config/config.exs
       config :systemd, reload: {Systemd.Reload, :runtime_config, []}
@@ -8,8 +8,8 @@ defmodule Systemd.Reload do
       # config/runtime.exs
       config :my_app, greeting: File.read!("/etc/my_app/greeting")
 
-  After a reload `Application.fetch_env!(:my_app, :greeting)` is what the file holds now. Code that
-  keeps a value for longer is told by the application's callback module:
+  After a reload, `Application.fetch_env!(:my_app, :greeting)` returns what the file contains now. If your
+  code keeps a value for longer, the callback module of the application learns of the change:
 
       @impl true
       def config_change(changed, _new, _removed) do
@@ -17,37 +17,39 @@ defmodule Systemd.Reload do
         :ok
       end
 
-  What a reload can change is best read from files: the environment variables, and the unit's
-  credentials, are those that the service was started with.
+  Read what a reload can change from files. Environment variables and the unit's credentials stay
+  those with which the service was started.
   """
 
   @doc """
-  Evaluates the release's `sys.config` and its config providers, of which `config/runtime.exs` is one,
-  and applies what differs from the application environment.
+  Evaluates the release's `sys.config` and its config providers, such as `config/runtime.exs`, and
+  applies what differs from the application environment.
 
-  Returns `{:ok, "nothing has changed"}`, or the names of the keys that have, and no values:
+  Returns `{:ok, "nothing has changed"}`, or the names of the changed keys without their values:
   `{:ok, "changed logger: level; my_app: greeting, port"}`.
 
-  When all of it is evaluated, the values replace those in the application environment, also where
-  code has put them. Then `c:Application.config_change/3` is called for each running application
-  concerned, those that others depend on first.
+  First it evaluates all of the configuration. Then the values replace those in the application
+  environment, even if code has put them there. Then it calls `c:Application.config_change/3` of each
+  running application with a changed key, and calls dependencies first.
 
-    * A key that is no longer configured keeps its value, as nobody can tell it from one that code has
-      put: `removed` is always empty.
-    * Of its keys, Logger heeds a changed `level`, and not one where there was none.
-    * What `Application.compile_env/3` has read stays as it is, and a release in which such a key has
-      changed does not start again.
-    * `:kernel` and `:stdlib` are left out: they read their keys when the VM starts.
-    * With `reboot_system_after_config: true` the release's own `sys.config` is read, even where
-      `RELEASE_SYS_CONFIG` named another one at the start.
+    * A key that is no longer configured keeps its value, because code may have put it there. So
+      `removed` is always empty.
+    * Of its keys, Logger applies a changed `level`, but not one that is new.
+    * What `Application.compile_env/3` has read does not change. If such a key has changed, the release
+      does not start again.
+    * `:kernel` and `:stdlib` are left out, because they read their keys when the VM starts.
+    * With `reboot_system_after_config: true`, this reads the release's own `sys.config`, even if
+      `RELEASE_SYS_CONFIG` named another file when the release started.
 
   ## Errors
 
-  What a provider raises is raised, and `{:error, text}` is returned outside of a release, as in
-  `iex -S mix`, and where `sys.config` can't be read. Nothing is applied then.
+  An exception in a provider is raised again. Outside of a release, as in `iex -S mix`, and if
+  `sys.config` can't be read, this returns `{:error, text}`. In these cases it applies nothing.
 
-  A `config_change/3` that raises, or returns anything but `:ok`, is logged. The others are called, the
-  values stay, and the result is `{:error, text}` with the application's name.
+  If a `config_change/3` raises or does not return `:ok`, that is logged, and the others are still called.
+  The values stay, and the result is `{:error, text}` with the application's name.
+
+  It works outside of systemd too.
   """
   @spec runtime_config() :: {:ok, String.t()} | {:error, String.t()}
   def runtime_config do
@@ -57,9 +59,8 @@ defmodule Systemd.Reload do
     end
   end
 
-  # After a boot with `reboot_system_after_config: true`, of which Elixir keeps this undocumented mark,
-  # RELEASE_SYS_CONFIG is what the script made of it: a copy that has the providers' results in it, or
-  # has been deleted.
+  # Elixir sets this undocumented key at a boot with `reboot_system_after_config: true`. The release's script
+  # has then set RELEASE_SYS_CONFIG to a copy, which contains the results of the providers or is deleted already.
   defp sys_config do
     rebooted = Application.get_env(:elixir, :config_provider_booted)
 
@@ -85,7 +86,7 @@ defmodule Systemd.Reload do
     end
   end
 
-  # Mix puts the providers, with what their init/1 returned, into sys.config. Neither that key nor the
+  # Mix puts the providers into sys.config, with what their init/1 has returned. Neither this key nor the
   # struct is documented.
   defp run_providers(config) do
     {init, config} = pop_in(config, [:elixir, :config_provider_init])
@@ -103,7 +104,7 @@ defmodule Systemd.Reload do
   defp apply_changes([]), do: {:ok, "nothing has changed"}
 
   defp apply_changes(changes) do
-    # What was started last is listed first, though no documentation says so.
+    # The application that was started last is listed first. No documentation says so.
     calls =
       for {app, _, _} <- Enum.reverse(Application.started_applications()),
           env = changes[app],

@@ -1,13 +1,15 @@
 defmodule Systemd.Plug.Drain do
   @moduledoc """
-  A plug for keep-alive clients: they lose no request when the service goes down.
+  A plug that closes keep-alive connections in a shutdown, so that clients lose no request.
 
       plug Systemd.Plug.Drain
 
-  Put it first in the router or the endpoint. From when shutdown begins, each answer says `connection: close`. The
-  client sends its next request by a new connection, which the next process has: see `Systemd.drainer/2`.
+  Put it first in the router or the endpoint. While the service stops, the plug adds `connection: close` to each
+  response. The client then sends its next request over a new connection, which the next process of the service
+  accepts: see `Systemd.drainer/2`.
 
-  Over HTTP/2 it does nothing. How servers end those connections is in docs/restarts.md.
+  The plug does not change HTTP/2 connections, and does nothing outside of systemd. docs/restarts.md says how servers
+  end HTTP/2 connections.
   """
   @compile {:no_warn_undefined, Plug.Conn}
 
