@@ -1,10 +1,10 @@
 import Config
 
-# Asked before every WATCHDOG=1.
+# systemd gets a ping (WATCHDOG=1) only while this returns true.
 config :systemd, watchdog_check: {Hello.Health, :well?, []}
 
-# Under systemd every log line is an entry in the journal, with its level and its metadata. On a
-# laptop the console shows it, as it does anyway.
+# Under systemd, each log line becomes a journal entry with its level and metadata. Elsewhere, log lines go to the
+# console.
 config :systemd, install_journal: true
 
 # `systemctl reload hello` evaluates config/runtime.exs again.

@@ -1,5 +1,5 @@
 defmodule Hello.Application do
-  @moduledoc "The supervision tree. It is started from the top, and taken down from the bottom."
+  @moduledoc "The supervision tree. Children start in this order, and stop in reverse order."
   use Application
 
   @impl true

@@ -1,8 +1,8 @@
 defmodule Hello.Listener do
   @moduledoc """
-  Accepts connections, and hands each to a task of `Hello.Requests`.
+  Accepts connections, and passes each to a task of `Hello.Requests`.
 
-  On the socket of `systemd/hello.socket` where systemd hands it over, or else on a port.
+  It listens on the socket of `systemd/hello.socket` if systemd has passed it, or else on a port.
   """
   use Task, restart: :permanent
 

@@ -3,7 +3,7 @@ defmodule Hello.Request do
 
   require Logger
 
-  @doc "Answers the request on the socket that is sent to this process."
+  @doc "Waits for a message with a socket, and answers the request on it."
   def serve do
     receive do
       {:serve, socket} ->
