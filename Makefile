@@ -1,24 +1,24 @@
-# The tests and the demo set up what they need by themselves: Debian 12, Rust, gcc, make and git.
+# Needs Debian 12, Rust, gcc, make and git. The tests and the demo run `make setup`, which installs the rest.
 export LC_ALL := C.UTF-8
 
 .PHONY: help setup demo demo-svg test test-long test-next test-newest test-arm test-reproducible test-package sanitize sanitize-vm fuzz soak bench package lint
 
 help:
-	@echo "make demo        the article's service under a throwaway systemd, to watch (root or sudo)"
-	@echo "make demo-svg    docs/demo.svg, the picture in the README"
-	@echo "make test        the tests; the live ones against a real systemd (root or sudo)"
-	@echo "make test-long   those that take long: floods, load, many restarts, projects that depend on this one"
-	@echo "make test-package  the package on Debian 12 without Rust, whose root it makes in ~/.cache (root or sudo)"
-	@echo "make test-next   all but those of the core on Debian 13, whose root it makes there too (root or sudo)"
-	@echo "make test-newest the same on Debian sid, before every release"
-	@echo "make test-arm    the application on Debian 13 for arm64, by QEMU, with the library of a package (root or sudo)"
-	@echo "make test-reproducible  two packages from two folders, which have to be the same"
+	@echo "make demo        runs the service of examples/hello under a temporary systemd (root or sudo)"
+	@echo "make demo-svg    makes docs/demo.svg, the picture of the demo's terminal (root or sudo)"
+	@echo "make test        the tests; the live tests run under a real systemd (root or sudo)"
+	@echo "make test-long   the tests that take long: floods, load, many restarts, projects that depend on this one"
+	@echo "make test-package  the tests of the package, on a Debian 12 without Rust in ~/.cache (root or sudo)"
+	@echo "make test-next   all tests except those of the core, on a Debian 13 in ~/.cache (root or sudo)"
+	@echo "make test-newest the same on Debian sid; run it before every release"
+	@echo "make test-arm    the tests of the application, on a Debian 13 for arm64 with QEMU (root or sudo)"
+	@echo "make test-reproducible  builds the package in two folders, and fails if the results differ"
 	@echo "make sanitize    the tests of the Rust core under the thread sanitizer"
-	@echo "make sanitize-vm the tests in tests/erlang, the library in their VM under the address sanitizer"
-	@echo "make fuzz        the protocols of the core, each for FUZZ_SECONDS (600), two at a time on two cores"
-	@echo "make soak        a service under everything at once, for SOAK_SECONDS (300) after 120 (root or sudo)"
-	@echo "make bench       beside the hex package and beside C, a table and a plot (root or sudo)"
-	@echo "make package     the package as it is published, with the native library for TARGETS, or for all"
+	@echo "make sanitize-vm the tests in tests/erlang, with the library under the address sanitizer"
+	@echo "make fuzz        fuzzes each protocol of the core for FUZZ_SECONDS (600), two at a time on two cores"
+	@echo "make soak        runs a service under all loads at once, for SOAK_SECONDS (300) after 120 s (root or sudo)"
+	@echo "make bench       compares this library with the hex package and with C: a table and a plot (root or sudo)"
+	@echo "make package     builds the package, with the native library for TARGETS, or for all targets"
 	@echo "make lint        formatters, clippy, compiler warnings, Dialyzer, documentation"
 
 setup:
@@ -27,7 +27,7 @@ setup:
 demo: setup
 	@cd examples/hello && MIX_ENV=prod mix release --overwrite --quiet
 	@tests/as_root examples/hello/demo || \
-		{ test $$? = 77 && echo "demo: a systemd of its own needs root, or sudo" && exit 1; }
+		{ test $$? = 77 && echo "demo: booting a systemd needs root, or sudo" && exit 1; }
 
 demo-svg: setup
 	@tests/setup virtualenv virtualenv
@@ -76,7 +76,7 @@ package:
 	@tests/setup virtualenv virtualenv
 	@native/package.sh $(TARGETS)
 
-# BENCH="--check --rounds 5" fails when a bar is missed.
+# BENCH="--check --rounds 5" fails if a limit is missed.
 bench:
 	@tests/setup gnuplot-nox gnuplot
 	@rebar3 compile
