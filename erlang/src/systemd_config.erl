@@ -78,7 +78,6 @@ default(Key) ->
     {Key, Default, _, _} = lists:keyfind(Key, 1, keys()),
     Default.
 
-%% @doc Logs each invalid value.
 log_problems() -> lists:foreach(fun({Key, _, _, _}) -> value(Key, true) end, keys()).
 
 log_problem(Key, Value, Problem) ->

@@ -16,7 +16,6 @@
 -spec is_loaded() -> boolean().
 is_loaded() -> erlang:module_loaded(elixir) orelse erlang:module_loaded('Elixir.Inspect').
 
-%% @doc The language that a module is written in.
 -spec language(module()) -> language().
 language(Module) ->
     case atom_to_binary(Module) of

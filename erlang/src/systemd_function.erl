@@ -42,7 +42,6 @@ stop(Watch) ->
     true = exit(Watch, shutdown),
     ok.
 
-%% @doc Logs where the function is.
 -spec log_where(pid()) -> ok.
 log_where(Watch) -> send(Watch, log_where).
 
@@ -129,7 +128,6 @@ stack(Pid) ->
 
 now_millis() -> erlang:monotonic_time(millisecond).
 
-%% @doc Whether the term is `{Module, Function, Args}' or `fun/0'.
 -spec is_callable(term()) -> boolean().
 is_callable({Module, Function, Args}) -> is_atom(Module) andalso is_atom(Function) andalso is_list(Args);
 is_callable(Function) -> is_function(Function, 0).

@@ -70,7 +70,6 @@ priv_dir() ->
         Dir -> Dir
     end.
 
-%% @doc Why the library is not loaded.
 -spec load_error() -> string().
 load_error() ->
     case persistent_term:get(?MODULE, loaded) of

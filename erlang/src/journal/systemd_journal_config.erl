@@ -128,7 +128,6 @@ update_handler(Id) ->
         {Config, _} -> logger:set_handler_config(Id, config, Config)
     end.
 
-%% @doc The state of each handler of `systemd_journal_h'.
 -spec info() -> #{logger:handler_id() => map()}.
 info() ->
     maps:from_list([

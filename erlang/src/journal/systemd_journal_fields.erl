@@ -5,7 +5,7 @@
 
 -export([report/2, text/2, term/2, language/1, exception/3]).
 
-%% @doc The language in whose syntax the values of an event are written.
+%% @doc The language for the syntax of an event's values.
 -spec language(logger:metadata()) -> systemd_elixir:language().
 language(#{domain := [elixir | _]}) -> elixir;
 %% A translator of Elixir's Logger has set it.
@@ -60,7 +60,6 @@ utf8(Chars) -> <<_/binary>> = unicode:characters_to_binary(Chars).
 exception(Class, Reason, Stack) ->
     [atom_to_list(Class), $\s, text(Reason, erlang), " at ", lists:join(", ", [frame(Frame) || Frame <- Stack])].
 
-%% One line for each function.
 stack(Stack) -> iolist_to_binary(lists:join($\n, [frame(Frame) || Frame <- Stack])).
 
 frame({Module, Function, Args, Location}) when is_list(Args) ->

@@ -4,9 +4,9 @@
 
 -export([write/3]).
 
-%% How many requests may wait for standard error if nobody reads it. A caller waits for its request only if no other one
+%% How many requests may wait for standard error if no process reads it. A caller waits for its request only if no other one
 %% is ahead of it.
--define(MOST, 200).
+-define(MAX_WAITING, 200).
 
 %% @doc Returns when the text is written, or after this many milliseconds. Returns `full' if it will not be written.
 -spec write(logger:level(), Text :: term(), Millis :: non_neg_integer()) -> ok | full.
@@ -14,7 +14,7 @@ write(Level, Text, Millis) ->
     Server = whereis(standard_error),
     case is_pid(Server) andalso process_info(Server, message_queue_len) of
         {_, 0} -> request(Server, systemd_kmsg_formatter:lines(Level, Text), Millis);
-        {_, Waiting} when Waiting < ?MOST -> request(Server, systemd_kmsg_formatter:lines(Level, Text), 0);
+        {_, Waiting} when Waiting < ?MAX_WAITING -> request(Server, systemd_kmsg_formatter:lines(Level, Text), 0);
         _ -> full
     end.
 

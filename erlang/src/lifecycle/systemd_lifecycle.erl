@@ -30,9 +30,9 @@ close() ->
 
 %% @doc Makes kernel call {@link begun/1} before it stops the first application.
 %%
-%% A hot upgrade by `release_handler' resets the environment of each application, and so removes this. It calls
-%% `config_change/3' only for an application whose environment has changed. For that reason this also sets a key that
-%% nobody reads.
+%% A hot upgrade by `release_handler' resets the environment of each application, and so removes kernel's
+%% `shutdown_func'. It then calls `config_change/3' of each application with a changed environment. So that it calls
+%% that of this application, install/0 also sets a key here, which no code reads.
 -spec install() -> term().
 install() -> is_open() andalso install_hook().
 

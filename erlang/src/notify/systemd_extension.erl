@@ -44,7 +44,7 @@ not_started() ->
     systemd_log:once({extend_timeout, system_limit}, error, "systemd: cannot ask for more time: the VM "
         "has reached its limit of processes (+P of erl)", []).
 
-%% Asks until `Process' ends, the limit is reached, or somebody kills this process.
+%% Asks until `Process' ends, the limit is reached, or this process is killed.
 -spec extend(pid(), Limit :: pos_integer()) -> ok.
 extend(Process, Limit) ->
     _ = process_flag(priority, high),

@@ -69,7 +69,7 @@ is_current(Notifier) ->
     catch error:_ -> false
     end.
 
-%% If somebody has closed or opened the notifier meanwhile, that stays so.
+%% Another process may have closed or opened the notifier in the meantime. Then this does not replace it.
 open_again({_, NotifySocket} = Before, Absent, Fun) ->
     case connect(NotifySocket) of
         {ok, _} = Opened ->
@@ -108,7 +108,7 @@ info() ->
 -spec send(systemd:state() | [systemd:state()]) -> result().
 send(States) -> logged(States, notify(States)).
 
-%% The usual case is without a fun, which would add a fortieth to the cost of a notification.
+%% Usually calls no fun, because a fun adds a fortieth to the cost of a notification.
 notify(States) ->
     case persistent_term:get(?MODULE, undefined) of
         {{ok, Notifier}, _} ->

@@ -17,7 +17,7 @@ ready_link(Status) ->
     _ = systemd_notify:send_early(present([ready, {status, or_default(Status)}])),
     ignore.
 
-%% A status that the service has set says more than ours.
+%% A status that the service has set is more useful than the default.
 or_default(default) ->
     case systemd_notify:has_announced(status) of
         true -> undefined;
@@ -46,7 +46,7 @@ handle_call(_, _, Down) -> {reply, {error, badarg}, Down}.
 
 handle_cast(_, Down) -> {noreply, Down}.
 
-%% In other cases something in the tree has crashed, and the service goes on.
+%% Otherwise a crash in the supervision tree has stopped this child, and the service continues.
 terminate(_, {Module, Function, Args}) -> systemd_lifecycle:is_going_down() andalso apply(Module, Function, Args).
 
 up_and_down(Statuses) when is_map(Statuses) -> up_and_down(maps:to_list(Statuses));

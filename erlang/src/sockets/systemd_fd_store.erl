@@ -20,7 +20,6 @@ max_fds(Variables) ->
         {Max, _} -> try binary_to_integer(Max) catch error:badarg -> unknown end
     end.
 
-%% @doc How many descriptors the unit may store.
 -spec max_fds() -> integer() | unknown.
 max_fds() -> persistent_term:get(?MODULE, unknown).
 
