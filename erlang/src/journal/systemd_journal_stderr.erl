@@ -4,8 +4,8 @@
 
 -export([write/3]).
 
-%% How many requests may wait for standard error if no process reads it. A caller waits for its request only if no other one
-%% is ahead of it.
+%% How many requests may wait for standard error if no process reads it. A caller waits for its request only if no other
+%% one is ahead of it.
 -define(MAX_WAITING, 200).
 
 %% @doc Returns when the text is written, or after this many milliseconds. Returns `full' if it will not be written.
