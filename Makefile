@@ -19,7 +19,7 @@ help:
 	@echo "make soak        runs a service under all loads at once, for SOAK_SECONDS (300) after 120 s (root or sudo)"
 	@echo "make bench       compares this library with the hex package and with C: a table and a plot (root or sudo)"
 	@echo "make package     builds the package, with the native library for TARGETS, or for all targets"
-	@echo "make lint        formatters, clippy, compiler warnings, Dialyzer, documentation"
+	@echo "make lint        formatters, clippy, compiler warnings, Dialyzer, documentation, spelling"
 
 setup:
 	@tests/setup
@@ -83,6 +83,7 @@ bench:
 	@tests/in_lab bench mix run -e 'Bench.main(System.argv())' -- $(BENCH)
 
 lint: setup
+	@tests/setup codespell codespell
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked --quiet -- --deny warnings
@@ -93,3 +94,4 @@ lint: setup
 	rebar3 dialyzer
 	tests/dialyzer
 	rebar3 edoc
+	tests/words

@@ -1,4 +1,4 @@
-//! The journal, with a datagram socket in the place of journald's.
+//! The journal, with a datagram socket instead of journald's.
 
 #![allow(clippy::unwrap_used)]
 

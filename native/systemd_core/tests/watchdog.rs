@@ -1,4 +1,4 @@
-//! The watchdog's thread, with a datagram socket in the place of systemd's.
+//! The watchdog's thread, with a datagram socket instead of systemd's.
 
 #![allow(clippy::unwrap_used)]
 

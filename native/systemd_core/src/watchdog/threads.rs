@@ -115,7 +115,7 @@ impl Thread {
         if self.place.is_empty() { String::new() } else { format!(" in {}", self.place) }
     }
 
-    /// A thread that waits for a lock sleeps in the same functions, and can't be told apart.
+    /// A thread that waits for a lock sleeps in the same functions, and can't be distinguished.
     fn waits_for_work(&self) -> bool {
         let place = self.place.as_str();
         place.is_empty() || ["futex", "poll", "select"].iter().any(|wait| place.contains(wait))
