@@ -273,7 +273,7 @@ no_process_without_drops(Config) ->
     ?assertEqual([], tellers()).
 
 tellers() ->
-    Teller = {initial_call, {systemd_journal, tell, 2}},
+    Teller = {initial_call, {systemd_journal, report_drops, 2}},
     [Pid || Pid <- processes(), process_info(Pid, initial_call) =:= Teller].
 
 wait(Fun) ->
