@@ -136,7 +136,7 @@ defmodule FdStoreTest do
         assert stored(unit) == 0
 
         assert Lab.journal(unit) =~
-                 "the unit may store #{most} descriptors, see FileDescriptorStoreMax="
+                 "the unit may store no more than #{most} descriptors: see FileDescriptorStoreMax="
       else
         # Nobody tells the service.
         assert result == :ok

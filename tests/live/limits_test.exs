@@ -62,7 +62,7 @@ defmodule LimitsTest do
              %{"ActiveState" => "active", "NRestarts" => "0"}
 
     assert Lab.journal(unit) =~
-             ~r/the watchdog's thread can't be started yet, .*eagain.*TasksMax=/
+             ~r/the watchdog's thread could not be started, .*eagain.*TasksMax=/
   end
 
   # As the user of the service, to whom alone it is allowed. The VM starts programs by a process of its own.

@@ -24,7 +24,7 @@ defmodule WatchdogHangTest do
   # As the manager has logged it: the status itself may be over before it is seen.
   defp await_report(unit) do
     Lab.await("STATUS= of the watchdog", fn ->
-      Enum.any?(Lab.notifications(unit), &(hd(&1) =~ "STATUS=watchdog: no answer"))
+      Enum.any?(Lab.notifications(unit), &(hd(&1) =~ "STATUS=watchdog: VM unresponsive"))
     end)
   end
 
@@ -91,7 +91,7 @@ defmodule WatchdogHangTest do
              Lab.show_all(unit, ["ActiveState", "NRestarts"])
 
     assert [_, _, _] = Lab.watchdog_journal(pid)
-    assert [["watchdog: no answer" <> _]] = Lab.fields(pid, @overdue, ["MESSAGE"])
+    assert [["watchdog: VM unresponsive" <> _]] = Lab.fields(pid, @overdue, ["MESSAGE"])
 
     assert [[message], [usec]] =
              Lab.fields(pid, @answered, ["MESSAGE", "SYSTEMD_BEAM_STALL_USEC"])

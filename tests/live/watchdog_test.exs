@@ -29,13 +29,13 @@ defmodule WatchdogTest do
   end
 
   for {name, function, said} <- [
-        {"returns false", "fun() -> false end", ~r/watchdog_check: .* returned false; /},
+        {"returns false", "fun() -> false end", ~r/watchdog_check: .* returned false\. /},
         {"raises", "fun() -> error(oops) end", ~r/watchdog_check: .* raised error oops at /},
         {"exits", "fun() -> exit(oops) end", ~r/watchdog_check: .* raised exit oops at /},
         {"is killed", "fun() -> exit(self(), kill) end",
          ~r/watchdog_check: the check was ended by an exit signal: killed/},
         {"never returns", "fun() -> receive never -> ok end end",
-         ~r/STATUS=watchdog: no answer[^;]*;[^;]*; run queues[^;]*$/m},
+         ~r/STATUS=watchdog: VM unresponsive[^;]*;[^;]*; run queues[^;]*$/m},
         {"can't be called", "{no, list}", ~r/systemd: watchdog_check: can't be called/},
         {"returns something else", "fun() -> perhaps end",
          ~r/watchdog_check: .* returned perhaps/}
