@@ -36,7 +36,7 @@ defmodule GeneratedUnitTest do
     for delay <- [2_000, 3_900] do
       Lab.systemctl!(["kill", "--signal=KILL", unit])
       Lab.await_property(unit, "SubState", "auto-restart")
-      {millis, _} = Lab.timed(fn -> Lab.await_property(unit, "ActiveState", "active") end)
+      {millis, _} = Lab.timed(fn -> Lab.await_property(unit, "ActiveState", "active", 30_000) end)
       assert millis >= delay - 300
     end
 
