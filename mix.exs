@@ -72,7 +72,7 @@ defmodule Systemd.MixProject do
 
   # The files that native/package.sh puts into a package.
   @package ~w(mix.exs rebar.config rebar.lock Cargo.toml Cargo.lock native erlang include elixir priv doc docs) ++
-             ~w(README.md CHANGELOG.md LICENSE)
+             ~w(README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE)
 
   def project do
     [
