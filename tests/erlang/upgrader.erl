@@ -111,8 +111,8 @@ load(Copy) ->
     _ = code:purge(systemd_nif),
     code:load_abs(Copy ++ "/systemd/ebin/systemd_nif").
 
-%% What each descriptor is open on, but for those that the library may have: its files, and sockets that are not of
-%% this module.
+%% What each descriptor is open on, without those that the library may have: stored terms, what its threads read of /proc,
+%% and sockets that are not of this module.
 foreign() ->
     {ok, Names} = file:list_dir("/proc/self/fd"),
     Own = [Fd || Socket <- get(kept), {ok, Fd} <- [inet:getfd(Socket)]],
@@ -122,5 +122,6 @@ foreign() ->
         Fd <- [list_to_integer(Name)],
         {ok, File} <- [file:read_link_all("/proc/self/fd/" ++ Name)],
         not lists:prefix("/memfd:systemd-term:", File),
+        not lists:prefix("/proc/", File),
         not lists:prefix("socket:", File) orelse lists:member(Fd, Own)
     ]).
