@@ -168,7 +168,13 @@ defmodule Lab do
   @doc "Evaluates Erlang expressions in a service. Waits for so many milliseconds at most."
   def eval(unit, expressions, timeout \\ 30_000) do
     address = {:local, path(control(Path.rootname(unit)))}
-    {:ok, socket} = :gen_tcp.connect(address, 0, [:binary, packet: 4, active: false])
+
+    socket =
+      case :gen_tcp.connect(address, 0, [:binary, packet: 4, active: false]) do
+        {:ok, socket} -> socket
+        {:error, reason} -> raise "#{unit} does not listen: #{reason}\n#{journal(unit)}"
+      end
+
     :ok = :gen_tcp.send(socket, expressions <> ".")
     reply = :gen_tcp.recv(socket, 0, timeout)
     :gen_tcp.close(socket)
