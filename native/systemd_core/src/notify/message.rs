@@ -45,8 +45,11 @@ impl Message {
 
     /// Adds one assignment.
     pub fn push(&mut self, assignment: &Assignment<'_>) -> Result<(), Rejected> {
-        let length = self.bytes.len();
-        self.encode(assignment).inspect_err(|_| self.bytes.truncate(length))
+        let (length, announcements) = (self.bytes.len(), self.announcements);
+        self.encode(assignment).inspect_err(|_| {
+            self.bytes.truncate(length);
+            self.announcements = announcements;
+        })
     }
 
     fn encode(&mut self, assignment: &Assignment<'_>) -> Result<(), Rejected> {
@@ -321,6 +324,17 @@ mod tests {
             encoded(&[Assignment::Ready, Assignment::Status(longest)]),
             Err(Rejected::TooLong)
         );
+    }
+
+    #[test]
+    fn a_rejected_assignment_announces_nothing() {
+        let mut message = Message::new();
+        let text = [b'a'; Message::LONGEST];
+        let but_for_the_time = Message::LONGEST - "STATUS=\nRELOADING=1\n".len();
+        message.push(&Assignment::Status(&text[..but_for_the_time])).unwrap();
+        let announced = message.announcements();
+        assert_eq!(message.push(&Assignment::Reloading), Err(Rejected::TooLong));
+        assert_eq!(message.announcements(), announced);
     }
 
     #[test]

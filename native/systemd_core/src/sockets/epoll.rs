@@ -1,12 +1,14 @@
 //! Replaces the file of a descriptor that is registered with epoll(7), as the VM's descriptors are.
 
 use super::listener::{for_each_fd, inode};
+use crate::errno::errno_of;
 use crate::raw_fd::{borrow, duplicate, replace_file};
 use crate::worker::spawn;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use std::fs::{read_link, read_to_string};
+use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,45 +20,58 @@ struct Registration {
     event: EpollEvent,
 }
 
-/// Makes `number` a descriptor of the file of `by`. A thread that waits for the number in epoll then waits for `by`.
+/// Makes `number`, which is a descriptor of the socket `of`, a descriptor of `by`. Whoever waits for the number goes on
+/// waiting, for `by`.
 ///
-/// epoll identifies a registration by the file's address and the descriptor number. When a number gets another file,
-/// `EPOLL_CTL_MOD` of that number fails, and the VM never polls the number again, whatever file it has later. So the
-/// new file is first registered under the number, by a thread with a descriptor table of its own. The old file stays
-/// registered, but for no events, because a thread of the VM may have looked it up just before: see [`forget`].
-pub(super) fn replace(number: RawFd, by: BorrowedFd<'_>) -> Result<(), Errno> {
+/// epoll knows a file by its address and its number. When a number gets another file, `EPOLL_CTL_MOD` of that number fails,
+/// and the VM never polls the number again, whatever file it has later. So `by` is registered under the number first, by a
+/// thread that has a table of descriptors of its own.
+///
+/// The socket `of` stays registered, but disarmed, until [`forget`]. A thread of the VM that has already looked it up still
+/// calls `EPOLL_CTL_MOD` for it. That arms it again, which costs one accept that finds nothing.
+pub(super) fn replace(number: RawFd, of: u64, by: BorrowedFd<'_>) -> Result<(), Errno> {
     let before = duplicate(number)?;
-    let registered = registrations(number, inode(&before)?)?;
-    if registered.is_empty() {
-        return replace_file(number, by);
+    let registered = registrations(number, of)?;
+    let is_added = elsewhere(number, by.as_raw_fd(), &registered, add);
+    if inode(&before)? != of || inode(borrow(number)?)? != of {
+        return Err(Errno::EBADF);
     }
-    let registered = Arc::new(registered);
-    if elsewhere(number, by.as_raw_fd(), &registered, add) {
+    if is_added {
         replace_file(number, by)?;
-        let _ = elsewhere(number, before.as_raw_fd(), &registered, disarm);
+        // The VM may have registered the number meanwhile.
+        let registered = registrations(number, of)?;
+        if registered.is_empty() {
+            let _ = forget(number);
+        }
+        let _ = each(&registered, number, add_new);
+        elsewhere(number, before.as_raw_fd(), &registered, disarm);
+        Ok(())
     } else {
-        // Without a thread, or if `unshare` is forbidden, the VM's `EPOLL_CTL_MOD` may fail for a moment.
+        // No thread can be started, or `unshare` is forbidden. If the VM calls `EPOLL_CTL_MOD` in between, it stops polling
+        // the number.
         let _ = each(&registered, number, delete);
-        replace_file(number, by)?;
+        let result = replace_file(number, by);
         let _ = each(&registered, number, add);
+        result
     }
-    Ok(())
 }
 
-/// Deletes the registration that `replace` has left for a file that has got its number back. Call this before the VM
-/// waits for the file.
+/// Deletes the registration that `replace` has left for the file of `number`, which has its number again. Nobody may wait for
+/// the number yet.
 pub(super) fn forget(number: RawFd) -> Result<(), Errno> {
     each(&registrations(number, inode(borrow(number)?)?)?, number, delete)
 }
 
-/// Changes the registrations of `file` under `number`, in a thread with a descriptor table of its own. Returns whether
-/// that worked.
+/// Changes the registrations for `file` under that number. Returns whether it could.
 fn elsewhere(
     number: RawFd,
     file: RawFd,
     registered: &Arc<Vec<Registration>>,
     change: Change,
 ) -> bool {
+    if registered.is_empty() {
+        return true;
+    }
     let is_done = Arc::new(AtomicBool::new(false));
     let (registered, result) = (registered.clone(), is_done.clone());
     let thread = spawn("sd-epoll", move || {
@@ -78,33 +93,56 @@ fn add(at: &Registration, fd: BorrowedFd<'_>) -> Result<(), Errno> {
     }
 }
 
+/// Leaves alone what is registered, because the VM may have changed it.
+fn add_new(at: &Registration, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    match at.epoll.add(fd, at.event) {
+        Err(Errno::EEXIST) => Ok(()),
+        result => result,
+    }
+}
+
+/// epoll reports errors and hang-ups of any file, of this one once at most.
 fn disarm(at: &Registration, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    at.epoll.modify(fd, &mut EpollEvent::new(EpollFlags::empty(), at.event.data()))
+    at.epoll.modify(fd, &mut EpollEvent::new(EpollFlags::EPOLLONESHOT, at.event.data()))
 }
 
 fn delete(at: &Registration, fd: BorrowedFd<'_>) -> Result<(), Errno> {
     at.epoll.delete(fd)
 }
 
+/// Changes all of them, and returns the last error.
 fn each(registered: &[Registration], number: RawFd, change: Change) -> Result<(), Errno> {
-    registered.iter().try_for_each(|at| change(at, borrow(number)?))
+    let fd = borrow(number)?;
+    let mut result = Ok(());
+    for at in registered {
+        result = change(at, fd).and(result);
+    }
+    result
 }
 
 /// The registrations in all epoll instances of this process: see `/proc/pid/fdinfo` in proc(5).
-fn registrations(number: RawFd, inode: u64) -> Result<Vec<Registration>, Errno> {
+fn registrations(number: RawFd, inode: u64) -> Result<Arc<Vec<Registration>>, Errno> {
+    // The loop below opens descriptors.
+    let mut fds = Vec::new();
+    for_each_fd(|fd| fds.push(fd))?;
     let mut found = Vec::new();
-    for_each_fd(|fd| {
+    for fd in fds {
         let of = |folder: &str| Path::new("/proc/self").join(folder).join(fd.to_string());
         let is_epoll =
             read_link(of("fd")).is_ok_and(|link| link.as_os_str() == "anon_inode:[eventpoll]");
-        if is_epoll && let Ok(info) = read_to_string(of("fdinfo")) {
-            let events = info.lines().filter_map(|line| event(line, number, inode));
-            found.extend(events.filter_map(|event| {
-                Some(Registration { epoll: Epoll(duplicate(fd).ok()?), event })
-            }));
+        if !is_epoll {
+            continue;
         }
-    })?;
-    Ok(found)
+        let info = match read_to_string(of("fdinfo")) {
+            Ok(info) => info,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(errno_of(error)),
+        };
+        for event in info.lines().filter_map(|line| event(line, number, inode)) {
+            found.push(Registration { epoll: Epoll(duplicate(fd)?), event });
+        }
+    }
+    Ok(Arc::new(found))
 }
 
 /// Parses a line such as `tfd: 26 events: 40000019 data: 7fb70000001a pos:0 ino:32c7c6a sdev:f`.
@@ -144,11 +182,13 @@ mod tests {
                 }
             });
             let (other, mut other_peer) = UnixStream::pair().unwrap();
+            let (one, two) = (inode(&file).unwrap(), inode(&other).unwrap());
             for _ in 0..200 {
-                replace(number.as_raw_fd(), other.as_fd()).unwrap();
-                replace(number.as_raw_fd(), file.as_fd()).unwrap();
+                replace(number.as_raw_fd(), one, other.as_fd()).unwrap();
+                replace(number.as_raw_fd(), two, file.as_fd()).unwrap();
             }
-            replace(number.as_raw_fd(), other.as_fd()).unwrap();
+            assert_eq!(replace(number.as_raw_fd(), two, other.as_fd()), Err(Errno::EBADF));
+            replace(number.as_raw_fd(), one, other.as_fd()).unwrap();
             is_over.store(true, Ordering::Relaxed);
             peer.write_all(b"nobody reads it").unwrap();
             let mut events = [EpollEvent::empty()];

@@ -4,7 +4,7 @@ use super::connections::queue_length;
 use super::epoll;
 use super::listen_fds::is_handed_over;
 use super::socket_info::{LocalAddress, SocketInfo, socket_info};
-use crate::raw_fd::{borrow, duplicate, replace_file};
+use crate::raw_fd::{borrow, duplicate, open_as};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -45,32 +45,31 @@ pub fn take_away(fd: RawFd) -> Result<TakenAway, Errno> {
 }
 
 fn take_away_if(fd: RawFd, is_handed_over: impl Fn(RawFd) -> bool) -> Result<TakenAway, Errno> {
-    let info = socket_info(fd)?;
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    // From here on another file may get the number `fd`.
+    let socket = duplicate(fd)?;
+    let info = socket_info(socket.as_raw_fd())?;
     if !info.is_listening {
         return Err(Errno::EINVAL);
     }
-    let own_inode = inode(borrow(fd)?)?;
-    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let own_inode = inode(&socket)?;
     // Another copy of this library may have given one back.
     taken.retain(|before| is_inode(before.fd, before.inode));
     if taken.iter().any(|before| [before.inode, before.decoy].contains(&own_inode)) {
         return Err(Errno::EALREADY);
     }
-    let is_handed_over = numbers(own_inode)?.into_iter().any(is_handed_over);
+    let numbers = || numbers(own_inode, socket.as_raw_fd());
+    let is_handed_over = numbers()?.into_iter().any(is_handed_over);
     let deadline = Instant::now() + LONGEST_QUEUE;
-    while !is_handed_over && queue_length(fd) > 0 && Instant::now() < deadline {
+    while !is_handed_over && queue_length(socket.as_raw_fd()) > 0 && Instant::now() < deadline {
         sleep(Duration::from_millis(1));
     }
-    let socket = duplicate(fd)?;
     let decoy = decoy(&info)?;
     copy_options(&socket, &decoy);
     let (mut replaced, mut result) = (0, Err(Errno::EBADF));
-    for number in numbers(own_inode)? {
-        // The descriptor may have been closed meanwhile, and another file may have its number.
-        if number != socket.as_raw_fd() && is_inode(number, own_inode) {
-            result = epoll::replace(number, decoy.as_fd());
-            replaced += usize::from(result.is_ok());
-        }
+    for number in numbers()? {
+        result = epoll::replace(number, own_inode, decoy.as_fd());
+        replaced += usize::from(result.is_ok());
     }
     if replaced == 0 {
         return Err(result.err().unwrap_or(Errno::EBADF));
@@ -89,25 +88,36 @@ impl TakenAway {
     /// Gives the socket its number `fd` again. The number must be the decoy's, or free. Fails with `EBADF` if another
     /// file has got one of the two numbers.
     pub fn give_back(self, fd: RawFd) -> Result<(), Errno> {
-        let is_free = borrow(fd).and_then(fstat) == Err(Errno::EBADF);
-        if !is_inode(self.fd, self.inode) || !(is_free || is_inode(fd, self.decoy)) {
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_inode(self.fd, self.inode) {
             return Err(Errno::EBADF);
         }
-        replace_file(fd, borrow(self.fd)?)?;
-        let _ = epoll::forget(fd);
-        self.close()
+        let socket = borrow(self.fd)?;
+        if is_inode(fd, self.decoy) {
+            epoll::replace(fd, self.decoy, socket)?;
+        } else {
+            open_as(fd, socket)?;
+            let _ = epoll::forget(fd);
+        }
+        self.end(&mut taken);
+        Ok(())
     }
 
     /// Closes the descriptor. This ends the socket if nothing else holds it.
     pub fn close(self) -> Result<(), Errno> {
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_inode(self.fd, self.inode) {
             return Err(Errno::EBADF);
         }
-        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.retain(|before| before.inode != self.inode);
-        // SAFETY: the inode shows that this is the descriptor that `take_away` has left open, and nothing else owns it.
-        drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
+        self.end(&mut taken);
         Ok(())
+    }
+
+    fn end(self, taken: &mut Vec<TakenAway>) {
+        taken.retain(|before| before.inode != self.inode);
+        // SAFETY: the inode shows that this is the descriptor that `take_away` has left open. Nothing else closes it: calls
+        // of these functions exclude each other.
+        drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
     }
 }
 
@@ -153,11 +163,11 @@ fn is_inode(fd: RawFd, of: u64) -> bool {
     borrow(fd).and_then(inode) == Ok(of)
 }
 
-/// The numbers of this process's descriptors of a socket.
-fn numbers(of: u64) -> Result<Vec<RawFd>, Errno> {
+/// The numbers of this process's descriptors of a socket, other than `but`.
+fn numbers(of: u64, but: RawFd) -> Result<Vec<RawFd>, Errno> {
     let mut found = Vec::new();
     for_each_fd(|fd| {
-        if is_inode(fd, of) {
+        if fd != but && is_inode(fd, of) {
             found.push(fd);
         }
     })?;
@@ -219,6 +229,7 @@ fn copy_option<O: GetSockOpt<Val = V> + SetSockOpt<Val = V> + Copy, V>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::raw_fd::replace_file;
     use nix::unistd::close;
     use std::io::{ErrorKind, Read, Write};
     use std::net::{TcpListener, TcpStream};
@@ -290,6 +301,10 @@ mod tests {
             assert_eq!(again.give_back(listener.as_raw_fd()), Ok(()));
             let number = listener.into_raw_fd();
             let listener = take_away(&number);
+            let null = std::fs::File::open("/dev/null").unwrap();
+            replace_file(number, &null).unwrap();
+            assert_eq!(listener.give_back(number), Err(Errno::EBADF));
+            assert_eq!(inode(borrow(number).unwrap()), Err(Errno::ENOTSOCK));
             close(number).unwrap();
             assert_eq!(listener.give_back(number), Ok(()));
             assert_eq!(listening_on(address.port()), Ok(vec![number]));
