@@ -106,7 +106,7 @@ recompiled_in_iex(Config) ->
         _ = await(<<"READY=1\n">>, Recorder, 30000),
         %% Mix looks at whole seconds.
         timer:sleep(1100),
-        change(filename:join(Project, "native/systemd_core/src/watchdog/overdue.rs"), "no answer from the VM", "no word from the VM"),
+        change(filename:join(Project, "native/systemd_core/src/watchdog/overdue.rs"), "VM unresponsive", "VM silent"),
         change(filename:join(Project, "erlang/src/systemd_nif.erl"), "-on_load(load/0).", "-on_load(load/0).\n-export([changed/0]).\nchanged() -> ok."),
         true = port_command(Port, "recompile()\n"),
         true = port_command(Port, ":systemd.notify(status: inspect({:systemd_nif.changed(), :systemd_notify.has_announced(:ready)}))\n"),
