@@ -609,7 +609,7 @@ no_journald(_) ->
 %% A stuck standard error holds up nobody for long, and takes no memory without end.
 nobody_reads_standard_error(_) ->
     ok = logger:add_handler(journal, systemd_journal_h, #{
-            formatter => systemd_journal_config:message_only(), config => #{path => "/nonexistent/socket", send_timeout => 50}
+            formatter => systemd_journal_config:message_only(), config => #{path => "/nonexistent/socket", send_timeout => 500}
         }),
     Server = whereis(standard_error),
     ok = sys_suspend(Server),

@@ -51,7 +51,7 @@ same_library(Config) ->
     ?assert(soon(fun() -> thread_counter:count("sd-watchdog") =:= 1 end, 100)),
     [upgraded(fun() -> {module, systemd_nif} = load() end, Config) || _ <- lists:seq(1, 20)],
     %% A thread that was told to end does so a moment later.
-    ?assert(soon(fun() -> no_more_than(Before) end, 3000)).
+    ?assert(soon(fun() -> {descriptors(), threads()} =:= Before end, 3000)).
 
 %% What a release or Mix does: the file is another one, and so is the mapped copy of it.
 another_library(Config) ->
@@ -71,7 +71,7 @@ another_library(Config) ->
         ?assertEqual([<<"WATCHDOG=1\n">>], lists:usort(Said))
     end),
     %% A thread that was told to end does so a moment later.
-    ?assert(soon(fun() -> no_more_than(Before) end, 3000)).
+    ?assert(soon(fun() -> {descriptors(), threads()} =:= Before end, 3000)).
 
 %% It would go on to ask, and take the silence for a stall.
 thread_before_ends_at_once(Config) ->
@@ -113,7 +113,7 @@ rebuilt_library(Config) ->
         ]
     end),
     %% A thread that was told to end does so a moment later.
-    ?assert(soon(fun() -> no_more_than(Before) end, 3000)).
+    ?assert(soon(fun() -> {descriptors(), threads()} =:= Before end, 3000)).
 
 library(Copy) -> priv(Copy) ++ "/systemd_nif.so".
 
@@ -134,7 +134,7 @@ forth_and_back(Config) ->
         ]
     end),
     %% A thread that was told to end does so a moment later.
-    ?assert(soon(fun() -> no_more_than(Before) end, 3000)).
+    ?assert(soon(fun() -> {descriptors(), threads()} =:= Before end, 3000)).
 
 broken_library(Config) ->
     with_copies(fun([Copy | _]) ->
@@ -416,9 +416,6 @@ await(Recorder, Message) ->
 
 %% What nobody refers to any more is gone.
 collect() -> [erlang:garbage_collect(Pid) || Pid <- processes()].
-
-%% Sockets of an earlier suite may be closed meanwhile.
-no_more_than({Descriptors, Threads}) -> descriptors() =< Descriptors andalso threads() =< Threads.
 
 descriptors() ->
     collect(),

@@ -38,8 +38,8 @@ pub(super) fn replace(number: RawFd, of: u64, by: BorrowedFd<'_>) -> Result<(), 
     }
     if is_added {
         replace_file(number, by)?;
-        // The VM may have registered the number meanwhile.
-        let registered = registrations(number, of)?;
+        // The VM may have registered the number meanwhile. The number has its new file, also if that can't be found out.
+        let registered = registrations(number, of).unwrap_or(registered);
         if registered.is_empty() {
             let _ = forget(number);
         }
