@@ -167,24 +167,27 @@ defmodule Lab do
 
   @doc "Evaluates Erlang expressions in a service. Waits for so many milliseconds at most."
   def eval(unit, expressions, timeout \\ 30_000) do
-    address = {:local, path(control(Path.rootname(unit)))}
-
-    socket =
-      case :gen_tcp.connect(address, 0, [:binary, packet: 4, active: false]) do
-        {:ok, socket} -> socket
-        {:error, reason} -> raise "#{unit} does not listen: #{reason}\n#{journal(unit)}"
-      end
-
-    :ok = :gen_tcp.send(socket, expressions <> ".")
-    reply = :gen_tcp.recv(socket, 0, timeout)
-    :gen_tcp.close(socket)
-    with {:ok, term} <- reply, do: :erlang.binary_to_term(term)
+    case ask(unit, expressions, timeout) do
+      {:ok, term} -> :erlang.binary_to_term(term)
+      {:error, reason} -> raise "#{unit} does not answer: #{reason}\n#{journal(unit)}"
+    end
   end
 
   @doc "Evaluates Erlang expressions in a service, without waiting for it."
   def cast(unit, expressions) do
-    pid = spawn(fn -> eval(unit, expressions) end)
+    pid = spawn(fn -> ask(unit, expressions, 30_000) end)
     ExUnit.Callbacks.on_exit(fn -> Process.exit(pid, :kill) end)
+  end
+
+  defp ask(unit, expressions, timeout) do
+    address = {:local, path(control(Path.rootname(unit)))}
+
+    with {:ok, socket} <- :gen_tcp.connect(address, 0, [:binary, packet: 4, active: false]) do
+      :ok = :gen_tcp.send(socket, expressions <> ".")
+      reply = :gen_tcp.recv(socket, 0, timeout)
+      :gen_tcp.close(socket)
+      reply
+    end
   end
 
   @doc "Connects to a UNIX stream socket in the lab."
