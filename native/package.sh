@@ -26,7 +26,8 @@ fi
 build() {
     local flags=-Zlocation-detail=none with_libc=$1
     flags+=" --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$(rustc --print sysroot)=/rust"
-    flags+=" --remap-path-prefix=$PWD=/systemd"
+    # Frame pointers shorten the unwind tables by more than they add to the code.
+    flags+=" --remap-path-prefix=$PWD=/systemd -Cforce-frame-pointers=yes"
     case $1 in
         *-musl) flags+=' -Ctarget-feature=-crt-static' ;;
         *-gnu) with_libc=$1.2.17 ;;

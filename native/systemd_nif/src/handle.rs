@@ -15,7 +15,6 @@ use std::ffi::CString;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{null, null_mut};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// An object that a term can refer to.
@@ -24,7 +23,7 @@ pub trait Object: Any + Send + Sync {
     fn owner_is_gone(&self) {}
 }
 
-struct Memory(Arc<dyn Object>);
+struct Memory(Box<dyn Object>);
 
 static TYPE: AtomicPtr<ErlNifResourceType> = AtomicPtr::new(null_mut());
 
@@ -54,8 +53,12 @@ pub fn register(env: *mut ErlNifEnv) -> bool {
 /// Makes a term for an object. If there is an owner, the object is notified when the owner ends. Must be called on a
 /// normal scheduler and not on a dirty one: the VM can't purge a version of the module, with its type, while a NIF runs
 /// there.
-pub fn make<'a>(env: Env<'a>, object: Arc<dyn Object>, owner: Option<&LocalPid>) -> Term<'a> {
-    let notified = object.clone();
+pub fn make<'a>(env: Env<'a>, object: impl Object, owner: Option<&LocalPid>) -> Term<'a> {
+    make_boxed(env, Box::new(object), owner)
+}
+
+/// Not generic, so that the library has this code only once.
+fn make_boxed<'a>(env: Env<'a>, object: Box<dyn Object>, owner: Option<&LocalPid>) -> Term<'a> {
     // SAFETY: the VM allocates memory for a `Memory`, aligned for any type of C. It is written before anything reads
     // it. The VM keeps it for as long as there is a term of it.
     unsafe {
@@ -65,7 +68,7 @@ pub fn make<'a>(env: Env<'a>, object: Arc<dyn Object>, owner: Option<&LocalPid>)
         if let Some(owner) = owner
             && enif_monitor_process(env.as_c_arg(), memory, owner.as_c_arg(), null_mut()) != 0
         {
-            notified.owner_is_gone();
+            (*memory.cast::<Memory>()).0.owner_is_gone();
         }
         enif_release_resource(memory);
         term
@@ -73,29 +76,32 @@ pub fn make<'a>(env: Env<'a>, object: Arc<dyn Object>, owner: Option<&LocalPid>)
 }
 
 /// The object that a term refers to. Decoding a term of another copy of the library is `badarg`.
-pub struct Handle<T>(Arc<T>);
+pub struct Handle<'a, T>(&'a T);
 
-impl<T> Deref for Handle<T> {
+impl<T> Deref for Handle<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.0
+        self.0
     }
 }
 
-impl<'a, T: Object> Decoder<'a> for Handle<T> {
+impl<'a, T: Object> Decoder<'a> for Handle<'a, T> {
     fn decode(term: Term<'a>) -> NifResult<Self> {
-        let (env, mut memory) = (term.get_env(), null::<c_void>());
-        // SAFETY: a resource of this type is a `Memory`, and lives for as long as the term.
-        let object = unsafe {
-            let resource_type = TYPE.load(Ordering::Acquire);
-            if enif_get_resource(env.as_c_arg(), term.as_c_arg(), resource_type, &mut memory) == 0
-            {
-                return Err(Error::BadArg);
-            }
-            (*memory.cast::<Memory>()).0.clone()
-        };
-        (object as Arc<dyn Any + Send + Sync>).downcast().map(Self).map_err(|_| Error::BadArg)
+        let object: &'a dyn Any = object(term).ok_or(Error::BadArg)?;
+        object.downcast_ref().map(Self).ok_or(Error::BadArg)
+    }
+}
+
+fn object(term: Term<'_>) -> Option<&dyn Object> {
+    let mut memory = null::<c_void>();
+    // SAFETY: a resource of this type is a `Memory`. It lives for as long as the term, which lives for as long as the
+    // call of the NIF.
+    unsafe {
+        let resource_type = TYPE.load(Ordering::Acquire);
+        let env = term.get_env().as_c_arg();
+        let found = enif_get_resource(env, term.as_c_arg(), resource_type, &mut memory) != 0;
+        found.then(|| &*(*memory.cast::<Memory>()).0)
     }
 }
 

@@ -4,6 +4,7 @@ use super::announced::Announcement;
 use super::assignment::Assignment;
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
+use std::iter::repeat_n;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -118,14 +119,13 @@ impl Message {
             return Err(Rejected::TooLong);
         }
         let start = self.bytes.len() + b"STATUS=".len();
-        match str::from_utf8(text) {
-            Ok(_) => self.line(b"STATUS", text)?,
-            Err(_) => self.line(b"STATUS", String::from_utf8_lossy(text).as_bytes())?,
+        if is_plain(text) {
+            self.plain_line(b"STATUS", text)?;
+        } else {
+            let text = String::from_utf8_lossy(text).replace(['\n', '\r', '\0'], " ");
+            self.line(b"STATUS", text.as_bytes())?;
         }
         let range = start..self.bytes.len() - 1;
-        for byte in &mut self.bytes[range.clone()] {
-            *byte = if matches!(*byte, b'\n' | b'\r' | 0) { b' ' } else { *byte };
-        }
         self.announcements |= Announcement::Status as u8;
         self.status = Some(range);
         Ok(())
@@ -160,24 +160,29 @@ impl Message {
 
     /// systemd treats a backslash as an escape character, so each backslash is doubled.
     fn line(&mut self, key: &[u8], value: &[u8]) -> Result<(), Rejected> {
-        let backslashes = value.iter().filter(|&&byte| byte == b'\\').count();
-        if self.bytes.len() + key.len() + value.len() + backslashes + 2 > Self::LONGEST {
+        if is_plain(value) {
+            return self.plain_line(key, value);
+        }
+        let doubled = |&byte| repeat_n(byte, if byte == b'\\' { 2 } else { 1 });
+        let escaped: Vec<_> = value.iter().flat_map(doubled).collect();
+        self.plain_line(key, &escaped)
+    }
+
+    fn plain_line(&mut self, key: &[u8], value: &[u8]) -> Result<(), Rejected> {
+        if self.bytes.len() + key.len() + value.len() + 2 > Self::LONGEST {
             return Err(Rejected::TooLong);
         }
         self.bytes.extend_from_slice(key);
         self.bytes.push(b'=');
-        if backslashes == 0 {
-            self.bytes.extend_from_slice(value);
-        } else {
-            self.bytes.extend(
-                value.iter().flat_map(|&byte| {
-                    std::iter::repeat_n(byte, if byte == b'\\' { 2 } else { 1 })
-                }),
-            );
-        }
+        self.bytes.extend_from_slice(value);
         self.bytes.push(b'\n');
         Ok(())
     }
+}
+
+/// Most values are printable ASCII without backslashes, which needs no change.
+fn is_plain(value: &[u8]) -> bool {
+    value.iter().all(|&byte| matches!(byte, b' '..=b'~') && byte != b'\\')
 }
 
 /// Undoes the doubling of backslashes in a value.

@@ -77,11 +77,8 @@ pub fn exceeded(used: u64, most: u64) -> Option<String> {
 }
 
 fn in_units(bytes: u64) -> String {
-    const GIB: u64 = 1 << 30;
-    match bytes {
-        GIB.. => format!("{:.1} GiB", bytes as f64 / GIB as f64),
-        _ => format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64),
-    }
+    let (unit, name) = if bytes < 1 << 30 { (1 << 20, "MiB") } else { (1 << 30, "GiB") };
+    format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit)
 }
 
 fn read(path: &Path) -> String {

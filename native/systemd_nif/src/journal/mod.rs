@@ -58,17 +58,17 @@ fn journal_sink<'a>(
 ) -> NifResult<Term<'a>> {
     let layout = Layout::new(fields, metadata).ok_or(rustler::Error::BadArg)?;
     let path = Path::new(OsStr::from_bytes(path.as_slice()));
-    let before = before.decode::<Handle<Sink>>().map(|sink| sink.journal.clone()).ok();
+    let before = before.decode::<Handle<'_, Sink>>().map(|sink| sink.journal.clone()).ok();
     let journal = match before.filter(|before| before.journal.is_at(path)) {
         Some(journal) => Ok(journal),
         None => Journal::new(path).map(|journal| Arc::new(Journald::new(journal))),
     };
-    Ok(result(env, journal.map(|journal| make(env, Arc::new(Sink { journal, layout }), None))))
+    Ok(result(env, journal.map(|journal| make(env, Sink { journal, layout }, None))))
 }
 
 /// Records that there is no journal. Returns whether this is the first call since the last entry was sent.
 #[rustler::nif]
-fn journal_missing(sink: Handle<Sink>) -> bool {
+fn journal_missing(sink: Handle<'_, Sink>) -> bool {
     !sink.journal.missing.swap(true, Ordering::Relaxed)
 }
 
@@ -77,7 +77,7 @@ fn journal_missing(sink: Handle<Sink>) -> bool {
 #[rustler::nif]
 fn journal_log<'a>(
     env: Env<'a>,
-    sink: Handle<Sink>,
+    sink: Handle<'_, Sink>,
     event: Event<'a>,
     texts: Term<'a>,
     timeout: u32,
@@ -89,7 +89,7 @@ fn journal_log<'a>(
 #[rustler::nif(schedule = "DirtyCpu")]
 fn journal_log_large<'a>(
     env: Env<'a>,
-    sink: Handle<Sink>,
+    sink: Handle<'_, Sink>,
     event: Event<'a>,
     texts: Term<'a>,
     timeout: u32,
@@ -123,7 +123,7 @@ fn log<'a>(
 
 /// Counts a dropped event. Returns whether no process is reporting drops yet.
 #[rustler::nif]
-fn journal_drop<'a>(env: Env<'a>, sink: Handle<Sink>, time: Term<'a>) -> bool {
+fn journal_drop<'a>(env: Env<'a>, sink: Handle<'_, Sink>, time: Term<'a>) -> bool {
     // A time that is not a 64-bit integer counts as 0.
     let time = time.decode().unwrap_or_default();
     let mut dropped = sink.journal.dropped();
@@ -140,7 +140,7 @@ fn journal_drop<'a>(env: Env<'a>, sink: Handle<Sink>, time: Term<'a>) -> bool {
 
 /// Makes the caller the process that logs drop counts, unless there is one. Returns whether it is.
 #[rustler::nif]
-fn journal_teller(env: Env<'_>, sink: Handle<Sink>) -> bool {
+fn journal_teller(env: Env<'_>, sink: Handle<'_, Sink>) -> bool {
     let mut dropped = sink.journal.dropped();
     if dropped.count == 0 || dropped.reporter.is_some_and(|reporter| reporter.is_alive(env)) {
         return false;
@@ -152,7 +152,7 @@ fn journal_teller(env: Env<'_>, sink: Handle<Sink>) -> bool {
 /// Returns `{Count, Last, From, To}`. `From` and `To` are the times of the first and the last event as text. `Last` is
 /// the latter as a number, for [`journal_told`].
 #[rustler::nif]
-fn journal_dropped<'a>(env: Env<'a>, sink: Handle<Sink>) -> Term<'a> {
+fn journal_dropped<'a>(env: Env<'a>, sink: Handle<'_, Sink>) -> Term<'a> {
     let Dropped { count, first, last, .. } = *sink.journal.dropped();
     (count, last, binary(env, &rfc3339(first)), binary(env, &rfc3339(last))).encode(env)
 }
@@ -160,7 +160,7 @@ fn journal_dropped<'a>(env: Env<'a>, sink: Handle<Sink>) -> Term<'a> {
 /// Records that the caller has logged `count` drops, up to the time `last`. Returns the number of drops that are not
 /// logged yet. If it is 0, the caller no longer logs them.
 #[rustler::nif]
-fn journal_told(sink: Handle<Sink>, count: u64, last: i64) -> u64 {
+fn journal_told(sink: Handle<'_, Sink>, count: u64, last: i64) -> u64 {
     let mut dropped = sink.journal.dropped();
     dropped.count = dropped.count.saturating_sub(count);
     dropped.first = last;
@@ -172,7 +172,7 @@ fn journal_told(sink: Handle<Sink>, count: u64, last: i64) -> u64 {
 
 /// `{IsReachable, Sent, Dropped}`
 #[rustler::nif]
-fn journal_info(sink: Handle<Sink>) -> (bool, u64, u64) {
+fn journal_info(sink: Handle<'_, Sink>) -> (bool, u64, u64) {
     let journal = &sink.journal;
     let dropped = journal.dropped().total;
     (journal.journal.is_reachable(), journal.sent.load(Ordering::Relaxed), dropped)

@@ -6,7 +6,6 @@ use rustler::{Binary, Encoder, Env, OwnedEnv, Term};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use systemd_core::{MemoryPressure, Pressure};
 
 impl Object for MemoryPressure {
@@ -34,12 +33,12 @@ fn memory_pressure_start<'a>(env: Env<'a>, path: Binary<'a>, data: Binary<'a>) -
     };
     let path = PathBuf::from(OsStr::from_bytes(path.as_slice()));
     let watch = MemoryPressure::start(path, data.as_slice().to_vec(), on_pressure);
-    result(env, watch.map(|watch| make(env, Arc::new(watch), Some(&caller))))
+    result(env, watch.map(|watch| make(env, watch, Some(&caller))))
 }
 
 /// Lets the thread report the next event.
 #[rustler::nif]
-fn memory_pressure_done(watch: Handle<MemoryPressure>) -> rustler::Atom {
+fn memory_pressure_done(watch: Handle<'_, MemoryPressure>) -> rustler::Atom {
     watch.done();
     atoms::ok()
 }

@@ -36,7 +36,7 @@ fn open<'a>(env: Env<'a>, notify_socket: Binary<'a>, is_new_start: bool) -> Term
             announced().forget();
         }
         let jobs = Jobs::new("sd-notify");
-        make(env, Arc::new(Manager { notifier: Arc::new(notifier), jobs }), None)
+        make(env, Manager { notifier: Arc::new(notifier), jobs }, None)
     });
     result(env, opened)
 }
@@ -45,7 +45,7 @@ fn open<'a>(env: Env<'a>, notify_socket: Binary<'a>, is_new_start: bool) -> Term
 #[rustler::nif]
 fn notify<'a>(
     env: Env<'a>,
-    manager: Handle<Manager>,
+    manager: Handle<'_, Manager>,
     states: Term<'a>,
     timeout: u32,
 ) -> Term<'a> {
@@ -84,14 +84,14 @@ fn has_announced(what: Term<'_>) -> NifResult<bool> {
 
 /// Counts a notification that the caller has given up on.
 #[rustler::nif]
-fn notify_failed(manager: Handle<Manager>) -> rustler::Atom {
+fn notify_failed(manager: Handle<'_, Manager>) -> rustler::Atom {
     manager.notifier.count_failed();
     atoms::ok()
 }
 
 /// `{Sent, Failed, LastStatus | false}`
 #[rustler::nif]
-fn notifier_info(env: Env<'_>, manager: Handle<Manager>) -> Term<'_> {
+fn notifier_info<'a>(env: Env<'a>, manager: Handle<'a, Manager>) -> Term<'a> {
     let (sent, failed) = manager.notifier.counts();
     let status = match manager.notifier.last_status() {
         Some(text) => binary(env, &text),
@@ -102,7 +102,7 @@ fn notifier_info(env: Env<'_>, manager: Handle<Manager>) -> Term<'_> {
 
 /// Returns `{Barrier, Reference}`. A message with the reference says whether the barrier was sent: see [`later`].
 #[rustler::nif]
-fn barrier<'a>(env: Env<'a>, manager: Handle<Manager>, timeout: u32) -> Term<'a> {
+fn barrier<'a>(env: Env<'a>, manager: Handle<'_, Manager>, timeout: u32) -> Term<'a> {
     let (barrier, closed_by_systemd) = match Barrier::new() {
         Ok(barrier) => barrier,
         Err(errno) => return error(env, posix(env, errno)),
@@ -112,12 +112,12 @@ fn barrier<'a>(env: Env<'a>, manager: Handle<Manager>, timeout: u32) -> Term<'a>
         let message = Message::of(&Assignment::Barrier)?;
         notifier.send_with_fds(&message, &[closed_by_systemd.as_fd()], deadline)
     });
-    (make(env, Arc::new(Held(Mutex::new(Some(barrier)))), None), sent).encode(env)
+    (make(env, Held(Mutex::new(Some(barrier))), None), sent).encode(env)
 }
 
 /// Whether systemd has reached the barrier.
 #[rustler::nif]
-fn barrier_reached<'a>(env: Env<'a>, barrier: Handle<Held>) -> Term<'a> {
+fn barrier_reached<'a>(env: Env<'a>, barrier: Handle<'_, Held>) -> Term<'a> {
     let mut barrier = barrier.0.lock().unwrap_or_else(PoisonError::into_inner);
     match barrier.as_ref().map_or(Ok(true), Barrier::is_reached) {
         Ok(reached) => {

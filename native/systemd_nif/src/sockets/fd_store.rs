@@ -8,7 +8,6 @@ use crate::notify::notifier::Manager;
 use crate::{atoms, binary, done, error, posix};
 use rustler::{Binary, Encoder, Env, Error, NifResult, Term};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 use systemd_core::stored_term::{self, Incoming};
 use systemd_core::{Assignment, Errno, FdName, Message, duplicate};
@@ -37,33 +36,35 @@ fn text_of<'a>(env: Env<'a>, name: Term<'a>) -> Result<Cow<'a, [u8]>, Term<'a>> 
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_fds<'a>(
     env: Env<'a>,
-    manager: Handle<Manager>,
+    manager: Handle<'_, Manager>,
     fds: Term<'a>,
     poll: bool,
     timeout: u32,
 ) -> NifResult<Term<'a>> {
     let fds = Budget::NONE.clone().list(fds).map_err(|_| Error::BadArg)?;
-    let named = match named(env, fds) {
-        Ok(named) => named.into_iter(),
+    let mut named = match named(env, fds) {
+        Ok(named) => named,
         Err(refused) => return Ok(refused),
     };
-    let messages = named.map(|(name, fds)| {
-        let name = name.as_deref().and_then(FdName::parse);
-        Ok((Message::of(&Assignment::FdStore { name, poll })?, fds))
+    named.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let messages = named.chunk_by(|(one, _), (other, _)| one == other).map(|fds| {
+        let name = fds[0].0.as_deref().and_then(FdName::parse);
+        Ok((Message::of(&Assignment::FdStore { name, poll })?, fds.len()))
     });
     let messages: Vec<_> = messages.collect::<Result<_, Errno>>().map_err(|_| Error::BadArg)?;
+    let fds: Vec<_> = named.into_iter().map(|(_, fd)| fd).collect();
     let (notifier, deadline) = (manager.notifier.clone(), deadline(timeout));
     Ok(later(env, &manager.jobs, Errno::EAGAIN, move || {
-        messages.iter().try_for_each(|(message, fds)| {
-            let fds: Vec<_> = fds.iter().map(OwnedFd::as_fd).collect();
+        let mut fds = fds.iter().map(OwnedFd::as_fd);
+        messages.iter().try_for_each(|(message, count)| {
+            let fds: Vec<_> = fds.by_ref().take(*count).collect();
             let mut parts = fds.chunks(MOST_OF_A_MESSAGE);
             parts.try_for_each(|part| notifier.send_with_fds(message, part, deadline))
         })
     }))
 }
 
-/// The descriptors with each name, and those without one.
-type Named<'a> = BTreeMap<Option<Cow<'a, [u8]>>, Vec<OwnedFd>>;
+type Named<'a> = Vec<(Option<Cow<'a, [u8]>>, OwnedFd)>;
 
 /// Duplicates the descriptors, so that nothing depends on the caller's numbers any more. If that fails, returns the
 /// error for the caller.
@@ -78,7 +79,7 @@ fn named<'a>(env: Env<'a>, fds: Vec<Term<'a>>) -> Result<Named<'a>, Term<'a>> {
             Errno::EBADF => error(env, atoms::bad_descriptor()),
             errno => error(env, posix(env, errno)),
         })?;
-        named.entry(name).or_default().push(own);
+        named.push((name, own));
     }
     Ok(named)
 }
@@ -87,16 +88,18 @@ fn named<'a>(env: Env<'a>, fds: Vec<Term<'a>>) -> Result<Named<'a>, Term<'a>> {
 #[rustler::nif(schedule = "DirtyIo")]
 fn clear_fds<'a>(
     env: Env<'a>,
-    manager: Handle<Manager>,
+    manager: Handle<'_, Manager>,
     names: Term<'a>,
     timeout: u32,
 ) -> NifResult<Term<'a>> {
     let names = Budget::NONE.clone().list(names).map_err(|_| Error::BadArg)?.into_iter();
     let names = names.map(|name| Ok(text_of(env, name)?.into_owned()));
-    let names = match names.collect::<Result<BTreeSet<_>, Term<'_>>>() {
+    let mut names = match names.collect::<Result<Vec<_>, Term<'_>>>() {
         Ok(names) => names,
         Err(refused) => return Ok(refused),
     };
+    names.sort();
+    names.dedup();
     let (notifier, mut until) = (manager.notifier.clone(), deadline(timeout));
     Ok(later(env, &manager.jobs, Errno::EAGAIN, move || {
         names.iter().try_for_each(|name| {
@@ -114,7 +117,7 @@ fn clear_fds<'a>(
 #[rustler::nif(schedule = "DirtyIo")]
 fn store_term<'a>(
     env: Env<'a>,
-    manager: Handle<Manager>,
+    manager: Handle<'_, Manager>,
     name: Term<'a>,
     bytes: Binary<'a>,
     timeout: u32,

@@ -8,7 +8,6 @@ use crate::notify::notifier::Manager;
 use crate::{atoms, error, posix, result};
 use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, OwnedEnv, Term, TermType};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use systemd_core::{
     Event, OnHang, Settings, Verdict, Watchdog, WatchdogTimeout, exceeded, resident_memory,
@@ -41,7 +40,7 @@ fn watchdog_usec<'a>(env: Env<'a>, usec_variable: Term<'a>, pid: Term<'a>) -> Te
 #[rustler::nif]
 fn watchdog_start<'a>(
     env: Env<'a>,
-    manager: Handle<Manager>,
+    manager: Handle<'_, Manager>,
     on_schedulers: Term<'a>,
     timeout_usec: u64,
     interval_usec: u64,
@@ -83,7 +82,7 @@ fn watchdog_start<'a>(
         });
     };
     let watchdog = Watchdog::start(manager.notifier.clone(), settings, on_event);
-    Ok(result(env, watchdog.map(|watchdog| make(env, Arc::new(watchdog), Some(&caller)))))
+    Ok(result(env, watchdog.map(|watchdog| make(env, watchdog, Some(&caller)))))
 }
 
 /// For [`Event::Wake`], the process that is bound to the scheduler.
@@ -98,7 +97,7 @@ fn receiver(event: Event, bound: &[LocalPid]) -> Option<&LocalPid> {
 /// `busy` are the numbers of the schedulers that have something to run.
 #[rustler::nif]
 fn watchdog_take_up(
-    watchdog: Handle<Watchdog>,
+    watchdog: Handle<'_, Watchdog>,
     tick: u64,
     run_queues: Term<'_>,
     online: usize,
@@ -114,26 +113,30 @@ fn watchdog_take_up(
 }
 
 #[rustler::nif]
-fn watchdog_checking(watchdog: Handle<Watchdog>, tick: u64, what: &str) -> Atom {
+fn watchdog_checking(watchdog: Handle<'_, Watchdog>, tick: u64, what: &str) -> Atom {
     watchdog.checking(tick, what);
     atoms::ok()
 }
 
 #[rustler::nif]
-fn watchdog_ran(watchdog: Handle<Watchdog>, scheduler: usize) -> Atom {
+fn watchdog_ran(watchdog: Handle<'_, Watchdog>, scheduler: usize) -> Atom {
     watchdog.ran(scheduler);
     atoms::ok()
 }
 
 #[rustler::nif]
-fn watchdog_found(watchdog: Handle<Watchdog>, processes: &str) -> Atom {
+fn watchdog_found(watchdog: Handle<'_, Watchdog>, processes: &str) -> Atom {
     watchdog.found(processes);
     atoms::ok()
 }
 
 /// `answer` is `true`, `false`, or a failure as a text for `STATUS=`.
 #[rustler::nif]
-fn watchdog_answer(watchdog: Handle<Watchdog>, tick: u64, answer: Term<'_>) -> NifResult<Atom> {
+fn watchdog_answer(
+    watchdog: Handle<'_, Watchdog>,
+    tick: u64,
+    answer: Term<'_>,
+) -> NifResult<Atom> {
     let verdict = match answer.decode() {
         Ok(true) => Verdict::Healthy,
         Ok(false) => Verdict::Unhealthy,
@@ -144,7 +147,7 @@ fn watchdog_answer(watchdog: Handle<Watchdog>, tick: u64, answer: Term<'_>) -> N
 }
 
 #[rustler::nif]
-fn watchdog_order(watchdog: Handle<Watchdog>, what: Term<'_>) -> NifResult<Atom> {
+fn watchdog_order(watchdog: Handle<'_, Watchdog>, what: Term<'_>) -> NifResult<Atom> {
     let order: fn(&Watchdog) = choice(
         what,
         [
