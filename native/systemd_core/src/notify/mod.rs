@@ -1,3 +1,5 @@
+//! Notifications: see sd_notify(3).
+
 pub(crate) mod address;
 pub(crate) mod announced;
 pub(crate) mod assignment;

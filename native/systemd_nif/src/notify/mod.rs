@@ -1,3 +1,5 @@
+//! The NIFs behind `systemd:notify/1`.
+
 pub(crate) mod announced;
 pub(crate) mod notifier;
 pub(crate) mod states;
