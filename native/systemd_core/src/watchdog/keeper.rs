@@ -71,6 +71,7 @@ struct Keeper {
 struct Owed {
     assignment: Assignment<'static>,
     until: Instant,
+    retry_at: Instant,
 }
 
 /// `process` is the folder of this process in /proc: see proc(5).
@@ -157,7 +158,7 @@ impl Keeper {
         if !self.enabled {
             return None;
         }
-        let retry = self.owed.is_some().then(|| Instant::now() + RETRY);
+        let retry = self.owed.map(|owed| owed.retry_at);
         let question = self.question.as_ref().map(|question| question.wake_at(&self.deadlines));
         let tick = Some(question.unwrap_or(self.next_tick));
         let stuck = self.stuck.wake_at(&self.schedulers);
@@ -171,7 +172,7 @@ impl Keeper {
     fn woken(&mut self) {
         let now = Instant::now();
         if let Some(owed) = self.owed.take().filter(|owed| now < owed.until) {
-            self.send(owed);
+            self.send(owed.assignment, owed.until);
         }
         if self.round_at().is_some_and(|at| now >= at) {
             let woken = self.schedulers.round(now);
@@ -231,7 +232,7 @@ impl Keeper {
             OnHang::Trigger => {
                 report("watchdog_on_hang: WATCHDOG=trigger is sent");
                 let assignment = Assignment::Custom { key: b"WATCHDOG", value: b"trigger" };
-                self.send(Owed { assignment, until: Instant::now() + PATIENCE });
+                self.send(assignment, Instant::now() + PATIENCE);
             }
             OnHang::Abort => {
                 report("watchdog_on_hang: the VM is aborted");
@@ -290,7 +291,7 @@ impl Keeper {
         if healthy {
             // After this time systemd has stopped waiting for the ping.
             let until = Instant::now() + self.settings.timeout;
-            self.send(Owed { assignment: Assignment::Watchdog, until });
+            self.send(Assignment::Watchdog, until);
         }
     }
 
@@ -308,11 +309,11 @@ impl Keeper {
         self.status.disabled(self.question.take().is_some_and(|question| question.is_reported()));
     }
 
-    fn send(&mut self, owed: Owed) {
-        let message = Message::of(&owed.assignment);
+    fn send(&mut self, assignment: Assignment<'static>, until: Instant) {
+        let message = Message::of(&assignment);
         let result = message.and_then(|message| self.notifier.send_now(&message));
         if result == Err(Errno::EAGAIN) {
-            self.owed = Some(owed);
+            self.owed = Some(Owed { assignment, until, retry_at: Instant::now() + RETRY });
         }
         let unsent = result.err();
         if let Some(errno) = unsent

@@ -11,7 +11,7 @@ const ANSWERED: &str = "468203152ce647a19f6e7145fb69969c";
 /// `MESSAGE_ID=` of the entry about the action on a VM that hangs.
 const HANGS: &str = "575a2a16c73e487f9bc8d0f137a9b4ad";
 
-/// Writes the first entry, and returns its message. Opens no file, because that may block: see [`super::thread_dump`].
+/// Writes the first entry, and returns its message. Opens no file: above `MemoryHigh=` that would block this thread.
 pub(crate) fn report(to: &Reporter, overdue: Duration, tick: u64, seen: &Activity) -> String {
     let line = format!(
         "watchdog: VM unresponsive for {} ms; {}; run queues: {}",
