@@ -1,7 +1,7 @@
 //! Jobs that may block. They run on a thread of their own, so that no scheduler of the VM blocks.
 
 use crate::worker::spawn;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use nix::errno::Errno;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,18 +54,20 @@ impl Jobs {
     }
 
     fn run(&self, jobs: &Receiver<Job>) {
+        // The first job shows that `inbox` has the sender of this queue. Until then only the caller that has started
+        // this thread has it, and takes as long as it takes.
+        let Ok(mut job) = jobs.recv() else { return };
         loop {
-            let job = match jobs.recv_timeout(LINGER) {
+            self.run_one(job);
+            job = match jobs.recv_timeout(LINGER) {
                 Ok(job) => job,
-                Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {
+                Err(_) => {
                     let mut inbox = self.inbox();
                     // The next `push` starts another thread.
                     let Ok(job) = jobs.try_recv().inspect_err(|_| *inbox = None) else { return };
                     job
                 }
             };
-            self.run_one(job);
         }
     }
 
@@ -118,6 +120,20 @@ mod tests {
             numbers.sort();
             assert_eq!(numbers, [0, 1, 2, 3]);
         }
+    }
+
+    /// A caller may be stopped for any time between starting the thread and making its queue the one of all callers.
+    #[test]
+    fn a_slow_caller_leaves_no_dead_queue() {
+        let jobs = Jobs::new("jobs");
+        let (sender, queue) = unbounded();
+        let all = jobs.clone();
+        thread::spawn(move || all.run(&queue));
+        thread::sleep(LINGER * 3 / 2);
+        jobs.inbox().get_or_insert(sender);
+        let (done, results) = channel();
+        jobs.push(move || done.send(()).unwrap()).unwrap();
+        assert_eq!(results.recv(), Ok(()));
     }
 
     #[test]
