@@ -51,8 +51,8 @@ pub fn register(env: *mut ErlNifEnv) -> bool {
 }
 
 /// Makes a term for an object. If there is an owner, the object is notified when the owner ends. Must be called on a
-/// normal scheduler and not on a dirty one: the VM can't purge a version of the module, with its type, while a NIF runs
-/// there.
+/// normal scheduler: while a NIF runs on one, the VM purges no version of the module, with its type. On a dirty
+/// scheduler it may.
 pub fn make<'a>(env: Env<'a>, object: impl Object, owner: Option<&LocalPid>) -> Term<'a> {
     make_boxed(env, Box::new(object), owner)
 }
@@ -75,7 +75,7 @@ fn make_boxed<'a>(env: Env<'a>, object: Box<dyn Object>, owner: Option<&LocalPid
     }
 }
 
-/// The object that a term refers to. Decoding a term of another copy of the library is `badarg`.
+/// The object that a term refers to, borrowed for the call, which needs no reference count. Decoding a term of another copy of the library is `badarg`.
 pub struct Handle<'a, T>(&'a T);
 
 impl<T> Deref for Handle<'_, T> {

@@ -24,7 +24,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const PREFIX: &str = "systemd-term:";
 
-/// Serializes all operations on stored terms.
+/// Serializes all operations on stored terms by this copy of the library.
 static TERMS: Mutex<()> = Mutex::new(());
 
 /// A descriptor, and the file that it had when it was found.

@@ -35,7 +35,7 @@ pub enum Event {
     Wake(usize),
     /// A scheduler is stuck. The owner finds out which processes do not answer, and calls [`Watchdog::found`].
     Stuck,
-    /// `WATCHDOG=1` could not be sent.
+    /// `WATCHDOG=1` or `WATCHDOG=trigger` could not be sent.
     PingFailed(Errno),
 }
 
