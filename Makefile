@@ -17,7 +17,8 @@ help:
 	@echo "make sanitize-vm the tests in tests/erlang, with the library under the address sanitizer"
 	@echo "make fuzz        fuzzes each protocol of the core for FUZZ_SECONDS (600), two at a time on two cores"
 	@echo "make soak        runs a service under all loads at once, for SOAK_SECONDS (300) after 120 s (root or sudo)"
-	@echo "make bench       compares this library with the hex package and with C: a table and a plot (root or sudo)"
+	@echo "make bench       compares this library with the hex package and with C: a table and plots (root or sudo)"
+	@echo "make bench BENCH=quick   the same for the hot paths only, in a minute"
 	@echo "make package     builds the package, with the native library for TARGETS, or for all targets"
 	@echo "make lint        formatters, clippy, compiler warnings, Dialyzer, documentation, spelling"
 

@@ -13,5 +13,5 @@ defmodule Bench.MixProject do
   end
 
   # What is measured runs in other VMs, not here.
-  def application, do: [extra_applications: [:logger]]
+  def application, do: [extra_applications: [:logger, :sasl]]
 end

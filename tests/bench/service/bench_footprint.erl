@@ -1,12 +1,13 @@
-%% What an application adds: `erl -run bench_footprint main APPLICATION' prints the microseconds that it takes
-%% to start it, and the kilobytes that are resident afterwards. With kernel it is the VM alone.
+%% What an application adds to a release: prints the microseconds since the VM was started, and the kilobytes that are
+%% resident.
 -module(bench_footprint).
--export([main/1]).
+-export([main/0]).
 
-main([Application]) ->
-    {Micros, {ok, _}} = timer:tc(application, ensure_all_started, [list_to_atom(Application)]),
+main() ->
+    {ok, _} = application:ensure_all_started(kernel),
+    Since = erlang:monotonic_time() - erlang:system_info(start_time),
     [garbage_collect(Pid) || Pid <- processes()],
     {ok, Status} = file:read_file("/proc/self/status"),
     {match, [Kilobytes]} = re:run(Status, "VmRSS:\\s+(\\d+) kB", [{capture, [1], list}]),
-    io:format("~b ~s~n", [Micros, Kilobytes]),
+    io:format("~b ~s~n", [erlang:convert_time_unit(Since, native, microsecond), Kilobytes]),
     halt().

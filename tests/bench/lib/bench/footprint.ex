@@ -2,9 +2,16 @@ defmodule Bench.Footprint do
   @moduledoc "What the application adds to a service: at the start, in memory, and in a release."
   alias Bench.{Programs, Row}
 
+  # Other work of the machine adds milliseconds to the start of a VM.
+  @times_as_many 5
+
   def rows(rounds) do
-    kinds = %{none: {:none, "kernel"}, ours: {:ours, "systemd"}, hex: {:hex, "systemd"}}
-    both = Bench.alternating(rounds, kinds, &measure/1)
+    boot(:none, [:kernel, :stdlib])
+    boot(:ours, [:kernel, :stdlib, :systemd])
+    boot(:hex, [:kernel, :stdlib, :enough, :systemd])
+
+    kinds = %{none: :none, ours: :ours, hex: :hex}
+    both = Bench.alternating(rounds * @times_as_many, kinds, &measure/1)
     figures = fn fun -> Map.new([:ours, :hex], &{&1, Enum.zip_with(both[&1], both.none, fun)}) end
 
     [
@@ -26,11 +33,45 @@ defmodule Bench.Footprint do
     ]
   end
 
-  defp measure({whose, application}) do
-    command = Programs.erl(whose, "bench_footprint", [application])
+  # A boot script, as a release has it: all code is loaded at the start.
+  defp boot(whose, applications) do
+    versions = for name <- applications, do: {name, version(whose, name)}
+    erts = :erlang.system_info(:version)
+    release = {:release, {~c"#{whose}", ~c"1"}, {:erts, erts}, versions}
+    File.write!(Programs.out("#{whose}.rel"), :io_lib.format("~p.~n", [release]))
+    path = Enum.map(Programs.code(whose), &to_charlist/1)
+
+    :ok =
+      :systools.make_script(to_charlist(Programs.out("#{whose}")), [
+        :silent,
+        :no_warn_sasl,
+        :local,
+        path: path
+      ])
+  end
+
+  defp version(whose, name) do
+    files = for ebin <- Programs.code(whose), do: Path.join(ebin, "#{name}.app")
+
+    case Enum.find(files, &File.exists?/1) do
+      nil ->
+        _ = Application.load(name)
+        Application.spec(name, :vsn)
+
+      file ->
+        {:ok, [{:application, ^name, properties}]} = :file.consult(file)
+        properties[:vsn]
+    end
+  end
+
+  defp measure(whose) do
+    run = "code:load_abs(\"#{Programs.ebin()}/bench_footprint\"), bench_footprint:main()."
+    boot = ["-boot", Programs.out("#{whose}"), "-mode", "embedded", "-noinput", "-eval", run]
 
     {numbers, _} =
-      Programs.receiving(fn path, _ -> Programs.numbers(command, [{"NOTIFY_SOCKET", path}]) end)
+      Programs.receiving(fn path, _ ->
+        Programs.numbers(["erl" | boot], [{"NOTIFY_SOCKET", path}])
+      end)
 
     numbers
   end

@@ -2,28 +2,28 @@ defmodule Bench.Journal do
   @moduledoc "Log lines until they are stored, by the journald of a systemd of its own."
   alias Bench.{Programs, Row}
 
-  @lines 200_000
+  @lines 100_000
   @nanos "/run/bench-nanos"
 
-  def rows(rounds) do
+  # More processes of C than this don't store the lines faster.
+  @most_of_c 64
+
+  def rows(rounds, numbers \\ [1, 4, 16, 64, 1000]) do
     Programs.install_hex()
     Lab.copy(Application.app_dir(:bench, "ebin"), "/srv/bench/ebin")
     Lab.copy(Programs.out("floor"), "/srv/bench/floor")
-    Enum.flat_map([1, 4], &rows(rounds, &1))
+    Enum.flat_map(numbers, &of_processes(rounds, &1))
   end
 
-  defp rows(rounds, processes) do
+  defp of_processes(rounds, processes) do
+    floor = min(processes, @most_of_c)
+
     kinds = %{
-      floor: ["sh", "-c", "/srv/bench/floor journal #{processes} #{@lines} >#{@nanos}"],
-      ours: erl(Programs.in_lab(:ours), "systemd_journal_h", processes),
-      hex: erl(Programs.in_lab(:hex), "systemd_journal_h", processes),
-      stdout: [
-        "systemd-cat",
-        "-t",
-        "bench" | erl(Programs.in_lab(:ours), "logger_std_h", processes)
-      ]
+      floor: ["sh", "-c", "/srv/bench/floor journal #{floor} #{@lines} >#{@nanos}"],
+      ours: erl(Programs.in_lab(:ours), "systemd_journal_h", processes)
     }
 
+    kinds = if processes == 1, do: Map.merge(kinds, others()), else: kinds
     both = Bench.alternating(rounds, kinds, &measure/1)
     work = "#{@lines} log lines of #{processes} process(es)"
 
@@ -42,6 +42,14 @@ defmodule Bench.Journal do
         bars: [{:always, :ours, @lines}]
       }
     ]
+  end
+
+  # They drop most of the lines.
+  defp others do
+    %{
+      hex: erl(Programs.in_lab(:hex), "systemd_journal_h", 1),
+      stdout: ["systemd-cat", "-t", "bench" | erl(Programs.in_lab(:ours), "logger_std_h", 1)]
+    }
   end
 
   defp erl(paths, handler, processes) do

@@ -7,7 +7,8 @@ defmodule Bench.Log do
 
   @sizes [16, 256, 4096, 65_536, 1_048_576, 16_777_216]
 
-  def rows(rounds), do: [above_formatting(rounds) | Enum.map(@sizes, &of_size(&1, rounds))]
+  def rows(rounds, sizes \\ @sizes),
+    do: [above_formatting(rounds) | Enum.map(sizes, &of_size(&1, rounds))]
 
   defp above_formatting(rounds) do
     calls = 20_000
@@ -33,7 +34,7 @@ defmodule Bench.Log do
   end
 
   defp of_size(size, rounds) do
-    calls = min(20_000, div(50_000_000, size) + 1)
+    calls = min(20_000, div(25_000_000, size) + 1)
 
     kinds = %{
       floor: [Programs.out("floor"), "journal", "1", "#{calls}", "#{size}"],
@@ -46,7 +47,8 @@ defmodule Bench.Log do
       work: "log call, #{Bench.bytes(size)}",
       unit: "ns",
       x: size,
-      figures: Bench.alternating(rounds, kinds, &(measure(&1) / calls))
+      figures: Bench.alternating(rounds, kinds, &(measure(&1) / calls)),
+      bars: if(size <= 4096, do: [{:at_most, :ours, :floor, 1}], else: [])
     }
   end
 
@@ -68,8 +70,8 @@ defmodule Bench.Log do
     nanos
   end
 
-  # In namespaces of its own, in which the swallowing socket is journald's, with a queue as long.
-  defp swallowed(command) do
+  @doc "Runs a command in namespaces in which the swallowing socket is journald's, with a queue as long."
+  def swallowed(command) do
     script = """
     set -e
     echo 512 >/proc/sys/net/unix/max_dgram_qlen

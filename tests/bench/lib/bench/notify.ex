@@ -2,10 +2,10 @@ defmodule Bench.Notify do
   @moduledoc "What a notification costs, and how that grows with the processes that notify."
   alias Bench.{Programs, Row}
 
-  @calls 300_000
+  @calls 200_000
 
-  def rows(rounds) do
-    for processes <- [1, 4, 16, 64] do
+  def rows(rounds, numbers \\ [1, 4, 16, 64]) do
+    for processes <- numbers do
       figures = %{
         floor: &floor("send", &1, &2),
         c: &floor("sd_notify", &1, &2),

@@ -24,6 +24,39 @@ defmodule Bench.Plot do
     #{plot(log)}
     """
 
+    draw(path, script)
+  end
+
+  def write_growth(path, series) do
+    plots =
+      for {title, unit, points} <- series, into: "" do
+        [{_, first} | _] = points
+        kinds = Map.keys(first)
+
+        data =
+          for who <- kinds, into: "" do
+            lines = for {x, figures} <- points, into: "", do: "#{x} #{figures[who]}\n"
+            "$#{who} << END\n#{lines}END\n"
+          end
+
+        lines = Enum.map_join(kinds, ", ", &"$#{&1} with linespoints title \"#{&1}\"")
+        "set title \"#{title}\"\nset ylabel \"#{unit}\"\n#{data}plot #{lines}\n"
+      end
+
+    draw(path, """
+    set terminal svg size 900,760 font "sans,11" background "white"
+    set output "#{path}"
+    set multiplot layout 2,2
+    set logscale xy
+    set format x "%.0s%c"
+    set key top left noenhanced
+    set title noenhanced
+    set grid
+    #{plots}
+    """)
+  end
+
+  defp draw(path, script) do
     file = Path.rootname(path) <> ".gnuplot"
     File.write!(file, script)
     {"", 0} = System.cmd("gnuplot", [file], stderr_to_stdout: true)

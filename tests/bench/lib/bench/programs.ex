@@ -50,11 +50,12 @@ defmodule Bench.Programs do
   def in_lab(:hex),
     do: for(ebin <- code(:hex), do: "/srv/hex/#{ebin |> Path.dirname() |> Path.basename()}")
 
+  @doc "Where the compiled programs in Erlang are."
+  def ebin, do: Application.app_dir(:bench, "ebin")
+
   @doc "The command of a VM in which one of the modules in `service` is run."
   def erl(whose, module, args, flags \\ []) do
-    paths =
-      code(whose) ++ [Application.app_dir(:bench, "ebin"), Application.app_dir(:live, "ebin")]
-
+    paths = code(whose) ++ [ebin(), Application.app_dir(:live, "ebin")]
     run = ["-run", module, "main" | Enum.map(args, &to_string/1)]
     ["erl", "-noinput", "-pa"] ++ paths ++ flags ++ run
   end

@@ -2,28 +2,49 @@ defmodule Bench.Table do
   @moduledoc "The results as text."
   alias Bench.{Footprint, Journal, Log, Notify, Pings, Row, Service}
 
+  @hold "For how long NIFs hold a normal scheduler, in µs, with the readers draining, and stopped with full queues."
   @columns [floor: "C", c: "sd_notify(3)", stdout: "stdout", ours: "ours", hex: "hex"]
 
-  def text(groups, hold, rounds) do
-    """
-    Medians of #{rounds} rounds; ratios are of each round, median (least to largest).
-    #{System.schedulers_online()} cores, OTP #{System.otp_release()}, #{kernel()}.
+  @titles [
+    {Notify,
+     "Notifications, the receiver draining: ns for each, of all processes. C: send(2) on a connected socket."},
+    {Log,
+     "Log calls, ns for each, where journald is quick. C: sd_journal_send(3). The others drop most: see docs/bench.md."},
+    {Journal, "The journal of a real journald. C: sd_journal_send(3), by 64 processes at most."},
+    {Pings, "The watchdog, at an interval of 100 ms."},
+    {Service, "A service under a systemd of its own."},
+    {Footprint,
+     "What the application adds to a VM in embedded mode, and to a release that is built from the sources."}
+  ]
 
-    Notifications, the receiver draining: ns for each, of all processes. C: send(2) on a connected socket.
-    #{rows(groups[Notify])}
-    Log calls, ns for each, where journald is quick. C: sd_journal_send(3). The others drop most: see docs/bench.md.
-    #{rows(groups[Log])}
-    The journal of a real journald. C: sd_journal_send(3).
-    #{rows(groups[Journal])}
-    The watchdog, at an interval of 100 ms.
-    #{rows(groups[Pings])}
-    A service under a systemd of its own.
-    #{rows(groups[Service])}
-    What the application adds.
-    #{rows(groups[Footprint])}
-    For how long NIFs hold a normal scheduler, in µs, with the readers draining, and stopped with full queues.
-    #{hold(hold)}\
-    """
+  def text(groups, hold, growth, rounds) do
+    sections =
+      for {module, title} <- @titles, rows = groups[module], do: [title, "\n", rows(rows), "\n"]
+
+    IO.iodata_to_binary([
+      "Medians of #{rounds} rounds; ratios are of each round, median (least to largest).\n",
+      "#{System.schedulers_online()} cores, OTP #{System.otp_release()}, #{kernel()}, commit #{commit()}.\n\n",
+      sections,
+      for({title, unit, points} <- growth, do: [title, "\n", series(unit, points), "\n"]),
+      if(hold, do: [@hold, "\n", hold(hold)], else: [])
+    ])
+  end
+
+  # What grows, from left to right.
+  defp series(unit, points) do
+    [{_, first} | _] = points
+    head = ["" | for({x, _} <- points, do: "#{x}")]
+
+    body =
+      for who <- Map.keys(first),
+          do: ["#{who}, #{unit}" | for({_, figures} <- points, do: number(figures[who]))]
+
+    aligned([head | body])
+  end
+
+  defp commit do
+    {hash, 0} = System.cmd("git", ["describe", "--always", "--dirty", "--exclude", "*"])
+    String.trim(hash)
   end
 
   defp kernel do

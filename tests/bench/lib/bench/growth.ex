@@ -1,0 +1,62 @@
+defmodule Bench.Growth do
+  @moduledoc "How the cost of a call grows with what it is called with: the median of several calls."
+  alias Bench.{Log, Programs}
+
+  @fields [0, 10, 30, 100, 300, 1000]
+  @handlers [1, 2, 4, 8]
+  @bytes [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000]
+  @connections [100, 1000, 10_000, 100_000]
+
+  @doc "`{Title, Unit, [{X, Figures}]}` for each kind of work."
+  def series do
+    [
+      {"A log call, by its fields of metadata", "µs", log("fields", @fields)},
+      {"A log call, by the number of handlers", "µs", log("handlers", @handlers)},
+      {"store_term, by bytes, and write(2) with fsync(2) of as many", "µs", store()},
+      {"A look of the drainer, every 20 ms or less often, by open connections", "µs", drain()}
+    ]
+  end
+
+  defp log(what, numbers) do
+    for number <- numbers do
+      command = Programs.erl(:ours, "bench_growth", [what, number])
+      [nanos] = Programs.numbers(Log.swallowed(command))
+      {number, %{ours: nanos / 1000}}
+    end
+  end
+
+  defp store do
+    for bytes <- @bytes do
+      {[store, write], _} =
+        Programs.receiving(fn path, _ ->
+          command =
+            Programs.erl(:ours, "bench_growth", ["store_term", bytes, Programs.out("fsync")])
+
+          Programs.numbers(command, [{"NOTIFY_SOCKET", path}])
+        end)
+
+      {bytes, %{ours: store / 1000, fsync: write / 1000}}
+    end
+  end
+
+  # Each connection has two descriptors in the VM.
+  defp drain do
+    for connections <- @connections do
+      command =
+        ["sh", "-c", "ulimit -n 300000 && exec \"$@\"", "sh"] ++
+          Programs.erl(:ours, "bench_growth", ["drainer", connections], ["+Q", "300000"])
+
+      [nanos] =
+        Programs.numbers([
+          "unshare",
+          "--net",
+          "sh",
+          "-c",
+          "ip link set lo up && exec \"$@\"",
+          "sh" | command
+        ])
+
+      {connections, %{ours: nanos / 1000}}
+    end
+  end
+end
