@@ -175,11 +175,12 @@ defmodule Lab do
 
   @doc "Evaluates Erlang expressions in a service, without waiting for it."
   def cast(unit, expressions) do
-    pid = spawn(fn -> ask(unit, expressions, 30_000) end)
+    pid = spawn(fn -> ask(unit, expressions) end)
     ExUnit.Callbacks.on_exit(fn -> Process.exit(pid, :kill) end)
   end
 
-  defp ask(unit, expressions, timeout) do
+  @doc "As `eval/3`, where the service may fail: `{:ok, Binary}`, or `{:error, Reason}`."
+  def ask(unit, expressions, timeout \\ 30_000) do
     address = {:local, path(control(Path.rootname(unit)))}
 
     with {:ok, socket} <- :gen_tcp.connect(address, 0, [:binary, packet: 4, active: false]) do

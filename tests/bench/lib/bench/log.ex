@@ -5,7 +5,7 @@ defmodule Bench.Log do
   """
   alias Bench.{Programs, Row}
 
-  @sizes [16, 256, 4096, 65_536, 1_048_576, 16_777_216]
+  @sizes [256, 4096, 65_536, 1_048_576, 16_777_216]
 
   def rows(rounds, sizes \\ @sizes),
     do: [above_formatting(rounds) | Enum.map(sizes, &of_size(&1, rounds))]

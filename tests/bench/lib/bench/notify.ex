@@ -4,7 +4,7 @@ defmodule Bench.Notify do
 
   @calls 200_000
 
-  def rows(rounds, numbers \\ [1, 4, 16, 64]) do
+  def rows(rounds, numbers \\ [1, 4, 64]) do
     for processes <- numbers do
       figures = %{
         floor: &floor("send", &1, &2),

@@ -15,7 +15,7 @@ defmodule Bench.Plot do
     set ylabel "µs a call"
     set title "notify, by the number of processes"
     set xlabel "processes"
-    set xtics (1, 4, 16, 64)
+    set xtics (1, 4, 64)
     #{plot(notify)}
     set title "a log call, by the length of its message"
     set xlabel "bytes"
