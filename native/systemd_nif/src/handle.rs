@@ -75,7 +75,8 @@ fn make_boxed<'a>(env: Env<'a>, object: Box<dyn Object>, owner: Option<&LocalPid
     }
 }
 
-/// The object that a term refers to, borrowed for the call, which needs no reference count. Decoding a term of another copy of the library is `badarg`.
+/// The object that a term refers to, borrowed for the call, which needs no reference count. Decoding a term of another
+/// copy of the library is `badarg`.
 pub struct Handle<'a, T>(&'a T);
 
 impl<T> Deref for Handle<'_, T> {
